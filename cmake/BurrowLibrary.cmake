@@ -1,0 +1,36 @@
+# The header-only library burrow::burrow and the optional burrow::onednn, burrow::cuda and burrow::mpi.
+
+find_package(Eigen3 3.4 REQUIRED NO_MODULE)
+find_package(Threads REQUIRED)
+find_package(nlohmann_json QUIET)  # only the headers in burrow/io need it
+
+add_library(burrow INTERFACE)
+add_library(burrow::burrow ALIAS burrow)
+target_compile_features(burrow INTERFACE cxx_std_20)
+target_include_directories(burrow INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_link_libraries(burrow INTERFACE Eigen3::Eigen Threads::Threads)
+if(nlohmann_json_FOUND)
+  target_link_libraries(burrow INTERFACE $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
+endif()
+
+include(burrow-components)
+if(BURROW_ONEDNN STREQUAL "ON" OR (BURROW_ONEDNN STREQUAL "AUTO" AND NOT BURROW_SANITIZE MATCHES "thread"))
+  burrow_find_onednn()  # not under the thread sanitizer, which cannot see into the library's OpenMP
+endif()
+if(BURROW_ONEDNN STREQUAL "ON" AND NOT TARGET burrow::onednn)
+  message(FATAL_ERROR
+    "BURROW_ONEDNN=ON, but oneDNN was not found: install libdnnl-dev or set CMAKE_PREFIX_PATH")
+endif()
+burrow_find_cuda()
+burrow_find_mpi()
+
+if(PROJECT_IS_TOP_LEVEL)
+  foreach(component onednn cuda mpi)
+    if(TARGET burrow::${component})
+      message(STATUS "burrow::${component}: found")
+    else()
+      message(STATUS "burrow::${component}: not found")
+    endif()
+  endforeach()
+endif()

@@ -1,0 +1,47 @@
+# How our own programs are compiled; nothing here reaches those who use the library.
+
+if(PROJECT_IS_TOP_LEVEL)
+  if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+    set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
+  endif()
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  find_program(CCACHE_PROGRAM ccache)
+  mark_as_advanced(CCACHE_PROGRAM)
+  if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  endif()
+endif()
+
+add_library(burrow_programs INTERFACE)
+target_compile_options(burrow_programs INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(burrow_programs INTERFACE -Wno-restrict)  # g++ 12 sees overlaps in std::string that are not
+endif()
+target_include_directories(burrow_programs INTERFACE ${PROJECT_SOURCE_DIR})
+target_link_libraries(burrow_programs INTERFACE burrow::burrow)
+if(TARGET burrow::onednn)
+  target_link_libraries(burrow_programs INTERFACE burrow::onednn)
+endif()
+if(BURROW_NATIVE)
+  target_compile_options(burrow_programs INTERFACE -march=native)
+endif()
+if(BURROW_SANITIZE)
+  target_compile_options(burrow_programs INTERFACE
+    -fsanitize=${BURROW_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -O1 -UNDEBUG)
+  target_link_options(burrow_programs INTERFACE -fsanitize=${BURROW_SANITIZE})
+elseif(BURROW_WERROR)  # instrumented code makes g++ warn of values that are never unset
+  target_compile_options(burrow_programs INTERFACE -Werror)
+endif()
+
+# burrow_add_program(<target> <sources>...): a program of ours, with the model where a source includes it.
+function(burrow_add_program target)
+  add_executable(${target} ${ARGN})
+  target_link_libraries(${target} PRIVATE burrow_programs)
+  foreach(source ${ARGN})
+    file(STRINGS ${source} model_includes REGEX "^#include \"gopher_model/")
+    if(model_includes AND TARGET gopher_model)
+      target_link_libraries(${target} PRIVATE gopher_model)
+    endif()
+  endforeach()
+endfunction()

@@ -1,0 +1,33 @@
+# One function for each optional target; it defines burrow::<name> where the library behind it is found.
+# Used by our own build and, installed, by find_package(burrow COMPONENTS ...).
+
+function(burrow_find_onednn)
+  find_path(BURROW_ONEDNN_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
+  find_library(BURROW_ONEDNN_LIBRARY dnnl)
+  mark_as_advanced(BURROW_ONEDNN_INCLUDE_DIR BURROW_ONEDNN_LIBRARY)
+  if(BURROW_ONEDNN_INCLUDE_DIR AND BURROW_ONEDNN_LIBRARY AND NOT TARGET burrow::onednn)
+    add_library(burrow::onednn INTERFACE IMPORTED GLOBAL)
+    target_compile_definitions(burrow::onednn INTERFACE BURROW_WITH_ONEDNN=1)
+    target_include_directories(burrow::onednn INTERFACE ${BURROW_ONEDNN_INCLUDE_DIR})
+    target_link_libraries(burrow::onednn INTERFACE ${BURROW_ONEDNN_LIBRARY})
+  endif()
+endfunction()
+
+function(burrow_find_cuda)
+  set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
+  find_package(CUDAToolkit QUIET)
+  if(TARGET CUDA::cudart AND TARGET CUDA::cublas AND TARGET CUDA::cublasLt AND NOT TARGET burrow::cuda)
+    add_library(burrow::cuda INTERFACE IMPORTED GLOBAL)
+    target_link_libraries(burrow::cuda INTERFACE CUDA::cudart CUDA::cublas CUDA::cublasLt)
+  endif()
+endfunction()
+
+function(burrow_find_mpi)
+  set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
+  find_package(MPI QUIET COMPONENTS CXX)
+  if(TARGET MPI::MPI_CXX AND NOT TARGET burrow::mpi)
+    add_library(burrow::mpi INTERFACE IMPORTED GLOBAL)
+    target_compile_definitions(burrow::mpi INTERFACE BURROW_WITH_MPI=1 OMPI_SKIP_MPICXX=1)
+    target_link_libraries(burrow::mpi INTERFACE MPI::MPI_CXX)
+  endif()
+endfunction()

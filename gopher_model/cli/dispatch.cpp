@@ -1,0 +1,41 @@
+#include <iostream>
+#include <vector>
+
+#include "gopher_model/cli/command.hpp"
+#include "gopher_model/cli/help_text.hpp"
+#include "gopher_model/cli/options.hpp"
+#include "gopher_model/model/nearest_name.hpp"
+
+namespace gopher {
+namespace {
+
+std::string command_list(std::string_view program, std::string_view purpose,
+                         std::span<const Command> commands) {
+  std::string text = wrapped(std::string(program) + ": " + std::string(purpose), 0) + "\n\n";
+  for (const Command& command : commands) text += help_entry(std::string(command.name), command.purpose);
+  return text + "\nHelp with one of them: " + std::string(program) + " " +
+         std::string(commands.front().name) + " --help\n";
+}
+
+}  // namespace
+
+int dispatch(std::string_view program, std::string_view purpose, std::span<const Command> commands,
+             Arguments arguments) {
+  std::vector<std::string_view> names;
+  for (const Command& command : commands) names.push_back(command.name);
+  const std::string known = "one of " + listed(names);
+  if (arguments.empty())
+    throw UsageError("a command must follow " + std::string(program) + ", " + known + ".");
+  const std::string& name = arguments.front();
+  if (name == "--help" || name == "-h" || name == "help") {
+    std::cout << command_list(program, purpose, commands);
+    return 0;
+  }
+  for (const Command& command : commands) {
+    if (command.name == name) return command.run(arguments.subspan(1));
+  }
+  throw UsageError("there is no command " + std::string(program) + " " + name + "; the closest is " +
+                   std::string(nearest_name(name, names)) + ", and it must be " + known + ".");
+}
+
+}  // namespace gopher

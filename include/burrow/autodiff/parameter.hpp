@@ -1,0 +1,148 @@
+// Parameter<T, Shape, Device>: a trainable leaf inside a module. Its elements lie in the flat storage of the
+// built model.
+#pragma once
+
+#include <burrow/autodiff/tape.hpp>
+#include <burrow/core/key.hpp>
+
+namespace burrow {
+
+/// The rule by which a parameter gets its first values.
+struct Initializer {
+  enum class Kind { constant, normal, uniform } kind = Kind::constant;
+  float scale = 0.0f;
+
+  /// The first value of the element at `index`.
+  float operator()(Key key, Index index) const {
+    const auto counter = static_cast<std::uint64_t>(index);
+    if (kind == Kind::normal) return scale * key.normal(counter);
+    if (kind == Kind::uniform) return scale * (2.0f * key.uniform(counter) - 1.0f);
+    return scale;
+  }
+};
+
+/// Initialisation rules.
+namespace init {
+inline constexpr Initializer zeros{Initializer::Kind::constant, 0.0f};
+inline constexpr Initializer ones{Initializer::Kind::constant, 1.0f};
+/// Normal with mean 0 and the given standard deviation.
+constexpr Initializer normal(float deviation) { return {Initializer::Kind::normal, deviation}; }
+/// Uniform in [-limit, limit).
+constexpr Initializer uniform(float limit) { return {Initializer::Kind::uniform, limit}; }
+}  // namespace init
+
+/// A parameter as a leaf of an expression: a view that a traced operand beside it makes traced.
+template <class T, class S, class D, class L = Contiguous>
+class ParameterView {
+ public:
+  using element = T;
+  using shape_type = S;
+  using device = D;
+  using layout = L;
+  static constexpr bool is_expression = true;
+  static constexpr bool is_leaf = true;
+  static constexpr bool traced = false;
+  static constexpr bool parametric = true;
+  static constexpr bool contiguous = std::same_as<L, Contiguous>;
+
+  ParameterView(std::shared_ptr<detail::ParameterStore> store, Index offset, Index count,
+                View<T, S, D, L> view)
+      : store_{std::move(store)}, offset_{offset}, count_{count}, view_{std::move(view)} {}
+
+  const View<T, S, D, L>& view() const { return view_; }
+  const S& shape() const { return view_.shape(); }
+
+  template <class S2, class L2>
+  ParameterView<T, S2, D, L2> rebind(const View<T, S2, D, L2>& view) const {
+    return {store_, offset_, count_, view};
+  }
+
+  /// This parameter as a traced value of a tape.
+  Var<T, S, D, L> on(Tape& tape) const {
+    const int slot = tape.parameter_slot<T>(*store_, offset_, count_);
+    const T* const base = static_cast<const T*>(store_->storage.data()) + offset_;
+    return {&tape, slot, view_, view_.data() - base};
+  }
+
+  void check_untraced() const {
+    if (store_->recording)
+      throw Error("a parameter of " + view_.shape().text() +
+                  " meets no traced operand while gradients are recorded, so its gradient would be lost; "
+                  "trace the operand "
+                  "beside it, for example with beside(x, operand), or wrap the parameter in stop_gradient");
+  }
+
+ private:
+  std::shared_ptr<detail::ParameterStore> store_;
+  Index offset_;
+  Index count_;
+  View<T, S, D, L> view_;
+};
+
+/// A trainable tensor of a module. It has a shape and a rule for its first values at once, and elements once
+/// `build` has placed it in the model's flat storage. Parameters move but do not copy; `clone` copies a whole
+/// model.
+template <Element T, class S, class D = Cpu>
+class Parameter {
+ public:
+  using element = T;
+  using shape_type = S;
+  using device = D;
+  static constexpr bool is_expression = true;
+  static constexpr bool traced = false;
+  static constexpr bool is_parameter = true;
+
+  Parameter(Initializer initializer = init::zeros) requires(S::is_static) : initializer_{initializer} {}
+  Parameter(const S& shape, Initializer initializer = init::zeros)
+      : shape_{shape}, initializer_{initializer} {}
+  Parameter(Parameter&&) noexcept = default;
+  Parameter& operator=(Parameter&&) noexcept = default;
+
+  const S& shape() const { return shape_; }
+  Index size() const { return shape_.size(); }
+  const Initializer& initializer() const { return initializer_; }
+  void set_initializer(Initializer initializer) { initializer_ = initializer; }
+
+  bool built() const { return store_ != nullptr; }
+  const std::shared_ptr<detail::ParameterStore>& store() const { return store_; }
+  /// Index of the first element in the model's flat storage.
+  Index offset() const { return offset_; }
+
+  /// Places the parameter; done by `build`.
+  void place(std::shared_ptr<detail::ParameterStore> store, Index offset) {
+    store_ = std::move(store);
+    offset_ = offset;
+  }
+
+  T* data() { return base(); }
+  const T* data() const { return base(); }
+  std::span<T> values() { return {base(), static_cast<std::size_t>(size())}; }
+  std::span<const T> values() const { return {base(), static_cast<std::size_t>(size())}; }
+
+  ParameterView<T, S, D> leaf() const {
+    return {store_, offset_, size(), View<T, S, D>{Buffer<D>{checked().storage}, base(), shape_}};
+  }
+
+ private:
+  detail::ParameterStore& checked() const {
+    if (!store_)
+      throw Error("parameter of " + shape_.text() +
+                  " has no elements yet; make the model with build<Model>(key)");
+    return *store_;
+  }
+  T* base() const { return static_cast<T*>(checked().storage.data()) + offset_; }
+
+  S shape_;
+  Initializer initializer_;
+  std::shared_ptr<detail::ParameterStore> store_;
+  Index offset_ = 0;
+};
+
+namespace detail {
+template <class N>
+inline constexpr bool is_parametric = requires {
+  requires N::parametric;
+};
+}  // namespace detail
+
+}  // namespace burrow

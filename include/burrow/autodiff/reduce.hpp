@@ -1,0 +1,88 @@
+// Reductions of traced expressions. The forward pass fuses the chain into the reduction; the backward pass
+// pushes the broadcast gradient through the same chain.
+#pragma once
+
+#include <burrow/autodiff/trace.hpp>
+#include <burrow/tensor/indexing.hpp>
+#include <burrow/tensor/reduce.hpp>
+
+namespace burrow {
+
+namespace detail {
+
+/// An expression with its leaves replaced by plain views.
+template <class N>
+auto untraced(const N& node) {
+  if constexpr (is_scalar_node<N>)
+    return node;
+  else if constexpr (N::is_leaf)
+    return node.view();
+  else
+    return std::apply(
+        [&](const auto&... a) {
+          return Map<typename N::function_type, decltype(untraced(a))...>{node.function(), untraced(a)...};
+        },
+        node.arguments());
+}
+
+/// A reduced value seen with the shape that keeps the reduced axes.
+template <class S, int... Axes, class G>
+auto with_kept_axes(const G& g, const S& shape) {
+  return View<element_of<G>, ShapeOf<kept<S, Axes...>>, device_of<G>>{
+      Buffer<device_of<G>>{g.leaf().storage()}, const_cast<element_of<G>*>(g.data()),
+      kept_shape<S, Axes...>(shape)};
+}
+
+}  // namespace detail
+
+template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
+requires detail::ValidAxes<shape_of<E>, Axes...>
+auto sum(const E& e, Keep... keep) {
+  const auto node = detail::to_node(e);
+  const auto value = sum<Axes...>(detail::untraced(node), keep...);
+  return record(
+      tape_of(e), "sum", value,
+      [node](const auto& dy) {
+        add_gradient(node, detail::with_kept_axes<shape_of<E>, Axes...>(dy, node.shape()));
+      },
+      node);
+}
+
+template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
+requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto mean(const E& e, Keep... keep) {
+  const auto node = detail::to_node(e);
+  const auto value = mean<Axes...>(detail::untraced(node), keep...);
+  using C = compute_type<element_of<E>>;
+  const C share = C(1) / static_cast<C>(detail::reduced_count<shape_of<E>, Axes...>(e.shape()));
+  return record(
+      tape_of(e), "mean", value,
+      [node, share](const auto& dy) {
+        add_gradient(node, detail::with_kept_axes<shape_of<E>, Axes...>(dy, node.shape()) * share);
+      },
+      node);
+}
+
+/// Largest element along axes; the gradient is shared equally by the elements that reach it.
+template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
+requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto max(const E& e, Keep... keep) {
+  using C = compute_type<element_of<E>>;
+  const auto node = detail::to_node(e);
+  const auto value = max<Axes...>(detail::untraced(node), keep...);
+  return record(
+      tape_of(e), "max", value,
+      [node, value](const auto& dy) {
+        const auto reached =
+            detail::untraced(node) == detail::with_kept_axes<shape_of<E>, Axes...>(value, node.shape());
+        const auto ties = sum<Axes...>(cast<C>(reached), keep_axes);
+        add_gradient(
+            node, where(reached, detail::with_kept_axes<shape_of<E>, Axes...>(dy, node.shape()) / ties, 0));
+      },
+      node);
+}
+
+template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
+requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto min(const E& e, Keep... keep) {
+  return materialize(-max<Axes...>(-e, keep...));
+}
+
+}  // namespace burrow

@@ -1,0 +1,165 @@
+// How operations meet the tape: operands become views or traced values, results are recorded, gradients are
+// added. A custom operation is written with `tape_of`, `operand`, `record` and `add_gradient`; see
+// docs/guide/operations.md.
+#pragma once
+
+#include <burrow/autodiff/pullback.hpp>
+
+namespace burrow {
+
+namespace detail {
+
+/// The absence of a tape: nothing is recorded.
+struct NoTape {
+  static constexpr bool tracing = false;
+};
+
+/// A tape found among the operands of an operation.
+struct TapeReference {
+  static constexpr bool tracing = true;
+  Tape* tape;
+};
+
+template <class N>
+bool any_wanted(const N& node) {
+  if constexpr (requires { node.wanted(); })
+    return node.wanted();
+  else if constexpr (is_parametric<N>)
+    return true;
+  else if constexpr (!N::is_leaf)
+    return std::apply([](const auto&... a) { return (any_wanted(a) || ...); }, node.arguments());
+  else
+    return false;
+}
+
+}  // namespace detail
+
+/// The tape that watches one of the operands, or the absence of one.
+template <Expression... E>
+auto tape_of(const E&... e) {
+  if constexpr ((Traced<E> || ...)) {
+    Tape* found = nullptr;
+    ((found = found != nullptr ? found : detail::find_tape(detail::to_node(e))), ...);
+    return detail::TapeReference{found};
+  } else {
+    return detail::NoTape{};
+  }
+}
+
+/// The value of a traced operation as a Var, or of an untraced one as the tensor itself. `backward(dy)` is
+/// called in the reverse sweep with the gradient of `value`; it calls `add_gradient` for each input. The
+/// inputs say whether anybody asks for a gradient.
+template <class T, class S, class D, class Backward, class... Inputs>
+auto record(detail::NoTape, const char*, const Tensor<T, S, D>& value, Backward&&, const Inputs&...) {
+  return value;
+}
+template <class T, class S, class D, class Backward, class... Inputs>
+auto record(detail::TapeReference tape, const char* name, const Tensor<T, S, D>& value, Backward&& backward,
+            const Inputs&... inputs) {
+  return tape.tape->record(name, value, (detail::any_wanted(detail::to_node(inputs)) || ...),
+                           std::decay_t<Backward>(std::forward<Backward>(backward)));
+}
+
+/// Adds `gradient` (any untraced expression that broadcasts to x's shape) to the gradient of x: nothing where
+/// x is not traced, into its leaves where x is an expression.
+template <Expression X, Expression Gradient>
+void add_gradient(const X& x, const Gradient& gradient) {
+  using Node = detail::node_of<X>;
+  if constexpr (!Traced<X> || !Real<element_of<X>>) {
+    return;
+  } else if constexpr (!Node::is_leaf) {
+    detail::pull_back(device_of<X>{}, detail::to_node(x), detail::to_node(gradient));
+  } else {
+    if (!x.wanted()) return;
+    using Dense = Tensor<element_of<X>, shape_of<X>, device_of<X>>;
+    if constexpr (std::same_as<Gradient, Dense>)
+      if (x.adopt_gradient(gradient)) return;
+    if (Node::contiguous && x.whole()) {
+      const auto target = x.gradient_target();
+      if (target.accumulate) {
+        const View<element_of<X>, shape_of<X>, device_of<X>> old{{}, target.data, x.shape()};
+        detail::evaluate(device_of<X>{}, cast<element_of<X>>(old + gradient), x.shape(), target.data);
+      } else {
+        detail::evaluate(device_of<X>{}, detail::to_node(cast<element_of<X>>(gradient)), x.shape(),
+                         target.data);
+      }
+    } else {
+      Dense dense{x.shape()};
+      detail::evaluate(device_of<X>{}, detail::to_node(cast<element_of<X>>(gradient)), x.shape(),
+                       dense.data());
+      detail::add_strided(x.shape(), x.gradient_target(), std::as_const(dense).data());
+    }
+  }
+}
+
+/// A traced expression evaluated once: a Var whose gradient flows back through the fused reverse loop.
+template <Traced E>
+auto materialize(const E& e) {
+  using Node = detail::node_of<E>;
+  if constexpr (detail::is_dense_leaf<Node>) {
+    return e;
+  } else {
+    const auto node = detail::to_node(e);
+    Tensor<element_of<E>, shape_of<E>, device_of<E>> value{e.shape()};
+    detail::evaluate(device_of<E>{}, node, e.shape(), value.data());
+    return record(
+        tape_of(e), "elementwise", value, [node](const auto& dy) { add_gradient(node, dy); }, node);
+  }
+}
+
+namespace detail {
+template <class E>
+auto bound(NoTape, const E& node) {
+  if constexpr (is_parametric<E>)
+    return untraced_view(node);
+  else
+    return node;
+}
+template <class E>
+auto bound(TapeReference tape, const E& node) {
+  if constexpr (is_parametric<E>)
+    return node.on(*tape.tape);
+  else
+    return node;
+}
+}  // namespace detail
+
+/// An operand of an operation as a leaf of any layout: a view, or a Var where the tape differentiates it.
+/// Elementwise expressions are evaluated.
+template <class TapeLike, Expression E>
+auto operand(TapeLike tape, const E& e) {
+  const auto node = detail::to_node(e);
+  if constexpr (decltype(node)::is_leaf)
+    return detail::bound(tape, node);
+  else
+    return detail::to_node(materialize(e));
+}
+
+/// An operand without gaps in memory; strided views are copied.
+template <class TapeLike, Expression E>
+auto dense_operand(TapeLike tape, const E& e) {
+  return detail::to_node(materialize(operand(tape, e)));
+}
+
+/// Anything with a `value`-less gradient: the same elements, through which no gradient flows.
+template <Expression E>
+auto stop_gradient(const E& e) {
+  if constexpr (Traced<E>)
+    return materialize(e).value();
+  else if constexpr (detail::is_parametric<detail::node_of<E>>)
+    return detail::to_node(e).view();
+  else
+    return detail::to_node(e);
+}
+
+/// A constant that takes part in the trace of `traced`: what is computed from it and parameters is recorded.
+/// Without a trace, the constant itself.
+template <Expression E, class T, class S, class D>
+auto beside(const E& traced, const Tensor<T, S, D>& constant) {
+  if constexpr (Traced<E>)
+    return Var<T, S, D>{tape_of(traced).tape, -1, constant.leaf()};
+  else
+    return constant;
+}
+
+}  // namespace burrow

@@ -1,0 +1,40 @@
+// Devices as types, and policies: the dtypes of parameters, computation and accumulation together with the
+// device.
+#pragma once
+
+#include <burrow/core/dtype.hpp>
+
+namespace burrow {
+
+/// The host processor, all threads of it.
+struct Cpu {
+  static constexpr const char* name = "cpu";
+};
+
+/// A CUDA device.
+struct Cuda {
+  static constexpr const char* name = "cuda";
+};
+
+/// What a module computes with: `parameter` is stored, `compute` is the type of activations, `accumulate`
+/// that of sums.
+template <class ParameterType, class ComputeType, class D>
+struct Policy {
+  using parameter = ParameterType;
+  using compute = ComputeType;
+  using accumulate = compute_type<ComputeType>;
+  using device = D;
+};
+
+template <class D = Cpu>
+using Float32 = Policy<float, float, D>;
+template <class D = Cpu>
+using Float64 = Policy<double, double, D>;
+/// fp32 parameters with bf16 activations, as Gopher's models below 7.1B.
+template <class D = Cpu>
+using MixedBf16 = Policy<float, bf16, D>;
+/// bf16 parameters and activations, as Gopher's 7.1B and 280B.
+template <class D = Cpu>
+using Bf16 = Policy<bf16, bf16, D>;
+
+}  // namespace burrow

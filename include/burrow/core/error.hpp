@@ -1,0 +1,54 @@
+// The errors burrow throws. A message is one sentence: what was wrong, where, and what would be right.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace burrow {
+
+/// Base of every error that burrow throws; catch this to catch all of them.
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Extents that do not fit together and are only known at run time; the text matches the compile-time
+/// message.
+struct ShapeError : Error {
+  using Error::Error;
+};
+
+/// A value outside of what an operation accepts (an index out of range, a negative learning rate).
+struct ValueError : Error {
+  using Error::Error;
+};
+
+/// A configuration that cannot be run: an unknown key, a value out of range, options that contradict each
+/// other.
+struct ConfigError : Error {
+  using Error::Error;
+};
+
+/// A file that could not be read or written, or is not what it should be. The message starts with the path.
+struct IoError : Error {
+  using Error::Error;
+};
+
+/// The line of the user's call; as a defaulted last argument it is filled in where the call is written.
+struct Location {
+  const char* file;
+  int line;
+
+  static constexpr Location here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+};
+
+/// " [file:line]" of the user's call, appended to messages of run-time shape errors.
+inline std::string at(const Location& where) {
+  std::string_view file = where.file;
+  if (const auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
+  return " [" + std::string(file) + ":" + std::to_string(where.line) + "]";
+}
+
+}  // namespace burrow

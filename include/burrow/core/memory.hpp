@@ -1,0 +1,227 @@
+// Pooled storage. A Buffer is a shared handle to a block; freed blocks are kept by size class and used again,
+// so that a training step allocates nothing from the system once it is warm. Large blocks ask for huge pages
+// and keep them.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <string>
+#include <utility>
+
+#include <burrow/core/device.hpp>
+#include <burrow/core/error.hpp>
+#include <burrow/core/shape.hpp>
+
+namespace burrow {
+
+/// What a pool did so far. Bytes are those of whole blocks.
+struct MemoryStatistics {
+  Index system_allocations = 0;
+  Index bytes_from_system = 0;
+  Index bytes_in_use = 0;
+  Index peak_bytes_in_use = 0;
+};
+
+namespace detail {
+
+struct Block {
+  void* data = nullptr;
+  Index bytes = 0;
+  std::atomic<int> references{0};
+  int size_class = 0;
+  Block* next = nullptr;
+  void (*release)(Block*) = nullptr;
+};
+
+/// Blocks of the host's memory by size class: eight classes to a factor of two, 64 bytes at least.
+class HostPool {
+ public:
+  static HostPool& instance() {
+    static HostPool* const pool = new HostPool;  // outlives every static tensor
+    return *pool;
+  }
+
+  Block* allocate(Index bytes) {
+    if (bytes > largest_block) throw out_of_memory(bytes);
+    const int size_class = class_of(bytes);
+    const std::lock_guard lock{mutex_};
+    Block*& head = free_[static_cast<std::size_t>(size_class)];
+    Block* block = head;
+    if (block != nullptr)
+      head = block->next;
+    else
+      block = from_system(size_class);
+    block->references.store(1, std::memory_order_relaxed);
+    statistics_.bytes_in_use += block->bytes;
+    statistics_.peak_bytes_in_use = std::max(statistics_.peak_bytes_in_use, statistics_.bytes_in_use);
+    return block;
+  }
+
+  void release(Block* block) {
+    const std::lock_guard lock{mutex_};
+    block->next = free_[static_cast<std::size_t>(block->size_class)];
+    free_[static_cast<std::size_t>(block->size_class)] = block;
+    statistics_.bytes_in_use -= block->bytes;
+  }
+
+  MemoryStatistics statistics() {
+    const std::lock_guard lock{mutex_};
+    return statistics_;
+  }
+
+  void reset_peak() {
+    const std::lock_guard lock{mutex_};
+    statistics_.peak_bytes_in_use = statistics_.bytes_in_use;
+  }
+
+  /// Returns unused blocks to the system.
+  void trim() {
+    const std::lock_guard lock{mutex_};
+    for (Block*& head : free_)
+      while (head != nullptr) {
+        Block* const block = std::exchange(head, head->next);
+        statistics_.bytes_from_system -= block->bytes;
+        std::free(block->data);
+        delete block;
+      }
+  }
+
+ private:
+  static constexpr Index huge_page = Index{2} << 20;
+  static constexpr Index largest_block = Index{1} << 47;  // what processors address
+
+  Error out_of_memory(Index bytes) const {
+    return Error("memory: the system has no " + std::to_string(bytes >> 20) + " MiB left (" +
+                 std::to_string(statistics_.bytes_in_use >> 20) + " MiB are in use)");
+  }
+
+  static int class_of(Index bytes) {
+    const auto n = static_cast<std::uint64_t>(std::max<Index>(bytes, 64));
+    const int octave = static_cast<int>(std::bit_width(n - 1)) - 1;  // 2^octave < n <= 2^(octave + 1)
+    const std::uint64_t step = (std::uint64_t{1} << octave) / 8;
+    const auto eighth = static_cast<int>((n - (std::uint64_t{1} << octave) + step - 1) / step);
+    return octave * 8 + eighth;
+  }
+
+  static Index bytes_of(int size_class) {
+    const std::uint64_t base = std::uint64_t{1} << (size_class / 8);
+    return static_cast<Index>(base + base / 8 * static_cast<std::uint64_t>(size_class % 8));
+  }
+
+  Block* from_system(int size_class) {
+    const Index bytes = (bytes_of(size_class) + 63) / 64 * 64;
+    const bool huge = bytes >= huge_page;
+    const Index rounded = huge ? (bytes + huge_page - 1) / huge_page * huge_page : bytes;
+    void* const data = std::aligned_alloc(static_cast<std::size_t>(huge ? huge_page : 64),
+                                          static_cast<std::size_t>(rounded));
+    if (data == nullptr) throw out_of_memory(rounded);
+    if (huge) madvise(data, static_cast<std::size_t>(rounded), MADV_HUGEPAGE);
+    ++statistics_.system_allocations;
+    statistics_.bytes_from_system += rounded;
+    auto* const block = new Block;
+    block->data = data;
+    block->bytes = rounded;
+    block->size_class = size_class;
+    block->release = [](Block* b) { instance().release(b); };
+    return block;
+  }
+
+  std::mutex mutex_;
+  std::array<Block*, 8 * 48> free_{};
+  MemoryStatistics statistics_;
+};
+
+template <class D>
+struct pool_of;
+template <>
+struct pool_of<Cpu> {
+  static HostPool& get() { return HostPool::instance(); }
+};
+
+}  // namespace detail
+
+/// A shared, reference-counted handle to a block of some device.
+class Storage {
+ public:
+  Storage() = default;
+  explicit Storage(detail::Block* block) : block_{block} {}
+  Storage(const Storage& other) : block_{other.block_} {
+    if (block_ != nullptr) block_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  Storage(Storage&& other) noexcept : block_{std::exchange(other.block_, nullptr)} {}
+  Storage& operator=(Storage other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~Storage() {
+    if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      block_->release(block_);
+  }
+
+  void* data() const { return block_ == nullptr ? nullptr : block_->data; }
+  bool unique() const { return block_ == nullptr || block_->references.load(std::memory_order_acquire) == 1; }
+  explicit operator bool() const { return block_ != nullptr; }
+
+ private:
+  detail::Block* block_ = nullptr;
+};
+
+/// Storage from the pool of device D. Not initialised.
+template <class D>
+class Buffer : public Storage {
+ public:
+  Buffer() = default;
+  explicit Buffer(Index bytes) : Storage{bytes > 0 ? detail::pool_of<D>::get().allocate(bytes) : nullptr} {}
+  explicit Buffer(Storage storage) : Storage{std::move(storage)} {}
+};
+
+/// A standard allocator that takes its memory from the host's pool.
+template <class T>
+struct PoolAllocator {
+  using value_type = T;
+  PoolAllocator() = default;
+  template <class U>
+  PoolAllocator(const PoolAllocator<U>&) {}
+
+  T* allocate(std::size_t count) {
+    auto* const block = detail::HostPool::instance().allocate(static_cast<Index>(count * sizeof(T)) + header);
+    std::memcpy(block->data, &block, sizeof(block));
+    return reinterpret_cast<T*>(static_cast<std::byte*>(block->data) + header);
+  }
+  void deallocate(T* data, std::size_t) {
+    detail::Block* block = nullptr;
+    std::memcpy(&block, reinterpret_cast<std::byte*>(data) - header, sizeof(block));
+    detail::HostPool::instance().release(block);
+  }
+  friend bool operator==(PoolAllocator, PoolAllocator) { return true; }
+
+ private:
+  static constexpr Index header = 64;
+};
+
+/// What the pool of a device did so far.
+template <class D = Cpu>
+MemoryStatistics memory_statistics() {
+  return detail::pool_of<D>::get().statistics();
+}
+
+/// Starts counting the peak of bytes in use from the present.
+template <class D = Cpu>
+void reset_peak_memory() {
+  detail::pool_of<D>::get().reset_peak();
+}
+
+/// Gives the pool's unused blocks back to the system.
+template <class D = Cpu>
+void trim_memory() {
+  detail::pool_of<D>::get().trim();
+}
+
+}  // namespace burrow

@@ -1,0 +1,184 @@
+// Extents in the type: Shape<2, dyn, 512>. Static and dynamic extents mix freely; the rank is always static.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <utility>
+
+#include <burrow/core/error.hpp>
+
+namespace burrow {
+
+/// Signed index and extent type of the whole library.
+using Index = std::int64_t;
+
+/// Marks an extent that is known at run time.
+inline constexpr Index dyn = -1;
+
+namespace detail {
+inline std::string shape_text(const Index* extents, std::size_t rank) {
+  std::string text = "Shape<";
+  for (std::size_t i = 0; i < rank; ++i) {
+    if (i > 0) text += ", ";
+    text += extents[i] == dyn ? "dyn" : std::to_string(extents[i]);
+  }
+  return text + ">";
+}
+}  // namespace detail
+
+/// The extents of a tensor, row-major. A dynamic extent's value is given to the constructor.
+template <Index... Extents>
+class Shape {
+  static_assert(((Extents >= 0 || Extents == dyn) && ...), "Shape: an extent is a number >= 0, or dyn");
+
+ public:
+  static constexpr int rank = sizeof...(Extents);
+  static constexpr std::array<Index, sizeof...(Extents)> extents{Extents...};
+  static constexpr bool is_static = ((Extents != dyn) && ...);
+
+  constexpr Shape() : values_{Extents...} {
+    for (Index& value : values_)
+      if (value == dyn) value = 0;
+  }
+
+  /// All extents, the static ones too; throws ShapeError where a static extent is contradicted.
+  constexpr explicit Shape(const std::array<Index, sizeof...(Extents)>& values,
+                           Location where = Location::here())
+      : values_{values} {
+    for (std::size_t i = 0; i < values.size(); ++i)
+      if (values[i] < 0 || (extents[i] != dyn && extents[i] != values[i]))
+        throw ShapeError("Shape: " + detail::shape_text(values.data(), values.size()) + " does not fit " +
+                         detail::shape_text(extents.data(), extents.size()) + at(where));
+  }
+
+  /// Extent of one axis; a negative axis counts from the end.
+  constexpr Index operator[](int axis) const {
+    return values_[static_cast<std::size_t>(axis < 0 ? axis + rank : axis)];
+  }
+
+  /// Number of elements.
+  constexpr Index size() const {
+    Index product = 1;
+    for (const Index value : values_) product *= value;
+    return product;
+  }
+
+  constexpr const std::array<Index, sizeof...(Extents)>& values() const { return values_; }
+
+  /// "Shape<2, 7, 512>" with the values of dynamic extents.
+  std::string text() const { return detail::shape_text(values_.data(), values_.size()); }
+
+  friend constexpr bool operator==(const Shape& a, const Shape& b) { return a.values_ == b.values_; }
+
+ private:
+  std::array<Index, sizeof...(Extents)> values_;
+};
+
+namespace detail {
+
+template <class S>
+inline constexpr bool is_shape = false;
+template <Index... E>
+inline constexpr bool is_shape<Shape<E...>> = true;
+
+template <std::size_t N>
+constexpr std::array<Index, N> row_major_strides(const std::array<Index, N>& values) {
+  std::array<Index, N> strides{};
+  Index step = 1;
+  for (std::size_t i = N; i-- > 0;) {
+    strides[i] = step;
+    step *= values[i];
+  }
+  return strides;
+}
+
+/// The extent of two broadcast extents, or -2 where they do not fit.
+constexpr Index broadcast_extent(Index a, Index b) {
+  if (a == b || b == 1) return a;
+  if (a == 1 || a == dyn) return b;
+  return b == dyn ? a : -2;
+}
+
+/// Extent of axis `axis` of an array aligned to the right in `rank` axes; missing axes have extent 1.
+template <std::size_t N>
+constexpr Index aligned_extent(const std::array<Index, N>& extents, std::size_t rank, std::size_t axis) {
+  return axis + N < rank ? 1 : extents[axis + N - rank];
+}
+
+template <class A, class B>
+struct broadcast_pair {
+  static constexpr std::size_t rank = static_cast<std::size_t>(A::rank > B::rank ? A::rank : B::rank);
+  static constexpr std::array<Index, rank> extents = [] {
+    std::array<Index, rank> result{};
+    for (std::size_t i = 0; i < rank; ++i)
+      result[i] = broadcast_extent(aligned_extent(A::extents, rank, i), aligned_extent(B::extents, rank, i));
+    return result;
+  }();
+  static constexpr bool fits = [] {
+    for (const Index e : extents)
+      if (e == -2) return false;
+    return true;
+  }();
+};
+
+template <class Table, class Indices>
+struct shape_from;
+template <class Table, std::size_t... I>
+struct shape_from<Table, std::index_sequence<I...>> {
+  using type = Shape<Table::extents[I]...>;
+};
+
+}  // namespace detail
+
+/// The Shape whose extents are `Table::extents`, a constexpr array.
+template <class Table>
+using ShapeOf = typename detail::shape_from<Table, std::make_index_sequence<Table::extents.size()>>::type;
+
+/// True where two shapes broadcast: aligned at the last axis, extents are equal, or one is a static 1, or one
+/// is dyn. A dynamic extent must equal its partner at run time: what is broadcast is decided by the types
+/// alone.
+template <class A, class B>
+concept Broadcastable = detail::broadcast_pair<A, B>::fits;
+
+/// The shape of two broadcast shapes.
+template <class A, class B>
+requires Broadcastable<A, B>
+using Broadcast = ShapeOf<detail::broadcast_pair<A, B>>;
+
+/// True where two shapes are the same, or may be at run time.
+template <class A, class B>
+concept Matching = A::rank == B::rank&& [] {
+  for (std::size_t i = 0; i < A::extents.size(); ++i)
+    if (A::extents[i] != B::extents[i] && A::extents[i] != dyn && B::extents[i] != dyn) return false;
+  return true;
+}();
+
+/// The broadcast of two run-time shapes; throws ShapeError where dynamic extents differ.
+template <class A, class B>
+constexpr Broadcast<A, B> broadcast(const A& a, const B& b, std::string_view operation = "broadcast") {
+  using Result = Broadcast<A, B>;
+  std::array<Index, Result::extents.size()> values{};
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Index static_a = detail::aligned_extent(A::extents, values.size(), i);
+    const Index static_b = detail::aligned_extent(B::extents, values.size(), i);
+    const Index value_a = detail::aligned_extent(a.values(), values.size(), i);
+    const Index value_b = detail::aligned_extent(b.values(), values.size(), i);
+    const bool free_a = static_a == 1 && static_b != 1;
+    const bool free_b = static_b == 1 && static_a != 1;
+    if (!free_a && !free_b && value_a != value_b)
+      throw ShapeError(std::string(operation) + ": " + a.text() + " and " + b.text() +
+                       " do not broadcast (an extent that is broadcast is a static 1)");
+    values[i] = free_a ? value_b : value_a;
+  }
+  return Result{values};
+}
+
+template <Index... E>
+std::ostream& operator<<(std::ostream& out, const Shape<E...>& shape) {
+  return out << shape.text();
+}
+
+}  // namespace burrow

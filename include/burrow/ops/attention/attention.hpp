@@ -1,0 +1,116 @@
+// Causal attention of many heads, plain and with Transformer-XL relative positions. No array of queries x
+// keys is stored between the passes: the backward pass computes the scores again, block by block.
+#pragma once
+
+#include <burrow/autodiff/trace.hpp>
+#include <burrow/ops/attention/cpu.hpp>
+
+namespace burrow {
+
+namespace detail {
+
+template <class Q, class K>
+concept AttentionShapes = shape_of<Q>::rank == 3 && shape_of<K>::rank == 3 &&
+                          Broadcastable<Shape<shape_of<Q>::extents[2]>, Shape<shape_of<K>::extents[2]>>;
+
+template <class Q, class K>
+cpu::AttentionExtents attention_extents(const char* name, const Q& q, const K& k, const K& v, Index heads,
+                                        Location where) {
+  const cpu::AttentionExtents e{q[0], q[1], k[1], heads, heads > 0 ? q[2] / heads : 0};
+  if (heads <= 0 || q[2] % heads != 0)
+    throw ShapeError(std::string(name) + ": a width of " + std::to_string(q[2]) + " is not a multiple of " +
+                     std::to_string(heads) + " heads" + at(where));
+  if (!(k == v) || k[0] != q[0] || k[2] != q[2] || k[1] < q[1])
+    throw ShapeError(std::string(name) + ": queries " + q.text() + " do not fit keys " + k.text() +
+                     " and values " + v.text() + "; keys are at least as many as queries" + at(where));
+  return e;
+}
+
+}  // namespace detail
+
+/// Causal attention: out_i = sum_j softmax_j(q_i . k_j / sqrt(head width)) v_j over j <= i + memory, for each
+/// head. Queries are [batch, T, width], keys and values [batch, K, width] with K >= T; the K - T first keys
+/// are memory. Heads split the width evenly. Softmax in fp32 (double for double). Memory grows with T + K,
+/// not with their product.
+template <Expression Q, Expression K, Expression V>
+requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>) auto causal_attention(
+    const Q& queries, const K& keys, const V& values, Index heads, Location where = Location::here()) {
+  using T = element_of<Q>;
+  const auto tape = tape_of(queries, keys, values);
+  const auto q = dense_operand(tape, queries);
+  const auto k = dense_operand(tape, keys);
+  const auto v = dense_operand(tape, values);
+  const auto e = detail::attention_extents("causal_attention", q.shape(), k.shape(), v.shape(), heads, where);
+  const cpu::AttentionOperands<T> in{q.view().data(), k.view().data(), v.view().data()};
+  Tensor<T, shape_of<Q>, device_of<Q>> out{q.shape()};
+  Tensor<compute_type<T>, Shape<dyn>, device_of<Q>> log_sums{Shape<dyn>{{e.batch * e.heads * e.queries}}};
+  cpu::attention_forward(e, in, out.data(), log_sums.data());
+  return record(
+      tape, "causal_attention", out,
+      [q, k, v, e, in, out, log_sums](const auto& dy) {
+        Tensor<T, shape_of<Q>, device_of<Q>> dq{q.shape()};
+        Tensor<T, shape_of<K>, device_of<K>> dk{k.shape()};
+        Tensor<T, shape_of<V>, device_of<V>> dv{v.shape()};
+        cpu::attention_backward(e, in, out.data(), log_sums.data(), dy.data(),
+                                {dq.data(), dk.data(), dv.data()});
+        add_gradient(q, dq);
+        add_gradient(k, dk);
+        add_gradient(v, dv);
+      },
+      q, k, v);
+}
+
+/// Causal attention with Transformer-XL relative positions (Dai et al. 2019):
+/// score(i, j) = [(q_i + content_bias) . k_j + (q_i + position_bias) . r_delta] / sqrt(head width), delta = i
+/// + memory - j >= 0. `positions` is [>= K, width]: row delta is the projected encoding of distance delta;
+/// the biases are [width]. Otherwise as `causal_attention`.
+template <Expression Q, Expression K, Expression V, Expression R, Expression U, Expression W>
+requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>&& shape_of<R>::rank == 2 &&
+         shape_of<U>::rank == 1 &&
+         shape_of<W>::rank == 1) auto relative_attention(const Q& queries, const K& keys, const V& values,
+                                                         const R& positions, const U& content_bias,
+                                                         const W& position_bias, Index heads,
+                                                         Location where = Location::here()) {
+  using T = element_of<Q>;
+  const auto tape = tape_of(queries, keys, values, positions, content_bias, position_bias);
+  const auto q = dense_operand(tape, queries);
+  const auto k = dense_operand(tape, keys);
+  const auto v = dense_operand(tape, values);
+  const auto r = dense_operand(tape, positions);
+  const auto u = dense_operand(tape, content_bias);
+  const auto w = dense_operand(tape, position_bias);
+  const auto e =
+      detail::attention_extents("relative_attention", q.shape(), k.shape(), v.shape(), heads, where);
+  if (r.shape()[0] < e.keys || r.shape()[1] != e.width() || u.shape()[0] != e.width() ||
+      w.shape()[0] != e.width())
+    throw ShapeError("relative_attention: positions " + r.shape().text() + " and biases " + u.shape().text() +
+                     ", " + w.shape().text() + " do not fit keys " + k.shape().text() + at(where));
+  const cpu::AttentionOperands<T> in{q.view().data(), k.view().data(), v.view().data(),
+                                     r.view().data(), u.view().data(), w.view().data()};
+  Tensor<T, shape_of<Q>, device_of<Q>> out{q.shape()};
+  Tensor<compute_type<T>, Shape<dyn>, device_of<Q>> log_sums{Shape<dyn>{{e.batch * e.heads * e.queries}}};
+  cpu::attention_forward(e, in, out.data(), log_sums.data());
+  return record(
+      tape, "relative_attention", out,
+      [q, k, v, r, u, w, e, in, out, log_sums](const auto& dy) {
+        Tensor<T, shape_of<Q>, device_of<Q>> dq{q.shape()};
+        Tensor<T, shape_of<K>, device_of<K>> dk{k.shape()};
+        Tensor<T, shape_of<V>, device_of<V>> dv{v.shape()};
+        Tensor<T, shape_of<R>, device_of<R>> dr{r.shape()};
+        Tensor<T, shape_of<U>, device_of<U>> du{u.shape()};
+        Tensor<T, shape_of<W>, device_of<W>> dw{w.shape()};
+        std::fill_n(dr.data() + e.keys * e.width(), dr.size() - e.keys * e.width(),
+                    T(0));  // distances nobody used
+        cpu::attention_backward(e, in, out.data(), log_sums.data(), dy.data(),
+                                {dq.data(), dk.data(), dv.data(), dr.data(), du.data(), dw.data()});
+        add_gradient(q, dq);
+        add_gradient(k, dk);
+        add_gradient(v, dv);
+        add_gradient(r, dr);
+        add_gradient(u, du);
+        add_gradient(w, dw);
+      },
+      q, k, v, r, u, w);
+}
+
+}  // namespace burrow

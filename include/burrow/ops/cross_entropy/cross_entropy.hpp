@@ -1,0 +1,104 @@
+// The negative log-likelihood of target tokens under rows of logits.
+#pragma once
+
+#include <burrow/ops/cross_entropy/cpu.hpp>
+#include <burrow/tensor/indexing.hpp>
+
+namespace burrow {
+
+/// A loss as a sum and the number of its terms, divided once, when all of them are known. Sum is a tensor of
+/// rank 0, traced where the logits are.
+template <class Sum>
+struct CrossEntropy {
+  Sum sum;
+  Index count;
+};
+
+namespace detail {
+
+template <class S>
+using LeadingShape = ShapeOf<without_axis<S, -1>>;
+
+/// True where there is one integer target for each row of the logits (or may be at run time).
+template <class Targets, class Logits>
+concept TargetsOf = Expression<Targets> && Expression<Logits> && IndexElement<element_of<Targets>> &&
+                        Real<element_of<Logits>> && shape_of<Logits>::rank >= 1 &&
+                    Matching<shape_of<Targets>, LeadingShape<shape_of<Logits>>>;
+
+/// Throws where run-time extents do not fit or a target is not below the number of logits; else the number of
+/// targets that are not negative.
+template <class Logits, class Targets>
+Index check_targets(const char* operation, const Logits& logits, const Targets& targets, Location where) {
+  for (int axis = 0; axis < shape_of<Targets>::rank; ++axis)
+    if (targets.shape()[axis] != logits.shape()[axis])
+      throw ShapeError(std::string(operation) + ": targets " + targets.shape().text() +
+                       " do not fit the rows of logits " + logits.shape().text() + at(where));
+  return check_indices(device_of<Targets>{}, std::string(operation) + ": target", targets.view().data(),
+                       targets.shape(), logits.shape()[-1], true, where);
+}
+
+}  // namespace detail
+
+/// The summed negative log-likelihood of the targets, -log(softmax(logits)[target]) in nats, and their
+/// number. logits are [..., V], targets are integers [...]. A negative target is ignored and not counted. The
+/// sum is fp32 for float and bf16, double for double; of the forward pass only the log-sum-exp of each row is
+/// kept beside the logits. Throws ValueError where a target is not below V, ShapeError where dynamic extents
+/// differ.
+/// Gradient: dlogits = (softmax(logits) - one-hot(target)) dsum, and 0 in rows that are ignored.
+template <Expression Logits, Expression Targets>
+requires detail::TargetsOf<Targets, Logits>
+auto cross_entropy(const Logits& logits, const Targets& targets, Location where = Location::here()) {
+  using D = device_of<Logits>;
+  using C = compute_type<element_of<Logits>>;
+  using Normalizer = detail::LogSumExp<C>;
+  const auto tape = tape_of(logits, targets);
+  const auto in = dense_operand(tape, logits);
+  const auto ids = dense_operand(tape, targets);
+  const Index count = detail::check_targets("cross_entropy", in, ids, where);
+  const auto rows = detail::rows_of(in.shape());
+  const Buffer<D> saved{rows.count * Index{sizeof(Normalizer)}};
+  Tensor<C, Shape<dyn>, D> likelihoods{Shape<dyn>{{rows.count}}};
+  detail::target_log_likelihoods(D{}, rows, in.view().data(), ids.view().data(),
+                                 static_cast<Normalizer*>(saved.data()), likelihoods.data());
+  Tensor<C, Shape<>, D> sum{};
+  detail::negated_sum(D{}, likelihoods.data(), rows.count, sum.data());
+  auto recorded = record(
+      tape, "cross_entropy", sum,
+      [in, ids, saved, rows](const auto& dsum) {
+        if (const auto dlogits = detail::dense_target(in))
+          detail::cross_entropy_backward(D{}, rows, in.view().data(), ids.view().data(),
+                                         static_cast<const Normalizer*>(saved.data()), dsum.data(), dlogits);
+      },
+      in);
+  return CrossEntropy<decltype(recorded)>{std::move(recorded), count};
+}
+
+/// log(softmax(logits)[target]) of each token in nats, of the targets' shape, 0 where a target is negative;
+/// types, shapes and errors as of cross_entropy. Has no gradient.
+template <Expression Logits, Expression Targets>
+requires(detail::TargetsOf<Targets, Logits> && !Traced<Logits> &&
+         !Traced<Targets>) auto token_log_likelihoods(const Logits& logits, const Targets& targets,
+                                                      Location where = Location::here()) {
+  using D = device_of<Logits>;
+  using C = compute_type<element_of<Logits>>;
+  using Normalizer = detail::LogSumExp<C>;
+  const auto in = dense_operand(detail::NoTape{}, logits);
+  const auto ids = dense_operand(detail::NoTape{}, targets);
+  detail::check_targets("token_log_likelihoods", in, ids, where);
+  const auto rows = detail::rows_of(in.shape());
+  const Buffer<D> normalizers{rows.count * Index{sizeof(Normalizer)}};
+  Tensor<C, shape_of<Targets>, D> result{ids.shape()};
+  detail::target_log_likelihoods(D{}, rows, in.view().data(), ids.view().data(),
+                                 static_cast<Normalizer*>(normalizers.data()), result.data());
+  return result;
+}
+
+// Targets that do not fit the rows of the logits; deleted so that the error stands in the user's line.
+template <Expression Logits, Expression Targets>
+requires(!detail::TargetsOf<Targets, Logits>) auto cross_entropy(const Logits& logits, const Targets& targets,
+                                                                 Location where = Location::here()) = delete;
+template <Expression Logits, Expression Targets>
+requires(!detail::TargetsOf<Targets, Logits>) auto token_log_likelihoods(
+    const Logits& logits, const Targets& targets, Location where = Location::here()) = delete;
+
+}  // namespace burrow

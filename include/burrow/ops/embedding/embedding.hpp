@@ -1,0 +1,59 @@
+// Rows of a table looked up by integer ids.
+#pragma once
+
+#include <burrow/ops/embedding/cpu.hpp>
+
+namespace burrow {
+
+namespace detail {
+
+template <class S, Index Extent>
+struct appended {
+  static constexpr auto extents = [] {
+    std::array<Index, S::extents.size() + 1> result{};
+    for (std::size_t i = 0; i < S::extents.size(); ++i) result[i] = S::extents[i];
+    result.back() = Extent;
+    return result;
+  }();
+};
+
+/// True where a table has rows of real numbers and ids are integers.
+template <class Table, class Ids>
+concept EmbeddingOperands =
+    Expression<Table> && Expression<Ids> && Real<element_of<Table>> && shape_of<Table>::rank == 2 &&
+    IndexElement<element_of<Ids>>;
+
+}  // namespace detail
+
+/// y[..., :] = table[ids[...], :]. The table is [V, C], ids are integers [...], y is [..., C] with elements
+/// of type T, or of the table's type: `embedding<bf16>(table, ids)` converts the rows it reads, not the
+/// table. Traced ids carry the tape to a table that is a parameter. Throws ValueError where an id is not in
+/// [0, V). Gradient: dtable[v, :] = sum of dy[..., :] where ids[...] == v, in the order of positions.
+template <class T = void, Expression Table, Expression Ids>
+requires detail::EmbeddingOperands<Table, Ids>
+auto embedding(const Table& table, const Ids& ids, Location where = Location::here()) {
+  using D = device_of<Table>;
+  using Result = std::conditional_t<std::is_void_v<T>, element_of<Table>, T>;
+  using S = ShapeOf<detail::appended<shape_of<Ids>, shape_of<Table>::extents[1]>>;
+  static_assert(Real<Result>, "embedding: the result has a floating-point type");
+  const auto tape = tape_of(table, ids);
+  const auto from = dense_operand(tape, table);
+  const auto which = dense_operand(tape, ids);
+  const Index vocabulary = from.shape()[0];
+  detail::check_indices(D{}, "embedding: id", which.view().data(), which.shape(), vocabulary, false, where);
+  std::array<Index, S::extents.size()> extents{};
+  std::copy_n(which.shape().values().begin(), extents.size() - 1, extents.begin());
+  extents.back() = from.shape()[1];
+  Tensor<Result, S, D> y{S{extents}};
+  const auto rows = detail::rows_of(y.shape());
+  detail::embedding_forward(D{}, rows, from.view().data(), which.view().data(), y.data());
+  return record(
+      tape, "embedding", y,
+      [from, which, rows, vocabulary](const auto& dy) {
+        if (const auto dtable = detail::dense_target(from))
+          detail::embedding_backward(D{}, rows, which.view().data(), dy.data(), vocabulary, dtable);
+      },
+      from);
+}
+
+}  // namespace burrow

@@ -1,0 +1,197 @@
+// matmul: the product of matrices in the last two axes. Transposed operands are read where they lie.
+#pragma once
+
+#include <burrow/autodiff/trace.hpp>
+#include <burrow/ops/matmul/cpu.hpp>
+#include <burrow/tensor/indexing.hpp>
+
+namespace burrow {
+
+namespace detail {
+
+template <class A, class B>
+concept MatmulRanks = A::rank >= 2 && (B::rank == 2 || B::rank == A::rank);
+
+template <class A, class B>
+constexpr bool matmul_extents_fit() {
+  if constexpr (MatmulRanks<A, B>) {
+    const auto meet = [](Index x, Index y) { return x == y || x == dyn || y == dyn; };
+    if (!meet(A::extents.back(), B::extents[B::extents.size() - 2])) return false;
+    if (B::rank > 2)
+      for (std::size_t i = 0; i + 2 < B::extents.size(); ++i)
+        if (!meet(A::extents[i], B::extents[i])) return false;
+    return true;
+  }
+  return false;
+}
+
+template <class A, class B>
+struct matmul_shape {
+  static constexpr auto extents = [] {
+    auto result = A::extents;
+    result.back() = B::extents.back();
+    return result;
+  }();
+};
+
+/// One matrix of a leaf's last two axes as the product routines take it, and the distance between matrices.
+template <class T, std::size_t Rank>
+struct MatrixOperand {
+  cpu::Matrix<T> matrix;
+  Index batch_stride;
+};
+
+/// True where the last two axes can be handed to a product without a copy.
+template <class S>
+bool is_matrix(const S& shape, const std::array<Index, S::extents.size()>& strides) {
+  const Index rows = shape[-2], columns = shape[-1];
+  const auto row = strides[strides.size() - 2], column = strides.back();
+  return ((column == 1 || columns == 1) && (row >= columns || rows == 1)) ||
+         ((row == 1 || rows == 1) && (column >= rows || columns == 1));
+}
+
+template <class T, class S>
+cpu::Matrix<T> as_matrix(T* data, const S& shape, const std::array<Index, S::extents.size()>& strides) {
+  const Index rows = shape[-2], columns = shape[-1];
+  const auto row = strides[strides.size() - 2], column = strides.back();
+  if ((column == 1 || columns == 1) && (row >= columns || rows == 1))
+    return {data, std::max({row, columns, Index{1}}), false};
+  return {data, std::max({column, rows, Index{1}}), true};
+}
+
+/// A leaf whose last two axes are a matrix, and whose other axes (where the other operand has two) are rows
+/// of it.
+template <bool Rows, class TapeLike, class E>
+auto matrix_operand(TapeLike tape, const E& e) {
+  const auto leaf = operand(tape, e);
+  if constexpr (decltype(leaf)::contiguous)
+    return leaf;
+  else if constexpr (Rows && shape_of<E>::rank > 2)
+    return dense_operand(tape, leaf);
+  else
+    return leaf;
+}
+
+/// Calls f with a product-ready view of a leaf: the leaf itself, or a copy where its strides do not suit.
+template <class Leaf, class F>
+auto with_matrix(const Leaf& leaf, const F& f) {
+  const auto& view = leaf.view();
+  if (is_matrix(view.shape(), view.strides())) return f(view.data(), view.strides());
+  const auto copy = materialize(view);
+  return f(std::as_const(copy).data(), copy.leaf().strides());
+}
+
+/// target (+)= x y where the target is a gradient of a leaf of any strides.
+template <class T, class S, class X, class Y>
+void multiply_into(const S& shape, const GradientTarget<T, S::extents.size()>& target, Index batch, Index k,
+                   const X& x, const Y& y) {
+  const Index m = shape.size() / batch / shape[-1], n = shape[-1];
+  const auto run = [&](T* data, const auto& strides, bool accumulate) {
+    auto matrix = as_matrix(data, shape, strides);
+    const Index step = S::rank > 2 ? strides[0] : 0;
+    if (batch == 1 && S::rank > 2) matrix = {data, n, false};
+    cpu::multiply_batch<T>(
+        batch, m, n, k, 1,
+        [&](Index i) {
+          return std::tuple{x(i), y(i),
+                            cpu::Matrix<T>{matrix.data + i * step, matrix.stride, matrix.transposed}};
+        },
+        accumulate);
+  };
+  if (is_matrix(shape, target.strides)) return run(target.data, target.strides, target.accumulate);
+  Tensor<T, S> dense{shape};
+  run(dense.data(), dense.leaf().strides(), false);
+  add_strided(shape, target, std::as_const(dense).data());
+}
+
+}  // namespace detail
+
+/// Operands whose inner extents meet: [..., m, k] and [k, n], or [..., m, k] and [..., k, n].
+template <class A, class B>
+concept Multipliable = Expression<A> && Expression<B> &&
+    detail::matmul_extents_fit<shape_of<A>, shape_of<B>>();
+
+/// Matrix product over the last axis of a and the last but one of b: [..., m, k] x [k, n] or [..., m, k] x
+/// [..., k, n]. Sums in fp32 for bf16. Transposed views are not copied. Throws ShapeError where run-time
+/// extents do not meet. Gradients: da = dy b^T, db = a^T dy.
+template <class A, class B>
+requires Multipliable<A, B>
+auto matmul(const A& a, const B& b, Location where = Location::here()) {
+  using T = promoted<element_of<A>, element_of<B>>;
+  using Result = ShapeOf<detail::matmul_shape<shape_of<A>, shape_of<B>>>;
+  constexpr bool batched = shape_of<B>::rank > 2;
+  constexpr std::size_t rank_a = shape_of<A>::extents.size(), rank_b = shape_of<B>::extents.size();
+  const auto tape = tape_of(a, b);
+  const auto left = detail::matrix_operand<!batched>(tape, cast<T>(a));
+  const auto right = detail::matrix_operand<false>(tape, cast<T>(b));
+  auto extents = left.shape().values();
+  bool fits = extents.back() == right.shape()[-2];
+  if constexpr (batched)
+    for (std::size_t i = 0; i + 2 < rank_b; ++i) fits = fits && extents[i] == right.shape().values()[i];
+  if (!fits)
+    throw ShapeError("matmul: extents differ: " + left.shape().text() + " x " + right.shape().text() +
+                     at(where));
+  extents.back() = right.shape()[-1];
+  const Index k = left.shape()[-1], n = right.shape()[-1];
+  const Index batch = batched ? right.shape().size() / std::max<Index>(k * n, 1) : 1;
+  const Index m = batch == 0 ? 0 : left.shape().size() / std::max<Index>(batch * k, 1);
+  static_assert(!batched || rank_a == rank_b);
+
+  // A factor is matrix i of a batch, or all leading axes as rows.
+  const auto factor = []<class S>(const T* data, const S& shape, const auto& strides, Index count) {
+    auto matrix = S::rank > 2 && count == 1 ? cpu::Matrix<const T>{data, shape[-1], false}
+                                            : detail::as_matrix(data, shape, strides);
+    return [matrix, step = strides[S::rank > 2 ? S::extents.size() - 3 : 0]](Index i) {
+      return cpu::Matrix<const T>{matrix.data + i * step, matrix.stride, matrix.transposed};
+    };
+  };
+
+  Tensor<T, Result, device_of<A>> y{Result{extents}};
+  T* const out = y.data();
+  detail::with_matrix(left, [&](const T* data_a, const auto& strides_a) {
+    detail::with_matrix(right, [&](const T* data_b, const auto& strides_b) {
+      const auto x = factor(data_a, left.shape(), strides_a, batch);
+      const auto w = factor(data_b, right.shape(), strides_b, batch);
+      cpu::multiply_batch<T>(
+          batch, m, n, k, 1,
+          [&](Index i) {
+            return std::tuple{x(i), w(i), cpu::Matrix<T>{out + i * m * n, n}};
+          },
+          false);
+    });
+  });
+
+  if constexpr (!decltype(tape)::tracing)
+    return y;
+  else
+    return record(
+        tape, "matmul", y,
+        [left, right, factor, batch, m, n](const auto& dy) {
+          const auto gradient = [&, data = dy.data()](Index i) {
+            return cpu::Matrix<const T>{data + i * m * n, n};
+          };
+          if constexpr (Traced<decltype(left)>)
+            if (left.wanted())
+              detail::with_matrix(right, [&](const T* data, const auto& strides) {
+                const auto w = factor(data, right.shape(), strides, batch);
+                detail::multiply_into(left.shape(), left.gradient_target(), batch, n, gradient,
+                                      [&](Index i) { return w(i).transpose(); });
+              });
+          if constexpr (Traced<decltype(right)>)
+            if (right.wanted())
+              detail::with_matrix(left, [&](const T* data, const auto& strides) {
+                const auto x = factor(data, left.shape(), strides, batch);
+                detail::multiply_into(
+                    right.shape(), right.gradient_target(), batch, m,
+                    [&](Index i) { return x(i).transpose(); }, gradient);
+              });
+        },
+        left, right);
+}
+
+/// Operands whose inner extents differ; deleted so that the error stands in the user's line and names both
+/// types.
+template <class A, class B>
+requires(Expression<A>&& Expression<B> && !Multipliable<A, B>) auto matmul(const A& a, const B& b) = delete;
+
+}  // namespace burrow

@@ -1,0 +1,109 @@
+// Stochastic gradient descent with momentum, Nesterov's too.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include <burrow/nn/module.hpp>
+#include <burrow/optim/update.hpp>
+
+namespace burrow {
+
+/// The numbers of gradient descent. `weight_decay` is decoupled: parameters also shrink by learning_rate *
+/// weight_decay, which the momentum does not see.
+struct SgdOptions {
+  double learning_rate = 1e-2;
+  double momentum = 0;
+  bool nesterov = false;
+  double weight_decay = 0;
+  Bf16Update bf16_update = Bf16Update::fp32_copy;
+  Key key{};  ///< of stochastic rounding
+};
+
+/// Gradient descent for a slice of a flat buffer, whose first element has the index `first_index` there:
+/// velocity = momentum * velocity + gradient; the parameter moves by -learning_rate * velocity, or, with
+/// Nesterov's momentum, by -learning_rate * (gradient + momentum * velocity).
+template <Real P>
+class SgdSlice {
+ public:
+  using Compute = compute_type<P>;
+
+  /// Throws ValueError for options out of range.
+  SgdSlice(std::span<const P> parameters, Index first_index, const SgdOptions& options)
+      : options_{options}, update_{parameters, first_index, options.bf16_update, options.key} {
+    detail::require(options.learning_rate >= 0, "Sgd: the learning rate is negative");
+    detail::require(options.momentum >= 0 && options.momentum < 1, "Sgd: the momentum is not in [0, 1)");
+    detail::require(options.momentum > 0 || !options.nesterov, "Sgd: Nesterov's method needs a momentum");
+    detail::require(options.weight_decay >= 0, "Sgd: the weight decay is negative");
+    if (options.momentum > 0) velocity_.resize(parameters.size());
+  }
+
+  /// One update of the slice, in place.
+  template <Real G>
+  void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {}) {
+    using V = Packet<Compute>;
+    const auto constant = [](double value) { return V{static_cast<Compute>(value)}; };
+    const double learning_rate = now.learning_rate.value_or(options_.learning_rate);
+    const V factor = constant(now.gradient_factor);
+    const V momentum = constant(options_.momentum);
+    const V rate = constant(learning_rate);
+    const V keep = constant(1 - learning_rate * options_.weight_decay);
+
+    update_.run(parameters, gradient, steps_, [&](Compute* p, const Compute* g, Index begin, Index n) {
+      detail::for_packets<Compute>(n, [&](Index i, auto... rest) {
+        V direction = V::load(g + i, rest...) * factor;
+        if (!velocity_.empty()) {
+          Compute* const v = velocity_.data() + begin + i;
+          const V velocity = momentum * V::load(v, rest...) + direction;
+          velocity.store(v, rest...);
+          direction = options_.nesterov ? direction + momentum * velocity : velocity;
+        }
+        (keep * V::load(p + i, rest...) - rate * direction).store(p + i, rest...);
+      });
+    });
+    ++steps_;
+  }
+
+  /// "sgd.velocity" and "sgd.parameters_fp32", where they are kept.
+  OptimizerState<Compute> state() {
+    OptimizerState<Compute> state{steps_, {}};
+    if (!velocity_.empty()) state.values.push_back({"sgd.velocity", velocity_});
+    if (!update_.copy().empty()) state.values.push_back({"sgd.parameters_fp32", update_.copy()});
+    return state;
+  }
+
+  const SgdOptions& options() const { return options_; }
+
+ private:
+  SgdOptions options_;
+  Index steps_ = 0;
+  detail::ParameterUpdate<P> update_;
+  std::vector<Compute> velocity_;
+};
+
+/// Gradient descent for all parameters of a model.
+template <class Model>
+class Sgd {
+  using Parameter = detail::parameter_type<decltype(parameters(std::declval<const Model&>()))>;
+
+ public:
+  /// Throws ValueError for options out of range.
+  explicit Sgd(const Model& model, const SgdOptions& options = {})
+      : slice_{parameters(model).values(), 0, options} {}
+
+  /// One update of the model's parameters, in place.
+  template <class Gradient>
+  void step(Model& model, const Gradient& gradient, const UpdateOptions& now = {}) {
+    using G = detail::parameter_type<Gradient>;
+    slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
+  }
+
+  /// All that is remembered, for checkpoints.
+  auto state() { return slice_.state(); }
+  const SgdOptions& options() const { return slice_.options(); }
+
+ private:
+  SgdSlice<Parameter> slice_;
+};
+
+}  // namespace burrow

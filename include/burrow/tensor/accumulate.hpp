@@ -1,0 +1,202 @@
+// Fixed-order accumulation of packets into a smaller array: what reductions and the gradients of broadcast
+// operands share. The work is cut into chunks by size alone, each chunk sums into its own partial array, and
+// the partial arrays are combined in order: the result does not depend on the number of threads.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include <burrow/tensor/evaluate.hpp>
+
+namespace burrow::detail {
+
+struct SumOf {
+  template <class T>
+  static constexpr T identity = T(0);
+  static auto combine(auto a, auto b) { return a + b; }
+  static auto lanes(auto p) { return reduce_add(p); }
+  using wide = double;
+};
+struct MaximumOf {
+  template <class T>
+  static constexpr T identity = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                                     : std::numeric_limits<T>::lowest();
+  template <class T>
+  static T combine(T a, T b) {
+    if constexpr (std::is_arithmetic_v<T>)
+      return b > a ? b : a;
+    else
+      return select(b > a, b, a);
+  }
+  static auto lanes(auto p) { return reduce_max(p); }
+  using wide = double;
+};
+struct MinimumOf {
+  template <class T>
+  static constexpr T identity = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
+                                                                     : std::numeric_limits<T>::max();
+  template <class T>
+  static T combine(T a, T b) {
+    if constexpr (std::is_arithmetic_v<T>)
+      return b < a ? b : a;
+    else
+      return select(b < a, b, a);
+  }
+  static auto lanes(auto p) { return reduce_min(p); }
+  using wide = double;
+};
+
+/// Number of chunks for `total` elements accumulated into arrays of `target` elements.
+inline Index chunk_count(Index total, Index target) {
+  return std::clamp<Index>(std::min(total / elementwise_grain, total / std::max<Index>(target, 1)), 1, 16);
+}
+
+/// Adds packets of a nest over Out into an array of shape S (S broadcasts to Out), type C.
+template <class Op, class C, int N, class S, class Out, int Inner>
+class Sink {
+  using walk_type = Walk<S, Out, Inner, true>;
+
+ public:
+  static constexpr bool repeats = walk_type::inner == InnerWalk::repeat;
+
+  Sink(const S& shape, C* target) : target_{target}, walk_{row_major_strides(shape.values())} {}
+
+  void start_row(const auto& coordinates) {
+    row_ = target_ + walk_.row_offset(coordinates);
+    wide_ = Op::template identity<wide>;
+  }
+
+  /// Adds the packet at element i of the row; `count` of its elements exist where not full.
+  void add(Packet<C, N> value, Index i, Index count, bool full) {
+    using P = Packet<C, N>;
+    if constexpr (repeats) {
+      if (!full) {
+        alignas(64) C lane[N];
+        std::fill_n(lane, N, Op::template identity<C>);
+        value.store(lane, count);
+        value = P::load(lane);
+      }
+      block_ = Op::combine(block_, value);
+    } else {
+      const P old = full ? P::load(row_ + i) : P::load(row_ + i, count);
+      store_packet(row_ + i, Op::combine(old, value), count, full);
+    }
+  }
+
+  void start_block() {
+    if constexpr (repeats) block_ = Op::template identity<C>;
+  }
+  void end_block() {
+    if constexpr (repeats) wide_ = Op::combine(wide_, static_cast<wide>(Op::lanes(block_)));
+  }
+  void end_row() {
+    if constexpr (repeats) *row_ = Op::combine(*row_, static_cast<C>(wide_));
+  }
+
+ private:
+  using wide = std::conditional_t<std::is_integral_v<C>, C, typename Op::wide>;
+  C* target_;
+  C* row_ = nullptr;
+  walk_type walk_;
+  Packet<C, N> block_{Op::template identity<C>};
+  wide wide_ = Op::template identity<wide>;
+};
+
+/// Runs over a run of a row in blocks short enough for one register of partial sums.
+template <int N, class Start, class Body, class End>
+void for_blocks(Index begin, Index end, const Start& start, const Body& body, const End& finish) {
+  constexpr Index block = 4096;
+  for (Index b = begin; b < end; b += block) {
+    start();
+    for_packets<N>(b, std::min(end, b + block), body);
+    finish();
+  }
+}
+
+/// chunk(c, first row, last row, begin, end) for each of `chunks` fixed pieces of a nest, in parallel.
+template <int N, class Nest, class Chunk>
+void for_chunks(const Nest& nest, Index chunks, const Chunk& chunk) {
+  parallel_tasks(chunks, [&](Index c) {
+    if (nest.rows == 1) {
+      const Index packets = (nest.inner + N - 1) / N;
+      chunk(c, Index{0}, Index{1}, packets * c / chunks * N,
+            std::min(packets * (c + 1) / chunks * N, nest.inner));
+    } else {
+      chunk(c, nest.rows * c / chunks, nest.rows * (c + 1) / chunks, Index{0}, nest.inner);
+    }
+  });
+}
+
+/// `chunks` arrays of `size` elements that are summed in order.
+template <class Op, class C>
+class Partials {
+ public:
+  Partials(Index chunks, Index size)
+      : chunks_{chunks}, size_{size}, storage_{chunks * size * Index{sizeof(C)}} {}
+
+  /// The array of one chunk, filled with the identity; called by the chunk's own thread.
+  C* start(Index chunk) {
+    C* const array = static_cast<C*>(storage_.data()) + chunk * size_;
+    std::fill_n(array, size_, Op::template identity<C>);
+    return array;
+  }
+
+  /// write(j, combined value) for every element, in parallel.
+  template <class Write>
+  void combine(const Write& write) const {
+    const C* const arrays = static_cast<const C*>(storage_.data());
+    parallel_for(size_, elementwise_grain / chunks_, [&](Index begin, Index end) {
+      for (Index j = begin; j < end; ++j) {
+        C total = arrays[j];
+        for (Index c = 1; c < chunks_; ++c) total = Op::combine(total, arrays[c * size_ + j]);
+        write(j, total);
+      }
+    });
+  }
+
+ private:
+  Index chunks_, size_;
+  Buffer<Cpu> storage_;
+};
+
+/// A leaf of shape S with no elements behind it: it only takes part in choosing the loop nest.
+template <class S>
+struct ShapeLeaf {
+  using element = bool;
+  using shape_type = S;
+  static constexpr bool is_leaf = true;
+  static constexpr bool contiguous = true;
+};
+
+/// Reduces an expression over the axes along which shape Keep (which broadcasts to its shape) repeats.
+template <class Op, class T, class Keep, class Node>
+void reduce(Cpu, const Node& node, const Keep& keep, T* out) {
+  using Out = typename Node::shape_type;
+  using Loop = LoopType<Node>;
+  using C = compute_type<typename Node::element>;
+  constexpr int n = Loop::lanes_used;
+  constexpr int inner = inner_axes<Out, Node, ShapeLeaf<Keep>>();
+  const LoopNest<Out, inner> nest{node.shape()};
+  const Index chunks = chunk_count(node.shape().size(), keep.size());
+  const Cursor<Node, Out, inner> source{node};
+  Partials<Op, C> partials{chunks, keep.size()};
+  for_chunks<n>(nest, chunks, [&](Index c, Index first, Index last, Index begin, Index end) {
+    auto cursor = source;
+    Sink<Op, C, n, Keep, Out, inner> sink{keep, partials.start(c)};
+    for (Index r = first; r < last; ++r) {
+      const auto coordinates = nest.coordinates(r);
+      cursor.seek(coordinates);
+      sink.start_row(coordinates);
+      for_blocks<n>(
+          begin, end, [&] { sink.start_block(); },
+          [&]<bool Full>(Index i, Index count) {
+            sink.add(cursor.template at<typename Loop::base, n, Full>(i, count), i, count, Full);
+          },
+          [&] { sink.end_block(); });
+      sink.end_row();
+    }
+  });
+  partials.combine([out](Index j, C value) { out[j] = static_cast<T>(value); });
+}
+
+}  // namespace burrow::detail

@@ -1,0 +1,69 @@
+// Evaluation of an expression on the CPU: one fused pass, in packets, on all threads.
+#pragma once
+
+#include <burrow/core/parallel.hpp>
+#include <burrow/tensor/cursor.hpp>
+#include <burrow/tensor/functors.hpp>
+
+namespace burrow::detail {
+
+/// Elements to a thread below which a loop is not worth splitting.
+inline constexpr Index elementwise_grain = Index{1} << 15;
+
+/// A packet written as elements of type T.
+template <class T, class P>
+void store_packet(T* out, P value, Index count, bool full) {
+  if (full)
+    value.store(out);
+  else
+    value.store(out, count);
+}
+template <class T, class M, int N>
+void store_packet(T* out, Mask<M, N> value, Index count, bool full) {
+  store_packet(out, convert<M>(value), count, full);
+}
+
+/// body(i, count, full?) over [begin, end) in steps of N.
+template <int N, class Body>
+void for_packets(Index begin, Index end, const Body& body) {
+  Index i = begin;
+  for (; i + N <= end; i += N) body.template operator()<true>(i, Index{N});
+  if constexpr (N > 1)
+    if (i < end) body.template operator()<false>(i, end - i);
+}
+
+/// row(row index, begin, end) over a nest, in parallel: whole rows, or pieces of the only row.
+template <int N, class Nest, class Row>
+void for_rows(const Nest& nest, const Row& row) {
+  if (nest.rows == 1) {
+    const Index packets = (nest.inner + N - 1) / N;
+    parallel_for(packets, elementwise_grain / N, [&](Index begin, Index end) {
+      row(Index{0}, Index{1}, begin * N, std::min(end * N, nest.inner));
+    });
+  } else if (nest.inner > 0) {
+    parallel_for(nest.rows, std::max<Index>(1, elementwise_grain / nest.inner),
+                 [&](Index begin, Index end) { row(begin, end, Index{0}, nest.inner); });
+  }
+}
+
+/// Writes an expression of shape Out, row-major, to `out`.
+template <class T, class Out, class Node>
+void evaluate(Cpu, const Node& node, const Out& shape, T* out) {
+  constexpr int inner = inner_axes<Out, Node>();
+  using Loop = LoopType<Node>;
+  constexpr int n = Loop::lanes_used;
+  const LoopNest<Out, inner> nest{shape};
+  const Cursor<Node, Out, inner> source{node};
+  for_rows<n>(nest, [&](Index first, Index last, Index begin, Index end) {
+    auto cursor = source;
+    for (Index r = first; r < last; ++r) {
+      cursor.seek(nest.coordinates(r));
+      T* const to = out + r * nest.inner;
+      for_packets<n>(begin, end, [&]<bool Full>(Index i, Index count) {
+        store_packet(to + i, cursor.template at<typename Loop::base, n, Full>(i, count), count, Full);
+      });
+    }
+  });
+}
+
+}  // namespace burrow::detail

@@ -1,0 +1,208 @@
+// Expressions: lazy elementwise computations whose type is the graph. Map<F, Args...> applies F to the
+// elements of its arguments; arguments are leaves (views of tensors, scalars) or maps. Nothing is computed
+// until an expression is evaluated; leaves own their storage, so `auto` is always safe.
+#pragma once
+
+#include <concepts>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+
+#include <burrow/core/packet.hpp>
+#include <burrow/tensor/view.hpp>
+
+namespace burrow {
+
+/// Anything with elements, a shape and a device: tensors, views, parameters, traced values, expressions of
+/// them.
+template <class E>
+concept Expression = requires {
+  typename std::remove_cvref_t<E>::element;
+  typename std::remove_cvref_t<E>::shape_type;
+  typename std::remove_cvref_t<E>::device;
+  requires std::remove_cvref_t<E>::is_expression;
+};
+
+/// An expression that a tape watches: its type has a traced leaf.
+template <class E>
+concept Traced = Expression<E> && std::remove_cvref_t<E>::traced;
+
+template <class E>
+using element_of = typename std::remove_cvref_t<E>::element;
+template <class E>
+using shape_of = typename std::remove_cvref_t<E>::shape_type;
+template <class E>
+using device_of = typename std::remove_cvref_t<E>::device;
+
+/// A number in an expression, kept in the precision that T is computed in.
+template <class T>
+struct Scalar {
+  using element = T;
+  using shape_type = Shape<>;
+  static constexpr bool is_leaf = true;
+  static constexpr bool traced = false;
+  compute_type<T> value;
+};
+
+namespace detail {
+
+template <class N>
+inline constexpr bool is_scalar_node = false;
+template <class T>
+inline constexpr bool is_scalar_node<Scalar<T>> = true;
+
+template <class... Nodes>
+struct device_among;
+template <class First, class... Rest>
+struct device_among<First, Rest...> {
+  using type = typename First::device;
+};
+template <class T, class... Rest>
+struct device_among<Scalar<T>, Rest...> : device_among<Rest...> {};
+
+template <class S, class... Rest>
+struct broadcast_all {
+  using type = S;
+};
+template <class A, class B, class... Rest>
+struct broadcast_all<A, B, Rest...> : broadcast_all<Broadcast<A, B>, Rest...> {};
+
+template <class... N>
+constexpr auto broadcast_values(std::string_view, const N&... shapes) {
+  return std::get<0>(std::tuple{shapes...});
+}
+template <class A, class B, class... Rest>
+constexpr auto broadcast_values(std::string_view operation, const A& a, const B& b, const Rest&... rest) {
+  return broadcast_values(operation, broadcast(a, b, operation), rest...);
+}
+
+template <class N>
+constexpr auto shape_of_node(const N& node) {
+  if constexpr (is_scalar_node<N>)
+    return Shape<>{};
+  else
+    return node.shape();
+}
+
+}  // namespace detail
+
+/// F applied to the elements of the arguments, broadcast. F is an empty or small functor on packets.
+template <class F, class... Args>
+class Map {
+ public:
+  using function_type = F;
+  using element = typename F::template result<typename Args::element...>;
+  using shape_type = typename detail::broadcast_all<typename Args::shape_type...>::type;
+  using device = typename detail::device_among<Args...>::type;
+  static constexpr bool is_expression = true;
+  static constexpr bool is_leaf = false;
+  static constexpr bool traced = (Args::traced || ...);
+
+  explicit Map(F f, Args... args)
+      : function_{std::move(f)},
+        shape_{detail::broadcast_values(F::name, detail::shape_of_node(args)...)},
+        arguments_{std::move(args)...} {}
+
+  const shape_type& shape() const { return shape_; }
+  const F& function() const { return function_; }
+  const std::tuple<Args...>& arguments() const { return arguments_; }
+
+ private:
+  [[no_unique_address]] F function_;
+  shape_type shape_;
+  std::tuple<Args...> arguments_;
+};
+
+namespace detail {
+
+/// The node that stands for a value in an expression: leaves by handle, expressions by value.
+template <Expression E>
+auto to_node(const E& e) {
+  if constexpr (requires { e.leaf(); })
+    return e.leaf();
+  else
+    return e;
+}
+
+template <class E>
+using node_of = decltype(to_node(std::declval<const std::remove_cvref_t<E>&>()));
+
+/// A leaf whose elements lie in memory without gaps.
+template <class N>
+inline constexpr bool is_dense_leaf = [] {
+  if constexpr (N::is_leaf && !is_scalar_node<N>)
+    return N::contiguous;
+  else
+    return false;
+}();
+
+/// Lets every leaf object to being used without a tape; parameters do while their gradient is being recorded.
+template <class Node>
+void check_untraced(const Node& node) {
+  if constexpr (requires { node.check_untraced(); })
+    node.check_untraced();
+  else if constexpr (!Node::is_leaf)
+    std::apply([](const auto&... a) { (check_untraced(a), ...); }, node.arguments());
+}
+
+/// The view of a leaf that is used without a tape.
+template <class Leaf>
+const auto& untraced_view(const Leaf& leaf) {
+  check_untraced(leaf);
+  return leaf.view();
+}
+
+/// A plain number takes the element type of the tensor beside it, unless it is a float beside integers.
+template <class Beside, class T>
+requires std::is_arithmetic_v<T>
+auto scalar_node(T value) {
+  if constexpr (Real<Beside> || std::is_integral_v<T>)
+    return Scalar<Beside>{static_cast<compute_type<Beside>>(value)};
+  else
+    return Scalar<T>{value};
+}
+
+}  // namespace detail
+
+/// F mapped over expressions, as an expression.
+template <class F, Expression... E>
+auto map(F f, const E&... e) {
+  return Map<F, detail::node_of<E>...>{std::move(f), detail::to_node(e)...};
+}
+
+/// True where an expression and another, or a number, can meet in an elementwise function.
+template <class A, class B>
+concept Elementwise = (Expression<A> && Expression<B>) || (Expression<A> && std::is_arithmetic_v<B>) ||
+                      (std::is_arithmetic_v<A> && Expression<B>);
+
+namespace detail {
+template <class A, class B>
+inline constexpr bool shapes_meet = true;
+template <Expression A, Expression B>
+inline constexpr bool shapes_meet<A, B> = Broadcastable<shape_of<A>, shape_of<B>>;
+
+template <class F, class A, class B>
+auto map_pair(F f, const A& a, const B& b) {
+  if constexpr (!Expression<B>) {
+    auto node = to_node(a);
+    auto number = scalar_node<element_of<A>>(b);
+    return Map<F, decltype(node), decltype(number)>{f, std::move(node), number};
+  } else if constexpr (!Expression<A>) {
+    auto node = to_node(b);
+    auto number = scalar_node<element_of<B>>(a);
+    return Map<F, decltype(number), decltype(node)>{f, number, std::move(node)};
+  } else {
+    return map(f, a, b);
+  }
+}
+}  // namespace detail
+
+/// Two operands whose shapes broadcast (a number fits every shape).
+template <class A, class B>
+concept Compatible = Elementwise<A, B> && detail::shapes_meet<A, B>;
+
+/// Two operands whose shapes do not broadcast: chosen only to say so in the user's line.
+template <class A, class B>
+concept Incompatible = Elementwise<A, B> && !detail::shapes_meet<A, B>;
+
+}  // namespace burrow

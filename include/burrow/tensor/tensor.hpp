@@ -1,0 +1,146 @@
+// Tensor<T, Shape, Device>: an owning, row-major value. Copies behave as values: storage is shared until one
+// side is written. An expression made from a tensor keeps the elements of that moment.
+#pragma once
+
+#include <initializer_list>
+#include <span>
+
+#include <burrow/tensor/evaluate.hpp>
+#include <burrow/tensor/functions.hpp>
+
+namespace burrow {
+
+template <class T, class S, class D = Cpu>
+class Tensor {
+  static_assert(Element<T>, "Tensor: the element type is not one of burrow's (see core/dtype.hpp)");
+  static_assert(detail::is_shape<S>, "Tensor: the second argument is a Shape<...>");
+
+ public:
+  using element = T;
+  using shape_type = S;
+  using device = D;
+  static constexpr bool is_expression = true;
+  static constexpr bool traced = false;
+
+  /// An uninitialised tensor of a static shape.
+  Tensor() requires(S::is_static) : Tensor{S{}} {}
+
+  /// An uninitialised tensor of the given extents.
+  explicit Tensor(const S& shape)
+      : storage_{shape.size() * Index{sizeof(T)}}, data_{static_cast<T*>(storage_.data())}, shape_{shape} {}
+
+  /// The elements of a static shape in row-major order: `Tensor<float, Shape<3>> bias{1, 2, 3}`.
+  template <class... U>
+  requires(S::is_static && sizeof...(U) > 0 && (std::is_arithmetic_v<U> && ...)) Tensor(U... values)
+      : Tensor{S{}} {
+    static_assert(Index{sizeof...(U)} == S{}.size(), "Tensor: the number of elements does not fit the shape");
+    Index i = 0;
+    ((data_[i++] = static_cast<T>(values)), ...);
+  }
+
+  /// Row-major elements; throws ShapeError where their number does not fit the shape.
+  Tensor(const S& shape, std::span<const T> values, Location where = Location::here()) : Tensor{shape} {
+    if (static_cast<Index>(values.size()) != shape.size())
+      throw ShapeError("Tensor: " + std::to_string(values.size()) + " elements do not fill " + shape.text() +
+                       at(where));
+    std::copy(values.begin(), values.end(), data_);
+  }
+
+  /// The values of an expression, computed now. A traced expression is not accepted: its gradient would be
+  /// lost.
+  template <Expression E>
+  requires(!std::same_as<E, Tensor> && !Traced<E> && Matching<shape_of<E>, S>)
+      Tensor(const E& expression, Location where = Location::here())
+      : Tensor{fitted(expression.shape().values(), where)} {
+    const auto node = detail::to_node(cast<T>(expression));
+    detail::check_untraced(node);
+    detail::evaluate(D{}, node, shape_, data_);
+  }
+  template <Traced E>
+  Tensor(const E& expression) = delete;
+
+  Tensor(const Tensor&) = default;
+  Tensor(Tensor&&) noexcept = default;
+  Tensor& operator=(const Tensor&) = default;
+  Tensor& operator=(Tensor&&) noexcept = default;
+
+  template <Expression E>
+  requires Compatible<Tensor, E> Tensor& operator+=(const E& e) { return *this = Tensor(*this + e); }
+  template <Expression E>
+  requires Compatible<Tensor, E> Tensor& operator-=(const E& e) { return *this = Tensor(*this - e); }
+
+  const S& shape() const { return shape_; }
+  Index size() const { return shape_.size(); }
+
+  const T* data() const { return data_; }
+  /// Elements for writing; where the storage is shared, this tensor first gets its own.
+  T* data() {
+    own();
+    return data_;
+  }
+  std::span<const T> values() const { return {data_, static_cast<std::size_t>(size())}; }
+  std::span<T> values() { return {data(), static_cast<std::size_t>(size())}; }
+
+  template <std::convertible_to<Index>... I>
+  requires(sizeof...(I) == S::extents.size()) const T& operator()(I... index) const {
+    return data_[leaf().offset({static_cast<Index>(index)...})];
+  }
+  /// The element for writing.
+  template <std::convertible_to<Index>... I>
+  requires(sizeof...(I) == S::extents.size()) T& operator()(I... index) {
+    own();
+    return data_[leaf().offset({static_cast<Index>(index)...})];
+  }
+
+  /// The only element of a tensor of one element.
+  T item(Location where = Location::here()) const {
+    if (size() != 1) throw ShapeError("item: " + shape_.text() + " has not exactly one element" + at(where));
+    return data_[0];
+  }
+
+  /// A view that shares the storage.
+  View<T, S, D> leaf() const { return {storage_, data_, shape_}; }
+
+  /// A tensor over existing storage, without a copy.
+  static Tensor over(const View<T, S, D>& view) {
+    Tensor result{view};
+    return result;
+  }
+
+ private:
+  explicit Tensor(const View<T, S, D>& view)
+      : storage_{view.storage()}, data_{const_cast<T*>(view.data())}, shape_{view.shape()} {}
+
+  static S fitted(const auto& values, Location where) { return S{values, where}; }
+
+  void own() {
+    if (storage_.unique()) return;
+    Tensor copy{shape_};
+    std::copy(data_, data_ + size(), copy.data_);
+    *this = std::move(copy);
+  }
+
+  Buffer<D> storage_;
+  T* data_ = nullptr;
+  S shape_;
+};
+
+template <Expression E>
+Tensor(const E&) -> Tensor<element_of<E>, shape_of<E>, device_of<E>>;
+template <Expression E>
+Tensor(const E&, Location) -> Tensor<element_of<E>, shape_of<E>, device_of<E>>;
+
+/// The values of an untraced expression as a tensor; a tensor or a view without gaps is handed on without a
+/// copy.
+template <Expression E>
+requires(!Traced<E>) auto materialize(const E& e) {
+  using Result = Tensor<element_of<E>, shape_of<E>, device_of<E>>;
+  if constexpr (std::same_as<E, Result>)
+    return e;
+  else if constexpr (detail::is_dense_leaf<detail::node_of<E>>)
+    return Result::over(detail::untraced_view(detail::to_node(e)));
+  else
+    return Result(e);
+}
+
+}  // namespace burrow

@@ -1,0 +1,79 @@
+// View<T, Shape, Device, Layout>: read access to elements in shared storage. It is the leaf of every
+// expression: it owns a handle to the storage, so an expression stays valid whatever happens to the tensor it
+// was made from.
+#pragma once
+
+#include <array>
+#include <utility>
+
+#include <burrow/core/memory.hpp>
+#include <burrow/core/shape.hpp>
+
+namespace burrow {
+
+/// Row-major without gaps; strides follow from the extents.
+struct Contiguous {
+  static constexpr bool unit_inner = true;
+};
+
+/// Any strides; UnitInner says that neighbours along the last axis are neighbours in memory.
+template <bool UnitInner>
+struct Strided {
+  static constexpr bool unit_inner = UnitInner;
+};
+
+template <class T, class S, class D = Cpu, class L = Contiguous>
+class View {
+ public:
+  using element = T;
+  using shape_type = S;
+  using device = D;
+  using layout = L;
+  using strides_type = std::array<Index, S::extents.size()>;
+  static constexpr bool is_expression = true;
+  static constexpr bool is_leaf = true;
+  static constexpr bool traced = false;
+  static constexpr bool contiguous = std::same_as<L, Contiguous>;
+
+  View() = default;
+  View(Buffer<D> storage, T* data, S shape) requires contiguous : storage_{std::move(storage)},
+                                                                  data_{data},
+                                                                  shape_{shape} {}
+  View(Buffer<D> storage, T* data, S shape, strides_type strides) requires(!contiguous)
+      : storage_{std::move(storage)}, data_{data}, shape_{shape}, strides_{strides} {}
+
+  const T* data() const { return data_; }
+  const S& shape() const { return shape_; }
+  const Buffer<D>& storage() const { return storage_; }
+  const View& view() const { return *this; }
+
+  /// Distance in elements between neighbours along each axis.
+  strides_type strides() const {
+    if constexpr (contiguous)
+      return detail::row_major_strides(shape_.values());
+    else
+      return strides_;
+  }
+
+  /// Element at an index for each axis.
+  template <std::convertible_to<Index>... I>
+  requires(sizeof...(I) == S::extents.size()) const T& operator()(I... index) const {
+    return data_[offset({static_cast<Index>(index)...})];
+  }
+
+  Index offset(const strides_type& index) const {
+    const auto steps = strides();
+    Index sum = 0;
+    for (std::size_t i = 0; i < steps.size(); ++i) sum += steps[i] * index[i];
+    return sum;
+  }
+
+ private:
+  struct Nothing {};
+  Buffer<D> storage_;
+  T* data_ = nullptr;
+  S shape_;
+  [[no_unique_address]] std::conditional_t<contiguous, Nothing, strides_type> strides_{};
+};
+
+}  // namespace burrow

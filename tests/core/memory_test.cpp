@@ -1,0 +1,118 @@
+#include <burrow/core/memory.hpp>
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+using namespace burrow;
+
+TEST_CASE("A freed block is used again for a request of its size class") {
+  trim_memory();
+  { Buffer<Cpu> warm{1000}; }
+  const auto before = memory_statistics();
+  for (int i = 0; i < 100; ++i) {
+    Buffer<Cpu> again{1000 - i % 8};
+    std::memset(again.data(), i, 900);
+  }
+  const auto after = memory_statistics();
+  CHECK(after.system_allocations == before.system_allocations);
+  CHECK(after.bytes_from_system == before.bytes_from_system);
+  CHECK(after.bytes_in_use == before.bytes_in_use);
+}
+
+TEST_CASE("Blocks are large enough, aligned, disjoint, and waste little") {
+  std::vector<Buffer<Cpu>> buffers;
+  std::vector<Index> sizes;
+  for (Index size = 1; size < (Index{8} << 20); size = size * 5 / 4 + 1) sizes.push_back(size);
+  for (const Index size : sizes) {
+    const auto before = memory_statistics().bytes_in_use;
+    buffers.emplace_back(size);
+    const Index block = memory_statistics().bytes_in_use - before;
+    CHECK(block >= size);
+    if (size >= 1024) CHECK(block <= size + std::max(size / 7, size >= (1 << 20) ? Index{2} << 20 : 0));
+    CHECK(reinterpret_cast<std::uintptr_t>(buffers.back().data()) % 64 == 0);
+    std::memset(buffers.back().data(), static_cast<int>(buffers.size()), static_cast<std::size_t>(size));
+  }
+  for (std::size_t b = 0; b < buffers.size(); ++b) {
+    const auto* const bytes = static_cast<const unsigned char*>(buffers[b].data());
+    CHECK(bytes[0] == static_cast<unsigned char>(b + 1));
+    CHECK(bytes[sizes[b] - 1] == static_cast<unsigned char>(b + 1));
+  }
+}
+
+TEST_CASE("Statistics count bytes in use and their peak") {
+  const auto before = memory_statistics();
+  reset_peak_memory();
+  CHECK(memory_statistics().peak_bytes_in_use == before.bytes_in_use);
+  {
+    Buffer<Cpu> a{5000};
+    { Buffer<Cpu> b{7000}; }
+    CHECK(memory_statistics().bytes_in_use >= before.bytes_in_use + 5000);
+  }
+  CHECK(memory_statistics().bytes_in_use == before.bytes_in_use);
+  CHECK(memory_statistics().peak_bytes_in_use >= before.bytes_in_use + 12000);
+}
+
+TEST_CASE("trim gives all unused blocks back") {
+  Buffer<Cpu> kept{3000};
+  { Buffer<Cpu> dropped{4000}; }
+  trim_memory();
+  const auto statistics = memory_statistics();
+  CHECK(statistics.bytes_from_system == statistics.bytes_in_use);
+  Buffer<Cpu> fresh{4000};
+  CHECK(memory_statistics().system_allocations == statistics.system_allocations + 1);
+}
+
+TEST_CASE("A handle is unique until it is copied") {
+  Buffer<Cpu> a{100};
+  CHECK(a.unique());
+  {
+    const Buffer<Cpu> b = a;
+    CHECK(a.data() == b.data());
+    CHECK_FALSE(a.unique());
+    CHECK_FALSE(b.unique());
+  }
+  CHECK(a.unique());
+  const Buffer<Cpu> moved = std::move(a);
+  CHECK(moved.unique());
+  Storage other = moved;
+  other = Storage{};
+  CHECK(moved.unique());
+  CHECK(Buffer<Cpu>{}.unique());
+  CHECK(Buffer<Cpu>{0}.data() == nullptr);
+}
+
+TEST_CASE("Handles are counted and blocks recycled across threads") {
+  const auto before = memory_statistics().bytes_in_use;
+  {
+    const Buffer<Cpu> shared{256};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t)
+      threads.emplace_back([&shared] {
+        for (int i = 0; i < 2000; ++i) {
+          const Buffer<Cpu> copy = shared;
+          Buffer<Cpu> own{64 + i};
+          static_cast<char*>(own.data())[i] = 1;
+        }
+      });
+    for (auto& thread : threads) thread.join();
+    CHECK(shared.unique());
+  }
+  CHECK(memory_statistics().bytes_in_use == before);
+}
+
+TEST_CASE("More memory than there is is an error that says so") {
+  const auto before = memory_statistics();
+  CHECK_THROWS_WITH(Buffer<Cpu>{Index{1} << 60}, Catch::Contains("memory: the system has no"));
+  CHECK(memory_statistics().bytes_in_use == before.bytes_in_use);
+}
+
+TEST_CASE("Containers with the pool's allocator return what they took") {
+  const auto before = memory_statistics().bytes_in_use;
+  {
+    std::vector<double, PoolAllocator<double>> values;
+    for (int i = 0; i < 10000; ++i) values.push_back(i);
+    CHECK(values[9999] == 9999);
+  }
+  CHECK(memory_statistics().bytes_in_use == before);
+}

@@ -1,0 +1,210 @@
+#include <burrow/core/packet.hpp>
+#include <catch2/catch.hpp>
+#include <vector>
+
+using namespace burrow;
+
+namespace {
+
+using Packets = std::tuple<Packet<float>, Packet<double>, Packet<float, 1>, Packet<double, 1>>;
+
+template <class T>
+constexpr T infinity = std::numeric_limits<T>::infinity();
+template <class T>
+constexpr T not_a_number = std::numeric_limits<T>::quiet_NaN();
+
+/// Evenly spaced numbers, and the difficult ones.
+template <class T>
+std::vector<T> samples(T from, T to, bool specials = true) {
+  std::vector<T> x;
+  constexpr int count = 20000;
+  for (int i = 0; i <= count; ++i) x.push_back(from + (to - from) * static_cast<T>(i) / T(count));
+  for (T small = T(1e-7); small < 1; small *= T(7))
+    for (const T sign : {T(1), T(-1)})
+      if (sign * small >= from && sign * small <= to) x.push_back(sign * small);
+  if (specials) x.insert(x.end(), {T(0), infinity<T>, -infinity<T>, not_a_number<T>, T(1e4), T(-1e4)});
+  return x;
+}
+
+/// Calls check(x, f(x)) for each sample, computed in packets of N.
+template <int N, class T, class F, class Check>
+void for_each_result(const std::vector<T>& x, const F& f, const Check& check) {
+  const auto size = static_cast<Index>(x.size());
+  for (Index i = 0; i < size; i += N) {
+    T in[N], out[N];
+    Packet<T, N>::load(&x[static_cast<std::size_t>(i)], std::min<Index>(N, size - i)).store(in);
+    f(Packet<T, N>::load(in)).store(out);
+    for (int l = 0; l < N; ++l) check(in[l], out[l]);
+  }
+}
+
+/// |a - b| in units of the last place of b; numbers below the smallest normal one count as zero.
+template <class T>
+double distance(T a, T b) {
+  constexpr T smallest = std::numeric_limits<T>::min();
+  if ((std::isnan(a) && std::isnan(b)) || a == b) return 0;
+  if (std::abs(a) <= smallest && std::abs(b) <= smallest) return 0;
+  if (!std::isfinite(a) || !std::isfinite(b)) return 1e30;
+  const T size = std::max(std::abs(b), smallest);
+  return std::abs(static_cast<double>(a) - static_cast<double>(b)) /
+         static_cast<double>(std::nextafter(size, infinity<T>) - size);
+}
+
+template <int N, class T, class F, class G>
+double worst_distance(const std::vector<T>& x, const F& f, const G& reference) {
+  double worst = 0;
+  for_each_result<N>(x, f, [&](T in, T out) {
+    const double d = distance(out, static_cast<T>(reference(in)));
+    if (d > worst) worst = d;
+  });
+  return worst;
+}
+
+template <class P, std::size_t... L>
+std::array<bool, sizeof...(L)> truth(P a, P b, auto compare, std::index_sequence<L...>) {
+  using T = typename P::value_type;
+  T out[P::size];
+  select(compare(a, b), P(T(1)), P(T(0))).store(out);
+  return {(out[L] == T(1))...};
+}
+
+}  // namespace
+
+TEMPLATE_LIST_TEST_CASE("Functions of packets agree with std::", "", Packets) {
+  using T = typename TestType::value_type;
+  constexpr int n = TestType::size;
+  const auto compare = [](const std::vector<T>& x, auto f, auto reference) {
+    return worst_distance<n>(x, f, reference);
+  };
+  CHECK(compare(
+            samples<T>(-120, 120), [](auto x) { return exp(x); }, [](T x) { return std::exp(x); }) <= 4);
+  CHECK(compare(
+            samples<T>(-800, 800), [](auto x) { return exp(x); }, [](T x) { return std::exp(x); }) <= 4);
+  CHECK(compare(
+            samples<T>(T(-0.5), 40), [](auto x) { return log(x); }, [](T x) { return std::log(x); }) <= 4);
+  CHECK(compare(
+            samples<T>(-12, 12), [](auto x) { return tanh(x); }, [](T x) { return std::tanh(x); }) <= 8);
+  CHECK(compare(
+            samples<T>(T(-0.99), 40), [](auto x) { return log1p(x); }, [](T x) { return std::log1p(x); }) <=
+        4);
+  CHECK(compare(
+            samples<T>(-40, 40), [](auto x) { return expm1(x); }, [](T x) { return std::expm1(x); }) <= 4);
+  CHECK(compare(
+            samples<T>(-6, 6), [](auto x) { return erf(x); }, [](T x) { return std::erf(x); }) <= 4);
+  CHECK(compare(
+            samples<T>(-20, 20), [](auto x) { return sin(x); }, [](T x) { return std::sin(x); }) <= 4);
+  CHECK(compare(
+            samples<T>(-20, 20), [](auto x) { return cos(x); }, [](T x) { return std::cos(x); }) <= 4);
+  CHECK(compare(
+            samples<T>(-1, 1000), [](auto x) { return sqrt(x); }, [](T x) { return std::sqrt(x); }) == 0);
+  CHECK(compare(
+            samples<T>(-9, 9), [](auto x) { return abs(x); }, [](T x) { return std::abs(x); }) == 0);
+  CHECK(compare(
+            samples<T>(T(0.1), 9), [](auto x) { return pow(x, decltype(x)(T(2.5))); },
+            [](T x) { return std::pow(x, T(2.5)); }) <= 2);
+}
+
+TEMPLATE_LIST_TEST_CASE("Exponentials overflow to infinity, underflow to zero and keep NaN", "", Packets) {
+  using T = typename TestType::value_type;
+  const std::vector<T> x{T(-1e5),
+                         -infinity<T>,
+                         T(1e5),
+                         infinity<T>,
+                         not_a_number<T>,
+                         T(0),
+                         std::numeric_limits<T>::max(),
+                         std::numeric_limits<T>::lowest()};
+  std::vector<T> y;
+  for_each_result<TestType::size>(
+      x, [](auto p) { return exp(p); }, [&](T, T out) { y.push_back(out); });
+  CHECK((y[0] == 0 && y[1] == 0 && y[2] == infinity<T> && y[3] == infinity<T>));
+  CHECK((std::isnan(y[4]) && y[5] == 1 && y[6] == infinity<T> && y[7] == 0));
+}
+
+TEMPLATE_LIST_TEST_CASE("Arithmetic of packets is that of numbers, lane by lane", "", Packets) {
+  using T = typename TestType::value_type;
+  constexpr int n = TestType::size;
+  T a[n], b[n], out[n];
+  for (int i = 0; i < n; ++i) a[i] = T(i) - T(2.5), b[i] = T(3) - T(0.75) * T(i);
+  const auto check = [&](auto f, auto reference) {
+    f(TestType::load(a), TestType::load(b)).store(out);
+    for (int i = 0; i < n; ++i) CHECK(out[i] == reference(a[i], b[i]));
+  };
+  check([](auto x, auto y) { return x + y; }, [](T x, T y) { return x + y; });
+  check([](auto x, auto y) { return x - y; }, [](T x, T y) { return x - y; });
+  check([](auto x, auto y) { return x * y; }, [](T x, T y) { return x * y; });
+  check([](auto x, auto y) { return x / y; }, [](T x, T y) { return x / y; });
+  check([](auto x, auto) { return -x; }, [](T x, T) { return -x; });
+  check([](auto x, auto y) { return maximum(x, y); }, [](T x, T y) { return std::max(x, y); });
+  check([](auto x, auto y) { return minimum(x, y); }, [](T x, T y) { return std::min(x, y); });
+  check([](auto x, auto y) { return fused_multiply_add(x, y, decltype(x)(T(0.5))); },
+        [](T x, T y) { return x * y + T(0.5); });  // exact with these numbers
+  T sum = 0;
+  for (const T x : a) sum += x;
+  CHECK(reduce_add(TestType::load(a)) == sum);
+  CHECK(reduce_max(TestType::load(a)) == *std::max_element(a, a + n));
+  CHECK(reduce_min(TestType::load(b)) == *std::min_element(b, b + n));
+}
+
+TEMPLATE_LIST_TEST_CASE("Comparisons and masks agree with those of numbers, NaN included", "", Packets) {
+  using T = typename TestType::value_type;
+  constexpr auto lane_numbers = std::make_index_sequence<static_cast<std::size_t>(TestType::size)>{};
+  const T values[] = {T(-1), T(0), T(-0.0), T(2), infinity<T>, not_a_number<T>};
+  for (const T a : values)
+    for (const T b : values) {
+      const auto check = [&](auto f) {
+        const auto compare = [&](TestType x, TestType y) { return f(x, y); };
+        for (const bool lane : truth(TestType(a), TestType(b), compare, lane_numbers)) CHECK(lane == f(a, b));
+      };
+      check([](auto x, auto y) { return x < y; });
+      check([](auto x, auto y) { return x <= y; });
+      check([](auto x, auto y) { return x > y; });
+      check([](auto x, auto y) { return x >= y; });
+      check([](auto x, auto y) { return x == y; });
+      check([](auto x, auto y) { return x != y; });
+      check([](auto x, auto y) { return !(x < y); });
+      check([](auto x, auto y) { return x < y && x == x; });
+      check([](auto x, auto y) { return x < y || y != y; });
+      check([](auto x, auto y) { return (x < y) == (y < x); });
+      check([](auto x, auto y) { return (x < y) != (x <= y); });
+    }
+}
+
+TEMPLATE_LIST_TEST_CASE("Partial loads read zeros, partial stores and gathers touch only what exists", "",
+                        Packets) {
+  using T = typename TestType::value_type;
+  constexpr int n = TestType::size;
+  std::vector<T> from(3 * n);
+  for (std::size_t i = 0; i < from.size(); ++i) from[i] = T(i + 1);
+  for (int count = 1; count <= n; ++count) {
+    T out[n], few[n];
+    std::fill_n(few, n, T(-1));
+    TestType::load(from.data(), count).store(out);
+    TestType::gather(from.data(), 3, count).store(few, count);
+    for (int i = 0; i < n; ++i) {
+      CHECK(out[i] == (i < count ? T(i + 1) : T(0)));
+      CHECK(few[i] == (i < count ? T(3 * i + 1) : T(-1)));
+    }
+  }
+}
+
+TEMPLATE_LIST_TEST_CASE("Packets load and store other element types", "", Packets) {
+  using T = typename TestType::value_type;
+  constexpr int n = TestType::size;
+  bf16 halves[n];
+  std::int32_t integers[n];
+  for (int i = 0; i < n; ++i) halves[i] = bf16{0.5f * static_cast<float>(i)};
+  (TestType::load(halves) * TestType(T(2.03))).store(integers);
+  for (int i = 0; i < n; ++i) CHECK(integers[i] == static_cast<std::int32_t>(T(0.5) * T(i) * T(2.03)));
+  TestType(T(1.00390625)).store(halves);
+  for (const bf16 half : halves) CHECK(half.bits() == bf16{1.0f}.bits());
+}
+
+TEST_CASE("Packets of one integer") {
+  using P = Packet<std::int32_t, 1>;
+  CHECK((P(7) / P(2)).v == 3);
+  CHECK(maximum(P(-7), P(2)).v == 2);
+  CHECK(abs(P(-7)).v == 7);
+  CHECK(select(P(1) < P(2), P(5), P(6)).v == 5);
+  CHECK(abs(Packet<std::uint8_t, 1>(200)).v == 200);
+}

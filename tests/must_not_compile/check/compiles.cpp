@@ -1,0 +1,3 @@
+// expect: error
+// Nothing is wrong with this program: check.sh must say so.
+int main() {}

@@ -1,0 +1,150 @@
+// Files are written whole or not at all, and damage is noticed.
+#include "gopher_model/tokenizer/files.hpp"
+
+#include <sys/resource.h>
+
+#include <array>
+#include <burrow/core/error.hpp>
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <iterator>
+
+#include "gopher_model/tokenizer/tokenizer.hpp"
+#include "gopher_model/tokenizer/words.hpp"
+#include "tests/tokenizer/corpus.hpp"
+
+using namespace gopher;
+using namespace gopher::testing;
+
+namespace {
+
+void write(const std::string& path, std::string_view contents) { write_file(path, std::array{contents}); }
+
+// While it lives, files cannot grow past `bytes`, as on a full disk.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) : handler_{std::signal(SIGXFSZ, SIG_IGN)} {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limited{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limited);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+  ~FullDisk() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  void (*handler_)(int);
+  rlimit before_{};
+};
+
+bool is_io_error(const std::string& bytes) {
+  try {
+    Tokenizer::deserialize(bytes, "the model");
+  } catch (const burrow::IoError& error) {
+    return std::string_view{error.what()}.starts_with("the model ");
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("a written file is read back, and replaces an earlier one") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "file";
+  write(path, "first");
+  const std::string second(200'000, 'x');
+  write_file(path, std::array<std::string_view, 2>{second, "end"});
+  CHECK(read_file(path) == second + "end");
+  CHECK(std::distance(std::filesystem::directory_iterator{directory / ""}, {}) == 1);
+}
+
+TEST_CASE("a failed write leaves the earlier file and nothing else") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "file";
+  write(path, "first");
+  {
+    const FullDisk disk{1000};
+    CHECK_THROWS_AS(write(path, std::string(5000, 'x')), burrow::IoError);
+  }
+  CHECK(read_file(path) == "first");
+  CHECK(std::distance(std::filesystem::directory_iterator{directory / ""}, {}) == 1);
+  CHECK_THROWS_AS(write(directory / "missing/file", "x"), burrow::IoError);
+  CHECK_THROWS_AS(write(directory / "", "x"), burrow::IoError);
+  CHECK_THROWS_AS(read_file(directory / "missing"), burrow::IoError);
+  CHECK_THROWS_AS(read_file(directory / ""), burrow::IoError);
+}
+
+TEST_CASE("the checksum notices every changed byte, and the length") {
+  const std::string bytes = corpus(3);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    auto changed = bytes;
+    changed[i] ^= '\x01';
+    CHECK(checksum(changed) != checksum(bytes));
+    CHECK(checksum(bytes.substr(0, i)) != checksum(bytes));
+  }
+  CHECK(checksum(std::string(3, '\0')) != checksum(std::string(4, '\0')));
+  CHECK(checksum(bytes, 1) != checksum(bytes, 2));
+}
+
+TEST_CASE("a saved tokenizer is loaded as it was") {
+  const TemporaryDirectory directory;
+  const auto tokenizer = Tokenizer::train(corpus(500), {.vocabulary = 384});
+  tokenizer.save(directory / "model");
+  const auto loaded = Tokenizer::load(directory / "model");
+  CHECK(loaded.serialized() == tokenizer.serialized());
+  CHECK(loaded.vocabulary() == tokenizer.vocabulary());
+  CHECK(loaded.encode(corpus(50)) == tokenizer.encode(corpus(50)));
+}
+
+TEST_CASE("a damaged, cut or foreign tokenizer file is an IoError, never a crash") {
+  const auto bytes = Tokenizer::train(corpus(500), {.vocabulary = 384}).serialized();
+  int accepted = 0;
+  for (std::uint64_t n = 0; n < 10'000; ++n) {
+    const burrow::Key key{n};
+    auto changed = bytes;
+    for (std::uint64_t i = 0; i <= n % 4; ++i) {
+      changed[draw(key, 2 * i, bytes.size())] ^= static_cast<char>(1 + draw(key, 2 * i + 1, 255));
+    }
+    accepted += changed != bytes && !is_io_error(changed);
+  }
+  for (std::size_t size = 0; size < bytes.size(); ++size) accepted += !is_io_error(bytes.substr(0, size));
+  CHECK(accepted == 0);
+  CHECK(is_io_error("not a model"));
+  CHECK(is_io_error(bytes + "x"));
+  CHECK_THROWS_AS(Tokenizer::load("/missing/model"), burrow::IoError);
+}
+
+TEST_CASE("words are never empty, hold whole characters, and make up the text") {
+  std::string_view text = "\xF0\x9F\x90\xB9  a  \n\t x;\n\n}12,é\xFF.\xE2\x96\x81 b";
+  std::vector<std::string> words;
+  for (auto rest = text; !rest.empty();) {
+    const auto word = first_word(rest);
+    words.emplace_back(word.text);
+    rest.remove_prefix(word.text.size());
+  }
+  const std::vector<std::string> expected{
+      "\xF0\x9F\x90\xB9", " ", " a", "  ", "\n", "\t", " x", ";\n\n", "}12,é", "\xFF", ".",
+      "\xE2\x96\x81",     " b"};
+  CHECK(words == expected);
+  CHECK(first_word(std::string(1000, ' ')).text.size() == longest_word);
+  std::string wide;
+  while (wide.size() < 1000) wide += "我";
+  CHECK(first_word(wide).text.size() == longest_word / 3 * 3);
+}
+
+TEST_CASE("only whole, shortest UTF-8 of Unicode scalar values counts as a character") {
+  for (const auto* good : {"a", "\xC2\x80", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEF\xBF\xBF",
+                           "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"}) {
+    const std::string_view text = good;
+    CHECK(utf8_length(text) == text.size());
+    CHECK(utf8_length(std::string(text) + "x") == text.size());
+    if (text.size() > 1) CHECK(utf8_length(text.substr(0, text.size() - 1)) == 0);
+  }
+  for (const auto* bad : {"", "\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
+                          "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xC2x", "\xE2\x96x"}) {
+    CHECK(utf8_length(bad) == 0);
+  }
+}
