@@ -22,15 +22,19 @@ class TomlGuard {
 
   void check() {
     if (text_.substr(0, 3) == "\xEF\xBB\xBF") at_ = 3;
-    bool line_start = true;
+    char last = '\n';  // the character before, blanks apart
     Index depth = 0;
     while (at_ < text_.size()) {
       const char c = text_[at_];
       if (beyond_ascii(c)) refuse("characters beyond ASCII must stand within quotes or in a comment.");
-      if (c == '[' && line_start && depth == 0) check_table_name();
+      if (c == '[' && last == '\n' && depth == 0) check_table_name();
       depth += (c == '[' || c == '{') - (c == ']' || c == '}');
-      line_start = c == '\n' || (line_start && (c == ' ' || c == '\t'));
-      if (c == '"' || c == '\'') {
+      const bool quote = c == '"' || c == '\'';
+      if (quote && std::string_view("\n=[,{.").find(last) == std::string_view::npos) {
+        refuse("a quote must start a text or a key, not follow something else.");
+      }
+      if (c != ' ' && c != '\t') last = c;
+      if (quote) {
         skip_string(c);
       } else if (c == '#') {
         at_ = std::min(text_.find('\n', at_), text_.size());

@@ -9,8 +9,14 @@ namespace burrow {
 
 /// The rule by which a parameter gets its first values.
 struct Initializer {
-  enum class Kind { constant, normal, uniform } kind = Kind::constant;
+  enum class Kind { constant, normal, uniform, fan_in } kind = Kind::constant;
   float scale = 0.0f;
+
+  /// The rule for a parameter whose first extent is `inputs`: what depends on it is settled.
+  Initializer resolved(Index inputs) const {
+    if (kind != Kind::fan_in) return *this;
+    return {Kind::normal, scale / std::sqrt(static_cast<float>(std::max<Index>(inputs, 1)))};
+  }
 
   /// The first value of the element at `index`.
   float operator()(Key key, Index index) const {
@@ -29,6 +35,8 @@ inline constexpr Initializer ones{Initializer::Kind::constant, 1.0f};
 constexpr Initializer normal(float deviation) { return {Initializer::Kind::normal, deviation}; }
 /// Uniform in [-limit, limit).
 constexpr Initializer uniform(float limit) { return {Initializer::Kind::uniform, limit}; }
+/// Normal with standard deviation scale / sqrt(first extent).
+constexpr Initializer fan_in(float scale = 1.0f) { return {Initializer::Kind::fan_in, scale}; }
 }  // namespace init
 
 /// A parameter as a leaf of an expression: a view that a traced operand beside it makes traced.
@@ -57,11 +65,22 @@ class ParameterView {
     return {store_, offset_, count_, view};
   }
 
-  /// This parameter as a traced value of a tape.
+  /// This parameter as a traced value of a tape. Gradients are kept in the type that T is computed in.
   Var<T, S, D, L> on(Tape& tape) const {
-    const int slot = tape.parameter_slot<T>(*store_, offset_, count_);
+    using G = compute_type<T>;
     const T* const base = static_cast<const T*>(store_->storage.data()) + offset_;
-    return {&tape, slot, view_, view_.data() - base};
+    const Index from = view_.data() - base;
+    if constexpr (std::same_as<T, G>) {
+      return {&tape, tape.parameter_slot<T>(*store_, offset_, count_), view_, from};
+    } else {
+      G* const gradient = tape.parameter_gradient<G>(*store_, offset_);
+      const auto whole = Tensor<T, Shape<dyn>, D>::over(
+          {Buffer<D>{store_->storage}, const_cast<T*>(base), Shape<dyn>{{count_}}});
+      const auto add = [gradient](const auto& dy) {
+        for (Index i = 0; i < dy.size(); ++i) gradient[i] += static_cast<G>(dy.data()[i]);
+      };
+      return tape.record("parameter", whole, gradient != nullptr, add).rebind(view_);
+    }
   }
 
   void check_untraced() const {

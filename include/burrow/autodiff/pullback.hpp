@@ -119,7 +119,8 @@ void add_strided(const S& shape, const GradientTarget<T, Rank>& target, const C*
   parallel_for(shape.size(), elementwise_grain, [&](Index begin, Index end) {
     for (Index j = begin; j < end; ++j) {
       T& to = target.data[strided_offset(j, shape.values(), target.strides)];
-      to = static_cast<T>(target.accumulate ? static_cast<C>(to) + values[j] : values[j]);
+      const auto value = static_cast<compute_type<T>>(values[j]);
+      to = static_cast<T>(target.accumulate ? static_cast<compute_type<T>>(to) + value : value);
     }
   });
 }

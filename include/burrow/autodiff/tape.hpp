@@ -152,16 +152,22 @@ class Tape {
   /// A slot for the parameters at `offset` of a store, or -1 where they are not differentiated.
   template <class T>
   int parameter_slot(const detail::ParameterStore& store, Index offset, Index count) {
+    T* const gradient = parameter_gradient<T>(store, offset);
+    if (gradient == nullptr) return -1;
+    const int slot = add_slot(count, true);
+    slots_.back().external = true;
+    slots_.back().filled = true;
+    slots_.back().data = gradient;
+    return slot;
+  }
+
+  /// Where the gradient of the parameters from `offset` of a store goes, or null where they are not
+  /// differentiated.
+  template <class G>
+  G* parameter_gradient(const detail::ParameterStore& store, Index offset) const {
     for (const auto& entry : parameters_)
-      if (entry.store == &store) {
-        const int slot = add_slot(count, true);
-        slots_.back().external = true;
-        slots_.back().kept = true;
-        slots_.back().filled = true;
-        slots_.back().data = static_cast<T*>(entry.gradient) + offset;
-        return slot;
-      }
-    return -1;
+      if (entry.store == &store) return static_cast<G*>(entry.gradient) + offset;
+    return nullptr;
   }
 
   /// A tape for a part of this computation that is differentiated on its own, with the same parameters.

@@ -108,17 +108,31 @@ auto materialize(const E& e) {
 }
 
 namespace detail {
-template <class E>
-auto bound(NoTape, const E& node) {
-  if constexpr (is_parametric<E>)
+
+template <class N>
+inline constexpr bool holds_parameters = is_parametric<N>;
+template <class F, class... Args>
+inline constexpr bool holds_parameters<Map<F, Args...>> = (holds_parameters<Args> || ...);
+
+/// A node with its parameters as the traced values of a tape, or without a tape as it is.
+template <class N>
+auto bound(NoTape, const N& node) {
+  if constexpr (is_parametric<N>)
     return untraced_view(node);
   else
     return node;
 }
-template <class E>
-auto bound(TapeReference tape, const E& node) {
-  if constexpr (is_parametric<E>)
+template <class N>
+auto bound(TapeReference tape, const N& node) {
+  if constexpr (is_parametric<N>)
     return node.on(*tape.tape);
+  else if constexpr (holds_parameters<N>)
+    return std::apply(
+        [&](const auto&... a) {
+          return Map<typename N::function_type, decltype(bound(tape, a))...>{node.function(),
+                                                                             bound(tape, a)...};
+        },
+        node.arguments());
   else
     return node;
 }
@@ -128,11 +142,11 @@ auto bound(TapeReference tape, const E& node) {
 /// Elementwise expressions are evaluated.
 template <class TapeLike, Expression E>
 auto operand(TapeLike tape, const E& e) {
-  const auto node = detail::to_node(e);
+  const auto node = detail::bound(tape, detail::to_node(e));
   if constexpr (decltype(node)::is_leaf)
-    return detail::bound(tape, node);
+    return node;
   else
-    return detail::to_node(materialize(e));
+    return detail::to_node(materialize(node));
 }
 
 /// An operand without gaps in memory; strided views are copied.

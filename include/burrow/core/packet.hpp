@@ -197,6 +197,11 @@ requires(N == 1 || std::same_as<M, T>) Packet<T, N> select(Mask<M, N> m, Packet<
     return detail::simd::pselect(m.bits, a.v, b.v);
 }
 
+template <class T, int N>
+Mask<T, N> select(Mask<T, N> m, Mask<T, N> a, Mask<T, N> b) {
+  return (m && a) || (!m && b);
+}
+
 namespace detail {
 /// Applies a function of one number to each lane.
 template <class T, int N, class F>

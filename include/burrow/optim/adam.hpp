@@ -35,11 +35,11 @@ class AdamSlice {
         update_{parameters, first_index, options.bf16_update, options.key},
         first_moment_(parameters.size()),
         second_moment_(parameters.size()) {
-    detail::require(options.learning_rate >= 0, "Adam: the learning rate is negative");
-    detail::require(options.beta1 >= 0 && options.beta1 < 1, "Adam: beta1 is not in [0, 1)");
-    detail::require(options.beta2 >= 0 && options.beta2 < 1, "Adam: beta2 is not in [0, 1)");
-    detail::require(options.epsilon > 0, "Adam: epsilon is not positive");
-    detail::require(options.weight_decay >= 0, "Adam: the weight decay is negative");
+    detail::require_option(options.learning_rate >= 0, "Adam: the learning rate is negative");
+    detail::require_option(options.beta1 >= 0 && options.beta1 < 1, "Adam: beta1 is not in [0, 1)");
+    detail::require_option(options.beta2 >= 0 && options.beta2 < 1, "Adam: beta2 is not in [0, 1)");
+    detail::require_option(options.epsilon > 0, "Adam: epsilon is not positive");
+    detail::require_option(options.weight_decay >= 0, "Adam: the weight decay is negative");
   }
 
   /// One update of the slice, in place.
@@ -60,7 +60,7 @@ class AdamSlice {
     update_.run(parameters, gradient, steps_, [&](Compute* p, const Compute* g, Index begin, Index n) {
       Compute* const m = first_moment_.data() + begin;
       Compute* const v = second_moment_.data() + begin;
-      detail::for_packets<Compute>(n, [&](Index i, auto... rest) {
+      detail::each_packet<Compute>(n, [&](Index i, auto... rest) {
         const V gradient_now = V::load(g + i, rest...) * factor;
         const V first = beta1 * V::load(m + i, rest...) + rest1 * gradient_now;
         const V second = beta2 * V::load(v + i, rest...) + rest2 * (gradient_now * gradient_now);
@@ -93,7 +93,7 @@ class AdamSlice {
 /// Adam for all parameters of a model.
 template <class Model>
 class Adam {
-  using Parameter = detail::parameter_type<decltype(parameters(std::declval<const Model&>()))>;
+  using Parameter = detail::flat_element<decltype(parameters(std::declval<const Model&>()))>;
 
  public:
   /// Throws ValueError for options out of range.
@@ -103,7 +103,7 @@ class Adam {
   /// One update of the model's parameters, in place.
   template <class Gradient>
   void step(Model& model, const Gradient& gradient, const UpdateOptions& now = {}) {
-    using G = detail::parameter_type<Gradient>;
+    using G = detail::flat_element<Gradient>;
     slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
   }
 

@@ -31,10 +31,12 @@ class SgdSlice {
   /// Throws ValueError for options out of range.
   SgdSlice(std::span<const P> parameters, Index first_index, const SgdOptions& options)
       : options_{options}, update_{parameters, first_index, options.bf16_update, options.key} {
-    detail::require(options.learning_rate >= 0, "Sgd: the learning rate is negative");
-    detail::require(options.momentum >= 0 && options.momentum < 1, "Sgd: the momentum is not in [0, 1)");
-    detail::require(options.momentum > 0 || !options.nesterov, "Sgd: Nesterov's method needs a momentum");
-    detail::require(options.weight_decay >= 0, "Sgd: the weight decay is negative");
+    detail::require_option(options.learning_rate >= 0, "Sgd: the learning rate is negative");
+    detail::require_option(options.momentum >= 0 && options.momentum < 1,
+                           "Sgd: the momentum is not in [0, 1)");
+    detail::require_option(options.momentum > 0 || !options.nesterov,
+                           "Sgd: Nesterov's method needs a momentum");
+    detail::require_option(options.weight_decay >= 0, "Sgd: the weight decay is negative");
     if (options.momentum > 0) velocity_.resize(parameters.size());
   }
 
@@ -50,7 +52,7 @@ class SgdSlice {
     const V keep = constant(1 - learning_rate * options_.weight_decay);
 
     update_.run(parameters, gradient, steps_, [&](Compute* p, const Compute* g, Index begin, Index n) {
-      detail::for_packets<Compute>(n, [&](Index i, auto... rest) {
+      detail::each_packet<Compute>(n, [&](Index i, auto... rest) {
         V direction = V::load(g + i, rest...) * factor;
         if (!velocity_.empty()) {
           Compute* const v = velocity_.data() + begin + i;
@@ -84,7 +86,7 @@ class SgdSlice {
 /// Gradient descent for all parameters of a model.
 template <class Model>
 class Sgd {
-  using Parameter = detail::parameter_type<decltype(parameters(std::declval<const Model&>()))>;
+  using Parameter = detail::flat_element<decltype(parameters(std::declval<const Model&>()))>;
 
  public:
   /// Throws ValueError for options out of range.
@@ -94,7 +96,7 @@ class Sgd {
   /// One update of the model's parameters, in place.
   template <class Gradient>
   void step(Model& model, const Gradient& gradient, const UpdateOptions& now = {}) {
-    using G = detail::parameter_type<Gradient>;
+    using G = detail::flat_element<Gradient>;
     slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
   }
 

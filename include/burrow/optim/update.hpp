@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <burrow/core/dtype.hpp>
@@ -54,7 +55,7 @@ inline constexpr Index update_block = 1024;
 
 /// Calls body(i) for each whole packet of [0, count), then body(i, rest) for what is left.
 template <class C, class Body>
-void for_packets(Index count, const Body& body) {
+void each_packet(Index count, const Body& body) {
   Index i = 0;
   for (; i + lanes<C> <= count; i += lanes<C>) body(i);
   if (i < count) body(i, count - i);
@@ -141,14 +142,14 @@ class ParameterUpdate {
   std::vector<Compute> copy_;
 };
 
-inline void require(bool holds, const char* message) {
+inline void require_option(bool holds, const char* message) {
   if (!holds) throw ValueError(message);
 }
 
-/// The element type of a model's parameters.
-template <class Parameters>
-using parameter_type = std::remove_const_t<
-    typename std::remove_cvref_t<decltype(std::declval<const Parameters&>().values())>::element_type>;
+/// The element type of flat parameters, or of a gradient.
+template <class Flat>
+using flat_element = std::remove_const_t<
+    typename std::remove_cvref_t<decltype(std::declval<const Flat&>().values())>::element_type>;
 
 }  // namespace detail
 

@@ -212,9 +212,12 @@ class Cursor<Scalar<T>, Out, Inner> {
   using element = T;
   explicit Cursor(const Scalar<T>& node) : value_{node.value} {}
   void seek(const auto&) {}
-  template <class, int N, bool>
+  template <class C, int N, bool>
   auto at(Index, Index) const {
-    return Packet<compute_type<T>, N>(value_);
+    if constexpr (std::same_as<T, bool>)
+      return Packet<C, N>(C(value_)) != Packet<C, N>(C(0));
+    else
+      return Packet<compute_type<T>, N>(value_);
   }
   template <class C, int N, bool Full>
   auto record(Index i, Index count) const {

@@ -102,13 +102,11 @@ class Tensor {
   View<T, S, D> leaf() const { return {storage_, data_, shape_}; }
 
   /// A tensor over existing storage, without a copy.
-  static Tensor over(const View<T, S, D>& view) {
-    Tensor result{view};
-    return result;
-  }
+  static Tensor over(const View<T, S, D>& view) { return {Shared{}, view}; }
 
  private:
-  explicit Tensor(const View<T, S, D>& view)
+  struct Shared {};
+  Tensor(Shared, const View<T, S, D>& view)
       : storage_{view.storage()}, data_{const_cast<T*>(view.data())}, shape_{view.shape()} {}
 
   static S fitted(const auto& values, Location where) { return S{values, where}; }

@@ -1,0 +1,66 @@
+// What a run tells those who watch it: aligned lines that read well on a terminal and in a log file.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <string_view>
+
+#include <burrow/core/shape.hpp>
+
+namespace gopher {
+
+using burrow::Index;
+
+/// The state of a run after a step.
+struct StepReport {
+  Index step = 0;            ///< steps done
+  Index steps = 0;           ///< of the whole run; 0: unknown
+  Index tokens = 0;          ///< taken by all steps done
+  double loss = 0;           ///< mean over the tokens, in nats
+  double bits_per_byte = 0;  ///< of the training text
+  double learning_rate = 0;
+  double gradient_norm = 0;  ///< before clipping
+  double tokens_per_second = 0;
+  double utilisation = -1;   ///< share of the machine's measured peak, 0 to 1; negative: unknown
+  double seconds_left = -1;  ///< negative: unknown
+  double elapsed = 0;        ///< seconds
+  Index skipped = 0;         ///< steps left out because their gradient was not finite
+};
+
+/// Bits per byte of text whose tokens cost `loss` nats each and stand for `bytes_per_token` bytes.
+double bits_per_byte(double loss, double bytes_per_token);
+
+/// Whether standard error is a terminal that understands control sequences.
+bool stderr_is_terminal();
+
+/// Writes reports as lines of a table, at most 110 columns wide, with the columns' names now and then. On a
+/// terminal the reports between the logged ones are shown too, in a line that is written over; a file gets
+/// whole lines without control characters. A stream that fails is not an error: the run goes on.
+class ProgressLine {
+ public:
+  /// `terminal` says what `out` leads to, as stderr_is_terminal() does for std::cerr.
+  ProgressLine(std::ostream& out, bool terminal);
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  ~ProgressLine();
+
+  /// A line that stays.
+  void log(const StepReport& report);
+
+  /// Shows `report` until the next line is written; does nothing in a file.
+  void update(const StepReport& report);
+
+  /// One or more lines of text that stay, above the line that is written over. Control characters in it are
+  /// written as '?'.
+  void message(std::string_view text);
+
+ private:
+  void write(std::string_view lines);
+
+  std::ostream& out_;
+  bool terminal_;
+  int rows_until_header_ = 0;
+  std::string transient_;  // the line on the terminal that is to be written over
+};
+
+}  // namespace gopher

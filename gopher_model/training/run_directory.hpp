@@ -1,0 +1,68 @@
+// The directory of a training run: its files' names, its checkpoints, and its lock against a second process.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <burrow/core/shape.hpp>
+
+namespace gopher {
+
+using burrow::Index;
+
+/// A checkpoint file of a run.
+struct SavedCheckpoint {
+  Index step = 0;
+  std::filesystem::path path;
+  std::string damage;  ///< why the file is not a whole safetensors file; empty: it is one
+};
+
+/// Where the files of the run in directory `root` stand. Only looks: it makes and changes nothing.
+struct RunFiles {
+  std::filesystem::path root;
+
+  std::filesystem::path configuration() const;         ///< configuration.toml
+  std::filesystem::path metrics() const;               ///< metrics.jsonl
+  std::filesystem::path tokenizer() const;             ///< tokenizer.model
+  std::filesystem::path checkpoint(Index step) const;  ///< checkpoints/step-00001234.safetensors
+  std::filesystem::path samples(Index step) const;     ///< samples/step-00001234.txt
+
+  /// The checkpoints, earliest step first, with damaged ones marked. Throws IoError if the directory exists
+  /// but cannot be read.
+  std::vector<SavedCheckpoint> checkpoints() const;
+
+  /// The latest checkpoint that is not damaged.
+  std::optional<SavedCheckpoint> newest_checkpoint() const;
+};
+
+/// A run's directory in use by this process, which holds RUN/lock until the object ends.
+class RunDirectory : public RunFiles {
+ public:
+  /// Makes and locks the directory, and removes what a killed process left half written. Throws ConfigError
+  /// if it holds a run and `resume` is false, or holds none and `resume` is true; IoError if another process
+  /// uses it or the system fails.
+  RunDirectory(std::filesystem::path run, bool resume);
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+  ~RunDirectory();
+
+  /// False where the file system has no locks: then nothing keeps a second process away.
+  bool locked() const { return locked_; }
+
+  /// Removes all checkpoints older than the `keep` newest whole ones; the newest whole one always stays.
+  /// Throws IoError if one cannot be removed.
+  void prune(Index keep) const;
+
+  /// Writes RUN/`name` ("configuration.toml", "samples/step-00000250.txt"), wholly or not at all. Throws
+  /// IoError.
+  void write_text(const std::string& name, std::string_view text) const;
+
+ private:
+  int lock_ = -1;
+  bool locked_ = false;
+};
+
+}  // namespace gopher

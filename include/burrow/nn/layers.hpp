@@ -1,0 +1,97 @@
+// The basic layers: Linear, Embedding, RmsNorm, LayerNorm, Mlp. Each is a plain struct; run-time extents are
+// given by `sized`, static ones need nothing.
+#pragma once
+
+#include <burrow/nn/module.hpp>
+#include <burrow/ops/embedding/embedding.hpp>
+#include <burrow/ops/layer_norm/layer_norm.hpp>
+#include <burrow/ops/matmul/matmul.hpp>
+#include <burrow/ops/rms_norm/rms_norm.hpp>
+
+namespace burrow {
+
+/// y = x W + b over the last axis: [..., In] to [..., Out]. W is [In, Out], normal with deviation 1/sqrt(In);
+/// b is zero.
+template <Index In, Index Out, class Policy = Float32<Cpu>>
+struct Linear {
+  Parameter<typename Policy::parameter, Shape<In, Out>, typename Policy::device> weight{init::fan_in()};
+  Parameter<typename Policy::parameter, Shape<Out>, typename Policy::device> bias{init::zeros};
+
+  static Linear sized(Index in, Index out, Initializer rule = init::fan_in()) {
+    return {{Shape<In, Out>{{in, out}}, rule}, {Shape<Out>{{out}}, init::zeros}};
+  }
+  auto operator()(const auto& x) const {
+    using C = typename Policy::compute;
+    return matmul(x, cast<C>(weight)) + cast<C>(bias);
+  }
+};
+
+/// y = x W without a bias: [..., In] to [..., Out].
+template <Index In, Index Out, class Policy = Float32<Cpu>>
+struct Projection {
+  Parameter<typename Policy::parameter, Shape<In, Out>, typename Policy::device> weight{init::fan_in()};
+
+  static Projection sized(Index in, Index out, Initializer rule = init::fan_in()) {
+    return {{Shape<In, Out>{{in, out}}, rule}};
+  }
+  auto operator()(const auto& x) const { return matmul(x, cast<typename Policy::compute>(weight)); }
+};
+
+/// A row of the table for each integer: [...] to [..., Width]. The table is [Vocabulary, Width], normal with
+/// deviation 0.02.
+template <Index Vocabulary, Index Width, class Policy = Float32<Cpu>>
+struct Embedding {
+  Parameter<typename Policy::parameter, Shape<Vocabulary, Width>, typename Policy::device> table{
+      init::normal(0.02f)};
+
+  static Embedding sized(Index vocabulary, Index width, Initializer rule = init::normal(0.02f)) {
+    return {{Shape<Vocabulary, Width>{{vocabulary, width}}, rule}};
+  }
+  auto operator()(const auto& ids) const { return embedding<typename Policy::compute>(table, ids); }
+
+  /// Scores of every row of the table for a hidden state (tied output): [..., Width] to [..., Vocabulary].
+  auto scores(const auto& hidden) const {
+    const auto rows = operand(tape_of(hidden), cast<typename Policy::compute>(table));
+    return matmul(hidden, transpose(rows));
+  }
+};
+
+/// y = x g / sqrt(mean(x^2) + 1e-5) over the last axis (Zhang and Sennrich 2019); g is one at first.
+template <Index Width, class Policy = Float32<Cpu>>
+struct RmsNorm {
+  Parameter<typename Policy::parameter, Shape<Width>, typename Policy::device> gain{init::ones};
+
+  static RmsNorm sized(Index width) { return {{Shape<Width>{{width}}, init::ones}}; }
+  auto operator()(const auto& x) const { return rms_norm(x, cast<typename Policy::compute>(gain)); }
+};
+
+/// y = (x - mean) g / sqrt(variance + 1e-5) + b over the last axis (Ba et al. 2016).
+template <Index Width, class Policy = Float32<Cpu>>
+struct LayerNorm {
+  Parameter<typename Policy::parameter, Shape<Width>, typename Policy::device> gain{init::ones};
+  Parameter<typename Policy::parameter, Shape<Width>, typename Policy::device> bias{init::zeros};
+
+  static LayerNorm sized(Index width) {
+    return {{Shape<Width>{{width}}, init::ones}, {Shape<Width>{{width}}, init::zeros}};
+  }
+  auto operator()(const auto& x) const {
+    using C = typename Policy::compute;
+    return layer_norm(x, cast<C>(gain), cast<C>(bias));
+  }
+};
+
+/// A feed-forward block: down(gelu(up(x))), with biases.
+template <Index Width, Index Hidden, class Policy = Float32<Cpu>>
+struct Mlp {
+  Linear<Width, Hidden, Policy> up;
+  Linear<Hidden, Width, Policy> down;
+
+  static Mlp sized(Index width, Index hidden, Initializer up = init::fan_in(),
+                   Initializer down = init::fan_in()) {
+    return {Linear<Width, Hidden, Policy>::sized(width, hidden, up),
+            Linear<Hidden, Width, Policy>::sized(hidden, width, down)};
+  }
+  auto operator()(const auto& x) const { return down(gelu(up(x))); }
+};
+
+}  // namespace burrow

@@ -1,0 +1,271 @@
+// Modules are plain structs whose members are parameters, modules, and arrays of modules. This header finds
+// the parameters and their names, builds a model into one flat storage, and differentiates a loss with
+// respect to it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <burrow/autodiff/parameter.hpp>
+#include <burrow/autodiff/trace.hpp>
+#include <burrow/core/reflection.hpp>
+
+namespace burrow {
+
+namespace detail {
+
+template <class M>
+inline constexpr bool is_parameter = requires {
+  requires std::remove_cv_t<M>::is_parameter;
+};
+
+/// Types that hold modules by number: std::array, std::vector and what declares `modules()`.
+template <class M>
+inline constexpr bool is_sequence = false;
+template <class M, std::size_t N>
+inline constexpr bool is_sequence<std::array<M, N>> = Reflectable<M> || is_parameter<M>;
+template <class M, class A>
+inline constexpr bool is_sequence<std::vector<M, A>> = Reflectable<M> || is_parameter<M>;
+
+template <class M>
+concept NumberedModules = requires(M& m) {
+  m.modules();
+};
+
+inline std::string joined(const std::string& prefix, std::string_view name) {
+  return prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
+}
+
+}  // namespace detail
+
+/// Calls f(name, parameter) for every parameter of a module, in the order of declaration. Names are the
+/// members' names joined by dots, with numbers in sequences: "blocks.3.attention.query.weight".
+template <class M, class F>
+void for_each_parameter(M& module, const F& f, const std::string& prefix = "") {
+  using Plain = std::remove_cv_t<M>;
+  if constexpr (detail::is_parameter<Plain>) {
+    f(prefix, module);
+  } else if constexpr (detail::NumberedModules<M>) {
+    for_each_parameter(module.modules(), f, prefix);
+  } else if constexpr (detail::is_sequence<Plain>) {
+    for (std::size_t i = 0; i < module.size(); ++i)
+      for_each_parameter(module[i], f, detail::joined(prefix, std::to_string(i)));
+  } else if constexpr (Reflectable<Plain>) {
+    for_each_member(module, [&](std::string_view name, auto& member) {
+      for_each_parameter(member, f, detail::joined(prefix, name));
+    });
+  }
+}
+
+namespace detail {
+
+template <class M>
+struct CountParameters;
+
+template <class M>
+constexpr Index count_parameters() {
+  if constexpr (is_parameter<M>) {
+    static_assert(M::shape_type::is_static,
+                  "parameter_count: the model has extents that are known at run time only");
+    return typename M::shape_type{}.size();
+  } else {
+    return CountParameters<M>::value;
+  }
+}
+
+template <class M>
+struct CountParameters {
+  template <class... Members>
+  static constexpr Index sum(TypeList<Members...>) {
+    return (Index{0} + ... + count_parameters<Members>());
+  }
+  static constexpr Index value = [] {
+    if constexpr (Reflectable<M>)
+      return sum(member_types<M>{});
+    else
+      return Index{0};
+  }();
+};
+template <class M, std::size_t N>
+struct CountParameters<std::array<M, N>> {
+  static constexpr Index value = static_cast<Index>(N) * count_parameters<M>();
+};
+
+/// The element type of a module's parameters; the first one found.
+template <class M>
+struct module_element;
+template <class M>
+using module_element_of = typename module_element<M>::type;
+
+template <class List>
+struct first_module_element {
+  using type = void;
+};
+template <class First, class... Rest>
+struct first_module_element<TypeList<First, Rest...>> {
+  using type =
+      std::conditional_t<std::is_void_v<module_element_of<First>>,
+                         typename first_module_element<TypeList<Rest...>>::type, module_element_of<First>>;
+};
+template <class M>
+struct module_element {
+  static auto find() {
+    if constexpr (is_parameter<M>)
+      return std::type_identity<typename M::element>{};
+    else if constexpr (NumberedModules<M>)
+      return module_element<typename M::module_type>{};
+    else if constexpr (Reflectable<M>)
+      return first_module_element<member_types<M>>{};
+    else
+      return std::type_identity<void>{};
+  }
+  using type = typename decltype(find())::type;
+};
+template <class M, std::size_t N>
+struct module_element<std::array<M, N>> : module_element<M> {};
+template <class M, class A>
+struct module_element<std::vector<M, A>> : module_element<M> {};
+
+/// A 64-bit hash of a parameter's name (FNV-1a), so that its first values depend on the name and not on the
+/// order.
+constexpr std::uint64_t name_hash(std::string_view name) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash;
+}
+
+}  // namespace detail
+
+/// The number of parameters of a model with static extents, as a constant.
+template <class Model>
+inline constexpr Index parameter_count = detail::count_parameters<Model>();
+
+/// Something with parameters of one element type.
+template <class M>
+concept Module = !std::is_void_v<detail::module_element_of<std::remove_cv_t<M>>>;
+
+/// The number of parameters of a model, run-time extents included.
+template <Module Model>
+Index count_parameters(const Model& model) {
+  Index count = 0;
+  for_each_parameter(model, [&](const std::string&, const auto& p) { count += p.size(); });
+  return count;
+}
+
+/// A built model's parameters as one flat array.
+template <class T>
+class FlatParameters {
+ public:
+  explicit FlatParameters(std::shared_ptr<detail::ParameterStore> store) : store_{std::move(store)} {}
+  std::span<T> values() const {
+    return {static_cast<T*>(store_->storage.data()), static_cast<std::size_t>(store_->size)};
+  }
+  detail::ParameterStore& store() const { return *store_; }
+
+ private:
+  std::shared_ptr<detail::ParameterStore> store_;
+};
+
+/// The flat parameters of a built model.
+template <Module Model>
+auto parameters(const Model& model) {
+  using T = detail::module_element_of<Model>;
+  std::shared_ptr<detail::ParameterStore> store;
+  for_each_parameter(model, [&](const std::string& name, const auto& p) {
+    if (!p.built())
+      throw Error("parameters: '" + name + "' has no elements yet; make the model with build<Model>(key)");
+    store = p.store();
+  });
+  return FlatParameters<T>{std::move(store)};
+}
+
+/// Gives a model its elements: one flat storage, first values by each parameter's rule. Element i of a
+/// parameter depends on the key, the parameter's name and i only. The model may hold run-time extents.
+template <Module Model>
+Model build(Model model, Key key) {
+  using T = detail::module_element_of<Model>;
+  auto store = std::make_shared<detail::ParameterStore>();
+  store->size = count_parameters(model);
+  for_each_parameter(model, [&]<class P>(const std::string&, P&) {
+    static_assert(std::same_as<typename P::element, T>,
+                  "build: all parameters of a model have the same element type");
+    store->storage = Buffer<typename P::device>{store->size * Index{sizeof(T)}};
+  });
+  Index offset = 0;
+  for_each_parameter(model, [&](const std::string& name, auto& p) {
+    p.place(store, offset);
+    offset += p.size();
+    const Key own = key.fold_in(detail::name_hash(name));
+    const Initializer rule = p.initializer().resolved(p.shape().values().empty() ? 1 : p.shape().values()[0]);
+    T* const data = p.data();
+    parallel_for(p.size(), 4096, [&](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) data[i] = static_cast<T>(rule(own, i));
+    });
+  });
+  return model;
+}
+
+/// A model of static extents with its elements: of `Model::make()` where the model declares it, else of
+/// `Model{}`.
+template <Module Model>
+Model build(Key key) {
+  if constexpr (requires { Model::make(); })
+    return build(Model::make(), key);
+  else
+    return build(Model{}, key);
+}
+
+/// The gradient of a loss with respect to a model's parameters: flat, in the order of the parameters, zero at
+/// first. fp32 for bf16 parameters.
+template <Module Model>
+class Gradient {
+ public:
+  using element = compute_type<detail::module_element_of<Model>>;
+
+  explicit Gradient(const Model& model) : values_{Shape<dyn>{{parameters(model).store().size}}} { clear(); }
+
+  std::span<element> values() { return values_.values(); }
+  std::span<const element> values() const { return values_.values(); }
+  void clear() {
+    const auto all = values_.values();
+    parallel_for(static_cast<Index>(all.size()), Index{1} << 16, [&](Index begin, Index end) {
+      std::fill(all.begin() + begin, all.begin() + end, element(0));
+    });
+  }
+
+  /// The gradient of one parameter of the model, as a span of its size.
+  template <class P>
+  std::span<const element> of(const P& parameter) const {
+    return values().subspan(static_cast<std::size_t>(parameter.offset()),
+                            static_cast<std::size_t>(parameter.size()));
+  }
+
+ private:
+  Tensor<element, Shape<dyn>> values_;
+};
+
+/// Adds the gradient of f(tape), a traced scalar, to `gradient`, and returns the value of f. Inputs watched
+/// by the tape inside f are not differentiated: only the model's parameters are.
+template <Module Model, class F>
+auto accumulate_gradient(const Model& model, Gradient<Model>& gradient, const F& f) {
+  Tape tape{Tape::Inputs::constant};
+  tape.differentiate(parameters(model).store(), gradient.values().data());
+  const auto loss = materialize(f(tape));
+  static_assert(Traced<decltype(loss)>,
+                "value_and_grad: the loss is not traced; watch the input with tape.watch(x)");
+  tape.backward(loss);
+  return loss.item();
+}
+
+/// The value of f(tape), a traced scalar computed with the model, and its gradient with respect to the model.
+template <Module Model, class F>
+requires std::invocable<const F&, Tape&>
+auto value_and_grad(const Model& model, const F& f) {
+  Gradient<Model> gradient{model};
+  const auto value = accumulate_gradient(model, gradient, f);
+  return std::pair{value, std::move(gradient)};
+}
+
+}  // namespace burrow

@@ -1,0 +1,41 @@
+// Sinusoidal encodings of distances, as Transformer-XL uses them for relative positions.
+#pragma once
+
+#include <cmath>
+#include <map>
+#include <mutex>
+
+#include <burrow/tensor/functions.hpp>
+#include <burrow/tensor/tensor.hpp>
+
+namespace burrow {
+
+/// Row p is the encoding [sin(p w_0), ..., sin(p w_{d/2-1}), cos(p w_0), ...] of distance p, with w_m =
+/// 10000^(-2m/d): [count, width] for an even width, sine and cosine concatenated (Dai et al. 2019). Encodings
+/// are kept and shared: asking again, or for fewer rows, computes nothing.
+template <Index Width, Element T = float, class D = Cpu>
+Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width) {
+  static std::mutex mutex;
+  static std::map<Index, Tensor<T, Shape<dyn, Width>, D>> known;
+  const std::lock_guard lock{mutex};
+  auto& table = known.try_emplace(width, Shape<dyn, Width>{{0, width}}).first->second;
+  if (table.shape()[0] < count) {
+    table = Tensor<T, Shape<dyn, Width>, D>{Shape<dyn, Width>{{count, width}}};
+    T* const out = table.data();
+    const Index half = width / 2;
+    parallel_for(count, 64, [&](Index begin, Index end) {
+      for (Index p = begin; p < end; ++p)
+        for (Index m = 0; m < half; ++m) {
+          const double angle = static_cast<double>(p) *
+                               std::pow(10000.0, -2.0 * static_cast<double>(m) / static_cast<double>(width));
+          out[p * width + m] = static_cast<T>(std::sin(angle));
+          out[p * width + half + m] = static_cast<T>(std::cos(angle));
+        }
+    });
+  }
+  const auto all = table.leaf();
+  return Tensor<T, Shape<dyn, Width>, D>::over(
+      {Buffer<D>{all.storage()}, const_cast<T*>(all.data()), Shape<dyn, Width>{{count, width}}});
+}
+
+}  // namespace burrow
