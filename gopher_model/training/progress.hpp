@@ -55,12 +55,13 @@ class ProgressLine {
   void message(std::string_view text);
 
  private:
-  void write(std::string_view lines);
+  std::string due_header();
+  void write(const std::string& text);  // followed by the transient line
 
   std::ostream& out_;
   bool terminal_;
   int rows_until_header_ = 0;
-  std::string transient_;  // the line on the terminal that is to be written over
+  std::string transient_;  // the line on the terminal that will be written over
 };
 
 }  // namespace gopher

@@ -38,6 +38,23 @@ struct RunFiles {
   std::optional<SavedCheckpoint> newest_checkpoint() const;
 };
 
+/// The exclusive lock of a file, held until the object ends. The file stays: it holds the process's number.
+class FileLock {
+ public:
+  /// Makes the file and locks it. Throws IoError if another process holds the lock or the system fails.
+  explicit FileLock(const std::filesystem::path& path);
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+  ~FileLock();
+
+  /// False where the file system has no locks.
+  bool held() const { return held_; }
+
+ private:
+  int descriptor_ = -1;
+  bool held_ = false;
+};
+
 /// A run's directory in use by this process, which holds RUN/lock until the object ends.
 class RunDirectory : public RunFiles {
  public:
@@ -47,13 +64,12 @@ class RunDirectory : public RunFiles {
   RunDirectory(std::filesystem::path run, bool resume);
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
-  ~RunDirectory();
 
   /// False where the file system has no locks: then nothing keeps a second process away.
-  bool locked() const { return locked_; }
+  bool locked() const { return lock_.held(); }
 
-  /// Removes all checkpoints older than the `keep` newest whole ones; the newest whole one always stays.
-  /// Throws IoError if one cannot be removed.
+  /// Removes all checkpoints older than the `keep` newest whole ones; 0 keeps all. The newest whole one thus
+  /// always stays. Throws IoError if one cannot be removed.
   void prune(Index keep) const;
 
   /// Writes RUN/`name` ("configuration.toml", "samples/step-00000250.txt"), wholly or not at all. Throws
@@ -61,8 +77,7 @@ class RunDirectory : public RunFiles {
   void write_text(const std::string& name, std::string_view text) const;
 
  private:
-  int lock_ = -1;
-  bool locked_ = false;
+  FileLock lock_;
 };
 
 }  // namespace gopher

@@ -13,6 +13,10 @@ bool starts_name(char c) {
          c == '"' || c == '\'';
 }
 
+bool is_quote(char c) { return c == '"' || c == '\''; }
+
+bool is_control(char c) { return (c >= 0 && c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7F; }
+
 bool beyond_ascii(char c) { return static_cast<unsigned char>(c) >= 0x80; }
 
 // Walks over a text, a string or a comment at a time, up to the first thing to refuse.
@@ -22,19 +26,11 @@ class TomlGuard {
 
   void check() {
     if (text_.substr(0, 3) == "\xEF\xBB\xBF") at_ = 3;
-    char last = '\n';  // the character before, blanks apart
-    Index depth = 0;
     while (at_ < text_.size()) {
       const char c = text_[at_];
-      if (beyond_ascii(c)) refuse("characters beyond ASCII must stand within quotes or in a comment.");
-      if (c == '[' && last == '\n' && depth == 0) check_table_name();
-      depth += (c == '[' || c == '{') - (c == ']' || c == '}');
-      const bool quote = c == '"' || c == '\'';
-      if (quote && std::string_view("\n=[,{.").find(last) == std::string_view::npos) {
-        refuse("a quote must start a text or a key, not follow something else.");
-      }
-      if (c != ' ' && c != '\t') last = c;
-      if (quote) {
+      check_place(c);
+      note(c);
+      if (is_quote(c)) {
         skip_string(c);
       } else if (c == '#') {
         at_ = std::min(text_.find('\n', at_), text_.size());
@@ -45,6 +41,25 @@ class TomlGuard {
   }
 
  private:
+  void check_place(char c) const {
+    if (beyond_ascii(c)) refuse("characters beyond ASCII must stand within quotes or in a comment.");
+    if (is_control(c)) refuse("control characters must not stand outside of quotes.");
+    if (c == '{' || c == '}')
+      refuse("a table must start with its name on a line of its own, as in [training].");
+    const bool opens = is_quote(c) || c == '[';
+    if (opens && !may_open_) refuse("a text or a list must follow a key and =, or a comma within a list.");
+    if (c == '[' && line_start_ && depth_ == 0) check_table_name();
+  }
+
+  // What may come after `c`: a text or list only where one can start.
+  void note(char c) {
+    if (c == ' ' || c == '\t') return;
+    may_open_ = c == '\n' || c == '[' || (c == ',' && depth_ > 0) || (c == '=' && depth_ == 0 && !assigned_);
+    assigned_ = c == '=' || (assigned_ && c != '\n');
+    line_start_ = c == '\n';
+    depth_ += (c == '[') - (c == ']');
+  }
+
   void check_table_name() const {
     std::string_view header = text_.substr(at_);
     for (int bracket = 0; bracket < 2 && !header.empty() && header.front() == '['; ++bracket) {
@@ -92,6 +107,10 @@ class TomlGuard {
 
   std::string_view text_, source_;
   std::size_t at_ = 0;
+  Index depth_ = 0;         // of brackets
+  bool line_start_ = true;  // nothing but blanks so far
+  bool assigned_ = false;   // the line has had its =
+  bool may_open_ = true;
 };
 
 }  // namespace

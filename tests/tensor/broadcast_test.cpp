@@ -91,7 +91,8 @@ TEST_CASE("Broadcasting of dynamic shapes, empty ones and extents of 1 among the
 }
 
 TEST_CASE("Three operands of different shapes meet in one expression") {
-  const auto a = sample<float>(Shape<2, 1, 9>{}, 1), b = sample<float>(Shape<5, 1>{}, 2);
+  const auto a = sample<float>(Shape<2, 1, 9>{}, 1);
+  const auto b = sample<float>(Shape<5, 1>{}, 2);
   const auto c = sample<float>(Shape<>{}, 3);
   const Tensor y = where(a > b, a * c, b) + c;
   static_assert(std::same_as<shape_of<decltype(y)>, Shape<2, 5, 9>>);
@@ -107,7 +108,8 @@ TEST_CASE("A static and a dynamic operand give the same elements") {
   const auto x = sample<float>(Shape<6, 11>{}, 1);
   const Tensor<float, Shape<dyn, dyn>> y = x;
   const auto bias = sample<float>(Shape<11>{}, 2);
-  const Tensor a = exp(x * bias), b = exp(y * bias);
+  const Tensor a = exp(x * bias);
+  const Tensor b = exp(y * bias);
   static_assert(std::same_as<shape_of<decltype(b)>, Shape<dyn, 11>>);
   CHECK(std::equal(a.values().begin(), a.values().end(), b.values().begin(), b.values().end()));
 }

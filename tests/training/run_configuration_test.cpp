@@ -236,8 +236,11 @@ TEST_CASE("characters beyond ASCII stand within quotes and comments only") {
         "run.toml:2: characters beyond ASCII must stand within quotes or in a comment.");
   CHECK(error_of("[output]\nrun = \"\"\"\na\\\n \u00e9\"\"\"") ==
         "run.toml:3: a character beyond ASCII must not follow a backslash.");
-  CHECK(error_of("[training]\nsteps = 0'\u00e9'") ==
-        "run.toml:2: a quote must start a text or a key, not follow something else.");
+  for (const char* value :
+       {"0'\u00e9'", "0 \"\u00e9\"", "0['\u00e9']", "0='\u00e9'", "[0='\u00e9']", "0.'\u00e9'"}) {
+    CHECK(error_of(std::string("[training]\nsteps = ") + value) ==
+          "run.toml:2: a text or a list must follow a key and =, or a comma within a list.");
+  }
 }
 
 TEST_CASE("whole numbers may be written with an exponent, numbers without a point, lists as one text") {

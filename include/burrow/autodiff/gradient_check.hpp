@@ -66,8 +66,9 @@ GradientMismatch worst_gradient(const F& f, const X&... x) {
   const std::tuple arguments{x...};
   Tape tape;
   const std::tuple watched{tape.watch(x)...};
-  const auto y = std::apply(f, watched);
-  static_assert(Traced<decltype(y)>, "gradient_error: the result does not depend on the arguments");
+  const auto result = std::apply(f, watched);
+  static_assert(Traced<decltype(result)>, "gradient_error: the result does not depend on the arguments");
+  const auto y = materialize(result);
   tape.backward(sum(y * output_weights(y)));
   GradientMismatch worst;
   const auto check = [&]<std::size_t I>(std::integral_constant<std::size_t, I>) {

@@ -71,6 +71,12 @@ class Tape {
     backward(loss, seed, where);
   }
 
+  /// As above, for a loss that is an expression, such as a sum of two losses.
+  template <Traced E>
+  requires(!E::is_leaf) void backward(const E& loss, Location where = Location::here()) {
+    backward(materialize(loss), where);
+  }
+
   /// Computes vector-Jacobian products: the gradients of sum(y * seed).
   template <class T, class S, class D>
   void backward(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, Location where = Location::here());

@@ -98,15 +98,15 @@ auto reduced(const E& e, Keep...) {
   }
 }
 
-/// The element type of a sum: bool counts.
+/// The element type of a sum: bool counts, and short integers do not overflow.
 template <class T>
-using sum_type = std::conditional_t<std::same_as<T, bool>, std::int64_t, T>;
+using sum_type = std::conditional_t<std::is_integral_v<T> && (sizeof(T) < 4), std::int64_t, T>;
 
 }  // namespace detail
 
 /// Sum over the given axes (all of them by default; negative axes count from the end), or with `keep_axes`
-/// over axes that stay with extent 1. A sum over bool counts. bf16 accumulates in fp32. The order of
-/// summation is fixed.
+/// over axes that stay with extent 1. A sum over bool counts, and one over uint8 or uint16 is int64. bf16
+/// accumulates in fp32. The order of summation is fixed.
 template <int... Axes, Expression E, std::same_as<KeepAxes>... Keep>
 requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto sum(const E& e, Keep... keep) {
   using T = detail::sum_type<element_of<E>>;

@@ -1,0 +1,66 @@
+#include "gopher_model/generation/generate.hpp"
+
+#include <chrono>
+#include <iomanip>
+#include <iostream>
+
+#include "gopher_model/generation/decoder.hpp"
+#include "gopher_model/training/checkpoint.hpp"
+#include "gopher_model/training/run_directory.hpp"
+
+namespace gopher {
+namespace {
+
+using Model = RunTimeGopher<Float32<Cpu>>;
+
+std::filesystem::path checkpoint_path(const GenerateOptions& options) {
+  if (!options.checkpoint.empty()) return options.checkpoint;
+  const auto newest = RunFiles{options.run}.newest_checkpoint();
+  if (!newest)
+    throw ConfigError(options.run + ": no checkpoint there yet; train one with gopher train --run " +
+                      options.run + ".");
+  return newest->path;
+}
+
+// The parameters of a checkpoint of any precision, as float.
+void read_parameters(const burrow::SafetensorsFile& file, Precision precision, Model& model) {
+  const auto values = parameters(model).values();
+  if (precision == Precision::float32 || precision == Precision::mixed_bf16)
+    return read_tensors(file, model, values);
+  std::vector<bf16> stored(values.size());
+  read_tensors(file, model, std::span{stored});
+  std::copy(stored.begin(), stored.end(), values.begin());
+}
+
+}  // namespace
+
+int generate(const GenerateOptions& options) {
+  if (options.threads > 0) burrow::set_threads(static_cast<int>(options.threads));
+  const burrow::SafetensorsFile file{checkpoint_path(options)};
+  const CheckpointDescription description = describe_checkpoint(file);
+  Model model = build(Model::make(description.size), burrow::Key{});
+  read_parameters(file, description.precision, model);
+  const auto stored = file.values<std::uint8_t>(tokenizer_tensor);
+  const Tokenizer tokenizer = Tokenizer::deserialize(
+      {reinterpret_cast<const char*>(stored.data()), stored.size()}, file.path().string());
+
+  const SamplingOptions sampling{options.temperature, options.top_k, options.top_p, options.greedy};
+  const auto start = std::chrono::steady_clock::now();
+  Index drawn = 0;
+  for (Index i = 0; i < options.count; ++i) {
+    if (i > 0) std::cout << "\n---\n";
+    std::cout << options.prompt << std::flush;
+    const burrow::Key key =
+        burrow::Key{static_cast<std::uint64_t>(options.seed)}.fold_in(static_cast<std::uint64_t>(i));
+    drawn += continue_text(model, tokenizer, options.prompt, options.tokens, sampling, key,
+                           [](std::string_view text) { std::cout << text << std::flush; });
+  }
+  std::cout << '\n';
+  if (!std::cout.flush()) throw burrow::IoError("standard output: the text could not be written");
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  std::cerr << drawn << " tokens, " << std::fixed << std::setprecision(1)
+            << static_cast<double>(drawn) / std::max(seconds.count(), 1e-9) << " tokens/s\n";
+  return 0;
+}
+
+}  // namespace gopher

@@ -1,0 +1,35 @@
+// The text of a run, ready for training: tokenizer, training tokens, held-out windows, and the baseline.
+#pragma once
+
+#include <burrow/core/key.hpp>
+
+#include "gopher_model/data/loader.hpp"
+#include "gopher_model/tokenizer/tokenizer.hpp"
+#include "gopher_model/training/run_configuration.hpp"
+#include "gopher_model/training/run_directory.hpp"
+
+namespace gopher {
+
+/// What the random numbers of a run are for; each purpose has a key of its own.
+enum class Purpose : std::uint64_t { split = 1, data, parameters, rounding, sampling };
+
+/// The key of one purpose in a run of that seed.
+inline burrow::Key key_for(Index seed, Purpose purpose) {
+  return burrow::Key{static_cast<std::uint64_t>(seed)}.fold_in(static_cast<std::uint64_t>(purpose));
+}
+
+struct Corpus {
+  Tokenizer tokenizer;
+  Loader training;
+  EvaluationWindows held_out;
+  double bytes_per_token;         ///< of the training text
+  double baseline_bits_per_byte;  ///< of the held-out text, under an order-2 byte model of the training text
+  Index documents;
+};
+
+/// Reads the text (this project's own where the configuration names none), divides it, and trains the
+/// tokenizer or, in a resumed run, reads the run's. The tokenizer is left in the run's directory. Throws
+/// burrow::Error in one sentence.
+Corpus prepare_corpus(const RunConfiguration& configuration, const RunDirectory& run);
+
+}  // namespace gopher

@@ -1,0 +1,321 @@
+// One training run of a model in one precision: the loop over steps, evaluation, samples and checkpoints.
+#pragma once
+
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <numbers>
+#include <sstream>
+#include <variant>
+
+#include <burrow/optim/adam.hpp>
+#include <burrow/optim/clip.hpp>
+#include <burrow/optim/schedule.hpp>
+#include <burrow/optim/sgd.hpp>
+
+#include "gopher_model/generation/decoder.hpp"
+#include "gopher_model/model/accounting.hpp"
+#include "gopher_model/training/batch_schedule.hpp"
+#include "gopher_model/training/checkpoint.hpp"
+#include "gopher_model/training/metrics.hpp"
+#include "gopher_model/training/session_parts.hpp"
+
+namespace gopher {
+
+/// Trains from the start or from the run's newest checkpoint. Instantiated once for each policy, in
+/// session_*.cpp.
+template <class Policy>
+class Session {
+  using Model = RunTimeGopher<Policy>;
+  using Tokens = Tensor<std::int32_t, Shape<dyn, dyn>>;
+  using Optimizer = std::variant<Adam<Model>, Sgd<Model>>;
+
+ public:
+  explicit Session(const SessionParts& parts)
+      : parts_{parts},
+        configuration_{parts.configuration},
+        schedule_{batch_schedule(configuration_)},
+        model_{make_model()},
+        gradient_{model_},
+        optimizer_{make_optimizer()} {
+    state_.total_steps = schedule_.steps;
+    if (configuration_.resume) restore();
+    metrics_.emplace(parts.run.metrics(), configuration_.resume ? std::optional{state_.step} : std::nullopt);
+  }
+
+  /// Runs to the end, or to a signal. Returns the process's exit code.
+  int run() {
+    start_ = std::chrono::steady_clock::now();
+    elapsed_before_ = state_.elapsed;
+    while (!finished() && !parts_.stop.requested()) {
+      const StepReport report = step();
+      const bool due = state_.step % configuration_.log_every == 0 || state_.step == 1 || finished();
+      if (due) {
+        parts_.progress.log(report);
+        metrics_->step(report);
+      } else {
+        parts_.progress.update(report);
+      }
+      const bool last = finished() || parts_.stop.requested();
+      if (is_due(configuration_.evaluate_every) && !last) evaluate(configuration_.evaluate_tokens);
+      if (is_due(configuration_.checkpoint_every) && !last) checkpoint();
+    }
+    return finished() ? finish() : interrupt();
+  }
+
+ private:
+  Model make_model() const {
+    auto prototype = Model::make(configuration_.size);
+    prototype.blocks.rematerialize = configuration_.rematerialize;
+    return build(std::move(prototype), key_for(configuration_.seed, Purpose::parameters));
+  }
+
+  Optimizer make_optimizer() const {
+    const auto& c = configuration_;
+    const Bf16Update update =
+        c.precision == Precision::bf16_stochastic ? Bf16Update::stochastic : Bf16Update::fp32_copy;
+    const burrow::Key key = key_for(c.seed, Purpose::rounding);
+    if (c.optimizer == OptimizerKind::sgd)
+      return Sgd<Model>{model_,
+                        SgdOptions{.weight_decay = c.weight_decay, .bf16_update = update, .key = key}};
+    return Adam<Model>{model_,
+                       AdamOptions{.beta1 = c.beta1,
+                                   .beta2 = c.beta2,
+                                   .epsilon = c.epsilon,
+                                   .weight_decay = c.optimizer == OptimizerKind::adamw ? c.weight_decay : 0.0,
+                                   .bf16_update = update,
+                                   .key = key}};
+  }
+
+  auto optimizer_state() {
+    return std::visit([](auto& optimizer) { return optimizer.state(); }, optimizer_);
+  }
+
+  void restore() {
+    const auto newest = parts_.run.newest_checkpoint();
+    if (!newest) return;
+    const burrow::SafetensorsFile file{newest->path};
+    const CheckpointDescription saved = describe_checkpoint(file);
+    if (!(saved.size == configuration_.size) || saved.precision != configuration_.precision)
+      throw ConfigError(
+          newest->path.string() +
+          ": this checkpoint is of another model size or precision than the configuration asks for.");
+    read_checkpoint(file, model_, optimizer_state());
+    const Index asked = state_.total_steps;
+    state_ = saved.state;
+    if (asked > 0) state_.total_steps = asked;
+    parts_.progress.message("resumed after step " + std::to_string(state_.step));
+  }
+
+  bool finished() const { return state_.total_steps > 0 && state_.step >= state_.total_steps; }
+  bool is_due(Index every) const { return every > 0 && state_.step % every == 0; }
+  double elapsed() const {
+    return elapsed_before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+  /// Linear warm-up, then a cosine to the end. Until a time-limited run knows its end, only the warm-up.
+  double learning_rate() const {
+    const auto& c = configuration_;
+    if (state_.total_steps == 0)
+      return LinearSchedule{c.initial_learning_rate, c.learning_rate, c.warmup_steps}(state_.step);
+    return warmup_cosine({.peak = c.learning_rate,
+                          .total_steps = state_.total_steps,
+                          .initial = c.initial_learning_rate,
+                          .warmup_steps = std::min(c.warmup_steps, state_.total_steps / 5),
+                          .final_fraction = c.final_learning_rate_fraction})(state_.step);
+  }
+
+  /// The step's samples [state.sample + first, ... + count) as inputs and targets.
+  std::pair<Tokens, Tokens> samples(Index first, Index count) const {
+    const Index context = configuration_.size.context;
+    Tokens inputs{Shape<dyn, dyn>{{count, context}}}, targets{Shape<dyn, dyn>{{count, context}}};
+    for (Index i = 0; i < count; ++i) {
+      const auto row = [&](Tokens& t) {
+        return t.values().subspan(static_cast<std::size_t>(i * context), static_cast<std::size_t>(context));
+      };
+      parts_.corpus.training.sample(static_cast<std::uint64_t>(state_.sample + first + i), row(inputs),
+                                    row(targets));
+    }
+    return {std::move(inputs), std::move(targets)};
+  }
+
+  /// The mean loss over the step's tokens; its gradient is in gradient_.
+  double gradient(Index sequences) {
+    const Index context = configuration_.size.context;
+    const float share = 1.0f / static_cast<float>(sequences * context);
+    gradient_.clear();
+    double loss = 0;
+    for (Index first = 0; first < sequences; first += configuration_.micro_batch) {
+      const auto [inputs, targets] = samples(first, std::min(configuration_.micro_batch, sequences - first));
+      const auto& in = inputs;
+      const auto& out = targets;
+      loss += static_cast<double>(burrow::accumulate_gradient(
+          model_, gradient_, [&](Tape& tape) { return model_.loss(tape.watch(in), out).sum * share; }));
+    }
+    return loss;
+  }
+
+  StepReport step() {
+    const auto before = std::chrono::steady_clock::now();
+    const Index sequences =
+        std::max<Index>(1, schedule_.batch_tokens(state_.step) / configuration_.size.context);
+    const Index tokens = sequences * configuration_.size.context;
+    const double rate = learning_rate();
+    const double loss = gradient(sequences);
+    const double norm = burrow::global_norm(std::as_const(gradient_).values());
+    if (std::isfinite(norm) && std::isfinite(loss)) {
+      const double factor = configuration_.clip > 0 ? burrow::clip_factor(norm, configuration_.clip) : 1.0;
+      std::visit(
+          [&](auto& o) { o.step(model_, gradient_, {.learning_rate = rate, .gradient_factor = factor}); },
+          optimizer_);
+      skipped_in_a_row_ = 0;
+    } else {
+      skip();
+    }
+    ++state_.step;
+    state_.tokens += tokens;
+    state_.sample += sequences;
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+    recent_seconds_ = recent_seconds_ == 0 ? seconds : 0.9 * recent_seconds_ + 0.1 * seconds;
+    settle_length();
+    return report(loss, norm, rate, static_cast<double>(tokens) / seconds);
+  }
+
+  void skip() {
+    constexpr Index most = 20;
+    ++state_.skipped;
+    if (++skipped_in_a_row_ > most)
+      throw burrow::Error("the loss was not finite in " + std::to_string(skipped_in_a_row_) +
+                          " steps in a row (last: step " + std::to_string(state_.step + 1) +
+                          "); lower --learning-rate or --clip. The last checkpoint is intact.");
+  }
+
+  /// A run that only time limits learns its number of steps from its first ones; the number is then kept.
+  void settle_length() {
+    constexpr Index probe = 12;
+    if (state_.total_steps > 0 || state_.step < probe) return;
+    const double left = configuration_.time_limit * 60 - elapsed();
+    state_.total_steps = state_.step + std::max<Index>(1, static_cast<Index>(left / recent_seconds_));
+  }
+
+  StepReport report(double loss, double norm, double rate, double tokens_per_second) {
+    state_.elapsed = elapsed();
+    const double flops = model_flops_per_token(configuration_.size);
+    StepReport r;
+    r.step = state_.step;
+    r.steps = state_.total_steps;
+    r.tokens = state_.tokens;
+    r.loss = loss;
+    r.bits_per_byte = bits_per_byte(loss, parts_.corpus.bytes_per_token);
+    r.learning_rate = rate;
+    r.gradient_norm = norm;
+    r.tokens_per_second = tokens_per_second;
+    if (parts_.peak_flops_per_second > 0)
+      r.utilisation = flops * tokens_per_second / parts_.peak_flops_per_second;
+    if (state_.total_steps > 0)
+      r.seconds_left = static_cast<double>(state_.total_steps - state_.step) * recent_seconds_;
+    r.elapsed = state_.elapsed;
+    r.skipped = state_.skipped;
+    return r;
+  }
+
+  /// Scores the held-out text with the fused kernels of training, but without a trace.
+  EvaluationReport evaluate(Index tokens) {
+    const EvaluationWindows& windows = parts_.corpus.held_out;
+    const Index context = configuration_.size.context;
+    const Index count =
+        std::clamp<Index>((tokens + context - 1) / context, 1, static_cast<Index>(windows.count()));
+    double loss = 0;
+    Index scored = 0;
+    std::uint64_t bytes = 0;
+    for (Index first = 0; first < count; first += configuration_.micro_batch) {
+      const Index rows = std::min(configuration_.micro_batch, count - first);
+      Tokens inputs{Shape<dyn, dyn>{{rows, context}}}, targets{Shape<dyn, dyn>{{rows, context}}};
+      for (Index i = 0; i < rows; ++i) {
+        const auto at = static_cast<std::size_t>(i * context), length = static_cast<std::size_t>(context);
+        windows.window(static_cast<std::uint64_t>(first + i), inputs.values().subspan(at, length),
+                       targets.values().subspan(at, length));
+      }
+      const auto result = model_.loss(inputs, targets);
+      loss += static_cast<double>(result.sum.item());
+      scored += result.count;
+      bytes += text_bytes(parts_.corpus.tokenizer, std::as_const(targets).values());
+    }
+    const EvaluationReport r{state_.step, state_.tokens, loss / static_cast<double>(scored),
+                             loss / (std::numbers::ln2 * static_cast<double>(bytes)),
+                             parts_.corpus.baseline_bits_per_byte};
+    metrics_->evaluation(r);
+    std::ostringstream text;
+    text.precision(4);
+    text << "held-out text after step " << r.step << ": loss " << r.loss << ", " << r.bits_per_byte
+         << " bits per byte (order-2 byte model: " << r.baseline_bits_per_byte << ")";
+    parts_.progress.message(text.str());
+    return r;
+  }
+
+  std::filesystem::path checkpoint() {
+    const auto path = parts_.run.checkpoint(state_.step);
+    write_checkpoint(path, model_, optimizer_state(), parts_.corpus.tokenizer.serialized(),
+                     checkpoint_metadata(configuration_.size, configuration_.precision, state_));
+    metrics_->checkpoint(state_.step, path);
+    parts_.run.prune(configuration_.keep);
+    return path;
+  }
+
+  /// Continues the configured prompts; without one, starts new documents.
+  std::string sample_texts() const {
+    const std::vector<std::string> fallback{""};
+    std::string all;
+    Index number = 0;
+    for (const std::string& prompt :
+         configuration_.sample_prompts.empty() ? fallback : configuration_.sample_prompts)
+      for (Index i = 0; i < configuration_.sample_count; ++i) {
+        std::string text = prompt;
+        const auto key =
+            key_for(configuration_.seed, Purpose::sampling).fold_in(static_cast<std::uint64_t>(number++));
+        continue_text(model_, parts_.corpus.tokenizer, prompt, configuration_.sample_tokens,
+                      {.temperature = 0.8, .top_p = 0.95}, key,
+                      [&](std::string_view piece) { text += piece; });
+        all += "--- sample " + std::to_string(number) + " ---\n" + text + "\n";
+      }
+    return all;
+  }
+
+  int finish() {
+    if (state_.step > 0) evaluate(std::numeric_limits<std::int32_t>::max());
+    const auto path = checkpoint();
+    const std::string samples = sample_texts();
+    parts_.run.write_text(
+        std::filesystem::relative(parts_.run.samples(state_.step), parts_.run.root).string(), samples);
+    parts_.progress.message("checkpoint " + path.string() + "\nsamples (temperature 0.8, nucleus 0.95):");
+    std::cout << samples << std::flush;
+    const std::string run = parts_.run.root.string();
+    parts_.progress.message("continue a text:  gopher generate --run " + run + " --prompt \"...\"\n" +
+                            "train on:         gopher train --resume --run " + run + " --steps " +
+                            std::to_string(2 * state_.total_steps));
+    return 0;
+  }
+
+  int interrupt() {
+    const auto path = checkpoint();
+    parts_.progress.message("stopped after step " + std::to_string(state_.step) + "; checkpoint " +
+                            path.string() + "\ngo on with:  gopher train --resume --run " +
+                            parts_.run.root.string());
+    return 0;
+  }
+
+  SessionParts parts_;
+  RunConfiguration configuration_;
+  BatchSchedule schedule_;
+  Model model_;
+  burrow::Gradient<Model> gradient_;
+  Optimizer optimizer_;
+  std::optional<MetricsLog> metrics_;
+  TrainingState state_;
+  std::chrono::steady_clock::time_point start_{};
+  double elapsed_before_ = 0;
+  double recent_seconds_ = 0;
+  Index skipped_in_a_row_ = 0;
+};
+
+}  // namespace gopher

@@ -1,0 +1,19 @@
+// Everything but the readers and writers of files (burrow/io), which need nlohmann-json.
+#pragma once
+
+#include <burrow/autodiff/checkpoint.hpp>
+#include <burrow/autodiff/gradient_check.hpp>
+#include <burrow/autodiff/reduce.hpp>
+#include <burrow/core/device.hpp>
+#include <burrow/nn/attention.hpp>
+#include <burrow/nn/combinators.hpp>
+#include <burrow/nn/layers.hpp>
+#include <burrow/ops/cross_entropy/cross_entropy.hpp>
+#include <burrow/ops/softmax/softmax.hpp>
+#include <burrow/optim/adam.hpp>
+#include <burrow/optim/clip.hpp>
+#include <burrow/optim/schedule.hpp>
+#include <burrow/optim/sgd.hpp>
+#include <burrow/tensor/create.hpp>
+#include <burrow/tensor/print.hpp>
+#include <burrow/version.hpp>
