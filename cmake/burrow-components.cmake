@@ -9,7 +9,8 @@ function(burrow_find_onednn)
     add_library(burrow::onednn INTERFACE IMPORTED GLOBAL)
     target_compile_definitions(burrow::onednn INTERFACE BURROW_WITH_ONEDNN=1)
     target_include_directories(burrow::onednn INTERFACE ${BURROW_ONEDNN_INCLUDE_DIR})
-    target_link_libraries(burrow::onednn INTERFACE ${BURROW_ONEDNN_LIBRARY})
+    # gomp: oneDNN's threads, whose number burrow sets.
+    target_link_libraries(burrow::onednn INTERFACE ${BURROW_ONEDNN_LIBRARY} gomp)
   endif()
 endfunction()
 

@@ -34,8 +34,9 @@ int dispatch(std::string_view program, std::string_view purpose, std::span<const
   for (const Command& command : commands) {
     if (command.name == name) return command.run(arguments.subspan(1));
   }
-  throw UsageError("there is no command " + std::string(program) + " " + name + "; the closest is " +
-                   std::string(nearest_name(name, names)) + ", and it must be " + known + ".");
+  throw UsageError("there is no command " + std::string(program) + " " + quoted_name(name) +
+                   "; the closest is " + std::string(nearest_name(name, names)) + ", and it must be " +
+                   known + ".");
 }
 
 }  // namespace gopher

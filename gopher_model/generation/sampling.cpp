@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <string>
 #include <vector>
 
@@ -52,72 +51,79 @@ double uniform(burrow::Key key, std::uint64_t position) {
   return static_cast<double>(bits) * 0x1p-53;
 }
 
-// Tokens ranked from the likeliest, as far as they are asked for: only the front of `order` gets sorted.
+struct Candidate {
+  float logit;
+  Token token;
+};
+
+bool likelier(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+}
+
+// Candidates ranked from the likeliest, as far as they are asked for: only the front gets sorted.
 class Ranking {
  public:
-  explicit Ranking(std::span<const float> logits) : logits_{logits}, order_(logits.size()) {
-    std::iota(order_.begin(), order_.end(), Token{0});
+  explicit Ranking(std::span<const float> logits) : candidates_(logits.size()) {
+    for (std::size_t i = 0; i < logits.size(); ++i) candidates_[i] = {logits[i], static_cast<Token>(i)};
   }
 
-  // All tokens, in no order that matters.
-  std::span<const Token> all() const { return order_; }
+  // All candidates, by index until ranks are asked for.
+  std::span<const Candidate> all() const { return candidates_; }
 
   // The first `count` ranks.
-  std::span<const Token> first(std::size_t count) {
-    count = std::min(count, order_.size());
+  std::span<const Candidate> first(std::size_t count) {
+    count = std::min(count, candidates_.size());
     if (count > sorted_) {
-      const auto likelier = [this](Token a, Token b) {
-        const float x = logits_[static_cast<std::size_t>(a)], y = logits_[static_cast<std::size_t>(b)];
-        return x != y ? x > y : a < b;
-      };
-      const auto begin = order_.begin() + static_cast<std::ptrdiff_t>(sorted_);
-      const auto end = order_.begin() + static_cast<std::ptrdiff_t>(count);
-      std::nth_element(begin, end, order_.end(), likelier);
+      const auto begin = candidates_.begin() + static_cast<std::ptrdiff_t>(sorted_);
+      const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(count);
+      std::nth_element(begin, end, candidates_.end(), likelier);
       std::sort(begin, end, likelier);
       sorted_ = count;
     }
-    return std::span<const Token>(order_).first(count);
+    return all().first(count);
   }
 
  private:
-  std::span<const float> logits_;
-  std::vector<Token> order_;
+  std::vector<Candidate> candidates_;
   std::size_t sorted_ = 0;
 };
 
-double sum_of(std::span<const double> weights, std::span<const Token> tokens) {
+// What a token's probability is proportional to, given the largest logit.
+struct Weight {
+  double largest, temperature;
+
+  double operator()(const Candidate& candidate) const {
+    return std::exp((double{candidate.logit} - largest) / temperature);
+  }
+};
+
+double sum_of(std::span<const Candidate> candidates, const Weight& weight) {
   double sum = 0;
-  for (const Token token : tokens) sum += weights[static_cast<std::size_t>(token)];
+  for (const Candidate& candidate : candidates) sum += weight(candidate);
   return sum;
 }
 
 // The fewest of the first `most` ranks whose weights sum to at least `enough`.
-std::span<const Token> nucleus(Ranking& ranking, std::span<const double> weights, std::size_t most,
-                               double enough) {
+std::span<const Candidate> nucleus(Ranking& ranking, const Weight& weight, std::size_t most, double enough) {
   double sum = 0;
   std::size_t taken = 0;
   for (std::size_t count = 64; taken < most; count *= 4) {
-    const auto tokens = ranking.first(std::min(count, most));
-    while (taken < tokens.size()) {
-      sum += weights[static_cast<std::size_t>(tokens[taken++])];
-      if (sum >= enough) return tokens.first(taken);
+    const auto candidates = ranking.first(std::min(count, most));
+    while (taken < candidates.size()) {
+      sum += weight(candidates[taken++]);
+      if (sum >= enough) return candidates.first(taken);
     }
   }
   return ranking.first(most);
 }
 
 // The token at which the running sum of the weights first exceeds the share `u` of their sum.
-Token draw(std::span<const Token> tokens, std::span<const double> weights, double u) {
-  const double bound = u * sum_of(weights, tokens);
+Token draw(std::span<const Candidate> candidates, const Weight& weight, double u) {
+  std::vector<double> sums(candidates.size());
   double sum = 0;
-  Token drawn = tokens.front();
-  for (const Token token : tokens) {
-    const double weight = weights[static_cast<std::size_t>(token)];
-    if (weight > 0) drawn = token;
-    sum += weight;
-    if (sum > bound) break;
-  }
-  return drawn;
+  for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = sum += weight(candidates[i]);
+  const auto drawn = std::upper_bound(sums.begin(), sums.end(), u * sum);
+  return candidates[static_cast<std::size_t>(drawn - sums.begin())].token;
 }
 
 }  // namespace
@@ -128,17 +134,14 @@ std::int32_t sample_token(std::span<const float> logits, const SamplingOptions& 
   if (options.greedy) return static_cast<Token>(best);
   check(options);
 
-  std::vector<double> weights(logits.size());
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    weights[i] = std::exp((double{logits[i]} - double{logits[best]}) / options.temperature);
-  }
+  const Weight weight{double{logits[best]}, options.temperature};
   Ranking ranking{logits};
-  std::span<const Token> tokens = ranking.all();
-  if (options.top_k > 0) tokens = ranking.first(static_cast<std::size_t>(options.top_k));
+  std::span<const Candidate> candidates = ranking.all();
+  if (options.top_k > 0) candidates = ranking.first(static_cast<std::size_t>(options.top_k));
   if (options.top_p < 1) {
-    tokens = nucleus(ranking, weights, tokens.size(), options.top_p * sum_of(weights, tokens));
+    candidates = nucleus(ranking, weight, candidates.size(), options.top_p * sum_of(candidates, weight));
   }
-  return draw(tokens, weights, uniform(key, position));
+  return draw(candidates, weight, uniform(key, position));
 }
 
 }  // namespace gopher

@@ -40,6 +40,16 @@ inline std::string_view nearest_name(std::string_view name, std::span<const std:
   return nearest == known.end() ? std::string_view{} : *nearest;
 }
 
+/// `name` in quotes for one line of a message: cut where it is long, control characters as "?".
+inline std::string quoted_name(std::string_view name) {
+  constexpr std::size_t longest = 40;
+  std::string text(name.substr(0, longest));
+  for (char& c : text) {
+    if ((c >= 0 && c < 0x20) || c == 0x7F) c = '?';
+  }
+  return "\"" + text + (name.size() > longest ? "..." : "") + "\"";
+}
+
 /// "a, b, c" of the names, for messages.
 inline std::string listed(std::span<const std::string_view> names) {
   std::string text;

@@ -85,8 +85,8 @@ constexpr const Preset& preset(std::string_view name) {
   for (const Preset& candidate : presets) {
     if (candidate.name == name) return candidate;
   }
-  throw ConfigError("there is no preset \"" + std::string(name) + "\": the closest is \"" +
-                    std::string(nearest_name(name, preset_names)) + "\", and all of them are " +
+  throw ConfigError("there is no preset " + quoted_name(name) + ": the closest is " +
+                    quoted_name(nearest_name(name, preset_names)) + ", and all of them are " +
                     listed(preset_names) + ".");
 }
 

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "gopher_model/model/nearest_name.hpp"
+
 namespace gopher {
 namespace {
 
@@ -35,8 +37,8 @@ BatchRamp parse_batch_ramp(std::string_view text) {
   if (!read || !(ramp.at > 0 && ramp.at < 1) || ramp.factor < 2 || ramp.factor > 16) {
     throw ConfigError(
         "a batch ramp is FRACTION:FACTOR with a fraction between 0 and 1 and a factor from 2 to 16, such as "
-        "0.5:2, not \"" +
-        std::string(text) + "\".");
+        "0.5:2, not " +
+        quoted_name(text) + ".");
   }
   return ramp;
 }

@@ -38,7 +38,7 @@ class Session {
         model_{make_model()},
         gradient_{model_},
         optimizer_{make_optimizer()} {
-    state_.total_steps = schedule_.steps;
+    if (configuration_.time_limit == 0) state_.total_steps = schedule_.steps;
     if (configuration_.resume) restore();
     metrics_.emplace(parts.run.metrics(), configuration_.resume ? std::optional{state_.step} : std::nullopt);
   }
@@ -91,8 +91,18 @@ class Session {
     return std::visit([](auto& optimizer) { return optimizer.state(); }, optimizer_);
   }
 
+  /// Says which checkpoints after the one to resume from are damaged; throws IoError where none is whole.
+  void pass_over_damaged(const std::optional<SavedCheckpoint>& newest) const {
+    for (const SavedCheckpoint& saved : parts_.run.checkpoints()) {
+      if (saved.damage.empty() || (newest && saved.step < newest->step)) continue;
+      if (!newest) throw burrow::IoError(saved.damage + "; the run has no whole checkpoint to resume from");
+      parts_.progress.message("passed over a damaged checkpoint: " + saved.damage);
+    }
+  }
+
   void restore() {
     const auto newest = parts_.run.newest_checkpoint();
+    pass_over_damaged(newest);
     if (!newest) return;
     const burrow::SafetensorsFile file{newest->path};
     const CheckpointDescription saved = describe_checkpoint(file);
@@ -104,10 +114,16 @@ class Session {
     const Index asked = state_.total_steps;
     state_ = saved.state;
     if (asked > 0) state_.total_steps = asked;
+
     parts_.progress.message("resumed after step " + std::to_string(state_.step));
   }
 
-  bool finished() const { return state_.total_steps > 0 && state_.step >= state_.total_steps; }
+  bool finished() const {
+    return (state_.total_steps > 0 && state_.step >= state_.total_steps) ||
+           (schedule_.steps > 0 && state_.step >= schedule_.steps) ||
+           (configuration_.time_limit > 0 &&
+            elapsed() > 1.2 * 60 * configuration_.time_limit);  // the machine became slower
+  }
   bool is_due(Index every) const { return every > 0 && state_.step % every == 0; }
   double elapsed() const {
     return elapsed_before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
@@ -190,12 +206,14 @@ class Session {
                           "); lower --learning-rate or --clip. The last checkpoint is intact.");
   }
 
-  /// A run that only time limits learns its number of steps from its first ones; the number is then kept.
+  /// A run with a time limit learns its number of steps from its first ones; the number is then kept, so that
+  /// the learning rate has an end to fall towards and a resumed run does the same.
   void settle_length() {
     constexpr Index probe = 12;
     if (state_.total_steps > 0 || state_.step < probe) return;
     const double left = configuration_.time_limit * 60 - elapsed();
     state_.total_steps = state_.step + std::max<Index>(1, static_cast<Index>(left / recent_seconds_));
+    if (schedule_.steps > 0) state_.total_steps = std::min(state_.total_steps, schedule_.steps);
   }
 
   StepReport report(double loss, double norm, double rate, double tokens_per_second) {

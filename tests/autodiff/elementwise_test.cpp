@@ -1,4 +1,6 @@
 #include <burrow/autodiff/gradient_check.hpp>
+#include <burrow/autodiff/reduce.hpp>
+#include <burrow/tensor/create.hpp>
 #include <catch2/catch.hpp>
 
 using namespace burrow;
@@ -107,7 +109,7 @@ TEST_CASE("A derivative that was stated and one that was found agree") {
   const auto x = tape.watch(x0), y = tape.watch(x0);
   tape.backward(sum(silu(x) + found(y)));
   const auto stated = tape.gradient(x), computed = tape.gradient(y);
-  for (Index i = 0; i < x0.size(); ++i) CHECK(stated(i) == Approx(computed(i)).epsilon(1e-14));
+  for (Index i = 0; i < x0.size(); ++i) CHECK(stated(i) == Approx(computed(i)).margin(1e-14));
 }
 
 TEST_CASE("Gradients return through casts in the type of each leaf") {
@@ -132,7 +134,7 @@ TEST_CASE("Gradients of bf16 are those of float, rounded") {
   Tape tape;
   const auto x = tape.watch(x0);
   const auto exact = tape.watch(exact0);
-  tape.backward(sum(cast<float>(gelu(x) * x)) + sum(gelu(exact) * exact));
+  tape.backward(sum(cast<float>(gelu(x))) + sum(gelu(exact)));
   const auto rounded = tape.gradient(x);
   const auto gradient = tape.gradient(exact);
   for (Index i = 0; i < x0.size(); ++i) CHECK(rounded(i).bits() == bf16{gradient(i)}.bits());

@@ -1,4 +1,6 @@
 #include <burrow/autodiff/gradient_check.hpp>
+#include <burrow/autodiff/reduce.hpp>
+#include <burrow/tensor/create.hpp>
 #include <catch2/catch.hpp>
 
 using namespace burrow;

@@ -120,7 +120,7 @@ TEST_CASE("what stays on a terminal, even a narrow one, is what a file gets") {
         if (step % 10 == 0) progress->message("evaluated\nafter " + std::to_string(step));
       }
     }
-    CHECK(shown(terminal.str(), 110).back() == lines_of(terminal.str()).back().substr(8, 109));
+    CHECK(shown(terminal.str(), 110).back().starts_with("      100/19073 "));
   }
   CHECK(shown(terminal.str(), 110) == lines_of(file.str()));
 
@@ -150,7 +150,8 @@ TEST_CASE("every line has the same width, at most 110 columns, whatever the numb
   constexpr double infinity = std::numeric_limits<double>::infinity();
   constexpr Index largest = std::numeric_limits<Index>::max();
   const std::vector<double> extremes{0,       -1,   1e-300,   1e300, infinity, std::nan(""), -std::nan(""),
-                                     99.9999, 9999, 99'999.5, 999.5, 0.00999,  359'999,      360'000};
+                                     99.9999, 9999, 99'999.5, 999.5, 0.00999,  359'999,      1.5e8,
+                                     360'000};
   const std::vector<Index> counts{0, 1, 999, 1000, 999'999, 1'000'000, 99'999'999, 4'000'000'000, largest};
   std::ostringstream out;
   ProgressLine progress{out, false};

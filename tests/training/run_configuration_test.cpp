@@ -201,6 +201,7 @@ TEST_CASE("mistakes are refused with their line and what would be right") {
   CHECK_THAT(error_of("[data]\ndata = [\"a\", 1]"), StartsWith("run.toml:2: data must be a list of texts"));
   CHECK_THAT(error_of("[model]\npreset = \"45M\""),
              StartsWith("run.toml:2: preset: there is no preset \"45M\": the closest is \"44M\""));
+  CHECK_THAT(error_of("[model]\npreset = \"a\\nb\""), Contains("no preset \"a?b\":"));
   CHECK_THAT(error_of("[training]\nbatch_ramp = \"2\""),
              StartsWith("run.toml:2: batch_ramp: a batch ramp is"));
   CHECK_THAT(error_of("[training]\nsteps = 1\nsteps = 2"), StartsWith("run.toml:3: "));
@@ -236,6 +237,13 @@ TEST_CASE("characters beyond ASCII stand within quotes and comments only") {
         "run.toml:2: characters beyond ASCII must stand within quotes or in a comment.");
   CHECK(error_of("[output]\nrun = \"\"\"\na\\\n \u00e9\"\"\"") ==
         "run.toml:3: a character beyond ASCII must not follow a backslash.");
+  for (const char* text : {"run = [\x0B]", "\x7F", "run = 1 \x01"}) {
+    CHECK(error_of(text) == "run.toml:1: control characters must not stand outside of quotes.");
+  }
+  for (const char* text : {"[data]\ndata = [}]", "[data]\ndata = {"}) {
+    CHECK(error_of(text) ==
+          "run.toml:2: a table must start with its name on a line of its own, as in [training].");
+  }
   for (const char* value :
        {"0'\u00e9'", "0 \"\u00e9\"", "0['\u00e9']", "0='\u00e9'", "[0='\u00e9']", "0.'\u00e9'"}) {
     CHECK(error_of(std::string("[training]\nsteps = ") + value) ==

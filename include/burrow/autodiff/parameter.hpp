@@ -99,8 +99,7 @@ class ParameterView {
 };
 
 /// A trainable tensor of a module. It has a shape and a rule for its first values at once, and elements once
-/// `build` has placed it in the model's flat storage. Parameters move but do not copy; `clone` copies a whole
-/// model.
+/// `build` has placed it in the model's flat storage. Parameters move but do not copy.
 template <Element T, class S, class D = Cpu>
 class Parameter {
  public:

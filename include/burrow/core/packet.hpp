@@ -5,7 +5,9 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -32,6 +34,32 @@ constexpr int native_lanes() {
   else
     return 1;
 }
+}  // namespace detail
+
+namespace detail {
+
+/// N bf16 as floats, and back rounded to nearest, in integer vectors that both compilers lower to a few
+/// instructions.
+struct Bf16Lanes {
+  static constexpr int count = native_lanes<float>();
+  typedef std::uint16_t Narrow __attribute__((vector_size(count * 2)));
+  typedef std::uint32_t Wide __attribute__((vector_size(count * 4)));
+
+  static native_vector<float> widen(const bf16* p) {
+    Narrow bits;
+    std::memcpy(&bits, p, sizeof(bits));
+    return std::bit_cast<native_vector<float>>(__builtin_convertvector(bits, Wide) << 16);
+  }
+  static void narrow(native_vector<float> v, bf16* p) {
+    const Wide bits = std::bit_cast<Wide>(v);
+    const Wide rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+    const Wide is_nan = (Wide)((bits & 0x7FFFFFFFu) > 0x7F800000u);
+    const Wide result = (is_nan & ((bits >> 16) | 0x40u)) | (~is_nan & rounded);
+    const Narrow out = __builtin_convertvector(result, Narrow);
+    std::memcpy(static_cast<void*>(p), &out, sizeof(out));
+  }
+};
+
 }  // namespace detail
 
 /// Number of lanes of the machine's vectors of T; 1 where burrow does not vectorise T.
@@ -63,6 +91,8 @@ struct Packet {
   static Packet load(const U* p) {
     if constexpr (std::same_as<U, T>) {
       return detail::simd::ploadu<detail::native_vector<T>>(p);
+    } else if constexpr (std::same_as<U, bf16> && std::same_as<T, float>) {
+      return detail::Bf16Lanes::widen(p);
     } else {
       alignas(64) T buffer[N];
       for (int i = 0; i < N; ++i) buffer[i] = static_cast<T>(p[i]);
@@ -83,6 +113,8 @@ struct Packet {
   void store(U* p) const {
     if constexpr (std::same_as<U, T>) {
       detail::simd::pstoreu(p, v);
+    } else if constexpr (std::same_as<U, bf16> && std::same_as<T, float>) {
+      detail::Bf16Lanes::narrow(v, p);
     } else {
       alignas(64) T buffer[N];
       detail::simd::pstore(buffer, v);

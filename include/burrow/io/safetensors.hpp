@@ -69,7 +69,8 @@ class SafetensorsFile {
   }
 
   /// All tensors in file order.
-  std::span<const TensorEntry> entries() const { return content_.entries; }
+  std::span<const TensorEntry> entries() const& { return content_.entries; }
+  std::span<const TensorEntry> entries() const&& = delete;  // they would outlive the file
   const std::map<std::string, std::string>& metadata() const { return content_.metadata; }
 
   /// The tensor of that name, or null.

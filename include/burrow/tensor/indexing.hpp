@@ -25,6 +25,15 @@ auto as_leaf(const E& e) {
     return to_node(materialize(e));
 }
 
+/// The expression as a leaf without gaps: itself where it is one, or its value.
+template <Expression E>
+auto as_dense_leaf(const E& e) {
+  if constexpr (is_dense_leaf<node_of<E>>)
+    return to_node(e);
+  else
+    return to_node(materialize(e));
+}
+
 template <class S, int A, int B>
 struct swapped {
   static constexpr auto extents = [] {
@@ -144,7 +153,7 @@ auto at(const E& e, Index index, Location where = Location::here()) {
 /// The same elements in row-major order with another shape; a view where they lie without gaps, else a copy.
 template <class To, Expression E>
 auto reshape(const E& e, const To& shape = {}, Location where = Location::here()) {
-  const auto leaf = detail::to_node(materialize(e));
+  const auto leaf = detail::as_dense_leaf(e);
   if constexpr (To::is_static && shape_of<E>::is_static)
     static_assert(To{}.size() == shape_of<E>{}.size(), "reshape: the numbers of elements differ");
   if (shape.size() != leaf.shape().size())

@@ -109,6 +109,10 @@ void multiply_on_thread(Index m, Index n, Index k, compute_type<T> alpha, Matrix
   if (m == 0 || n == 0) return;
   if (c.transposed)
     return multiply_on_thread<T>(n, m, k, alpha, b.transpose(), a.transpose(), accumulate, c.transpose());
+  if (k == 0) {
+    for (Index i = 0; i < (accumulate ? 0 : m); ++i) std::fill_n(c.data + i * c.stride, n, T(0));
+    return;
+  }
   if constexpr (std::same_as<T, bf16>) {
     const auto wide_a = detail::widened(a, m, k), wide_b = detail::widened(b, k, n);
     const Buffer<Cpu> wide_c{m * n * Index{sizeof(float)}};

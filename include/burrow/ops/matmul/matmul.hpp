@@ -34,12 +34,14 @@ struct matmul_shape {
   }();
 };
 
-/// One matrix of a leaf's last two axes as the product routines take it, and the distance between matrices.
-template <class T, std::size_t Rank>
-struct MatrixOperand {
-  cpu::Matrix<T> matrix;
-  Index batch_stride;
-};
+/// Where matrix `i` of the last two axes starts.
+template <class S>
+Index matrix_offset(const S& shape, const std::array<Index, S::extents.size()>& strides, Index i) {
+  Index offset = 0;
+  for (std::size_t axis = S::extents.size() - 2; axis-- > 0; i /= shape.values()[axis])
+    offset += i % shape.values()[axis] * strides[axis];
+  return offset;
+}
 
 /// True where the last two axes can be handed to a product without a copy.
 template <class S>
@@ -81,20 +83,20 @@ auto with_matrix(const Leaf& leaf, const F& f) {
   return f(std::as_const(copy).data(), copy.leaf().strides());
 }
 
-/// target (+)= x y where the target is a gradient of a leaf of any strides.
-template <class T, class S, class X, class Y>
-void multiply_into(const S& shape, const GradientTarget<T, S::extents.size()>& target, Index batch, Index k,
-                   const X& x, const Y& y) {
-  const Index m = shape.size() / batch / shape[-1], n = shape[-1];
+/// target (+)= x y, products of m x k and k x n, where the target is a gradient of a leaf of any strides;
+/// Rows says that its leading axes are rows of one matrix.
+template <bool Rows, class T, class S, class X, class Y>
+void multiply_into(const S& shape, const GradientTarget<T, S::extents.size()>& target, Index batch, Index m,
+                   Index n, Index k, const X& x, const Y& y) {
   const auto run = [&](T* data, const auto& strides, bool accumulate) {
-    auto matrix = as_matrix(data, shape, strides);
-    const Index step = S::rank > 2 ? strides[0] : 0;
-    if (batch == 1 && S::rank > 2) matrix = {data, n, false};
+    const auto matrix =
+        Rows ? cpu::Matrix<T>{data, std::max<Index>(n, 1), false} : as_matrix(data, shape, strides);
     cpu::multiply_batch<T>(
         batch, m, n, k, 1,
         [&](Index i) {
+          const Index offset = Rows ? 0 : matrix_offset(shape, strides, i);
           return std::tuple{x(i), y(i),
-                            cpu::Matrix<T>{matrix.data + i * step, matrix.stride, matrix.transposed}};
+                            cpu::Matrix<T>{matrix.data + offset, matrix.stride, matrix.transposed}};
         },
         accumulate);
   };
@@ -131,18 +133,20 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
   if (!fits)
     throw ShapeError("matmul: extents differ: " + left.shape().text() + " x " + right.shape().text() +
                      at(where));
-  extents.back() = right.shape()[-1];
-  const Index k = left.shape()[-1], n = right.shape()[-1];
-  const Index batch = batched ? right.shape().size() / std::max<Index>(k * n, 1) : 1;
-  const Index m = batch == 0 ? 0 : left.shape().size() / std::max<Index>(batch * k, 1);
+  Index batch = 1, m = 1;
+  for (std::size_t i = 0; i + 1 < rank_a; ++i) (batched && i + 2 < rank_a ? batch : m) *= extents[i];
+  const Index k = extents.back(), n = right.shape()[-1];
+  extents.back() = n;
   static_assert(!batched || rank_a == rank_b);
 
   // A factor is matrix i of a batch, or all leading axes as rows.
-  const auto factor = []<class S>(const T* data, const S& shape, const auto& strides, Index count) {
-    auto matrix = S::rank > 2 && count == 1 ? cpu::Matrix<const T>{data, shape[-1], false}
-                                            : detail::as_matrix(data, shape, strides);
-    return [matrix, step = strides[S::rank > 2 ? S::extents.size() - 3 : 0]](Index i) {
-      return cpu::Matrix<const T>{matrix.data + i * step, matrix.stride, matrix.transposed};
+  const auto factor = []<class S>(const T* data, const S& shape, const auto& strides) {
+    constexpr bool rows = S::rank > 2 && !batched;
+    const auto matrix = rows ? cpu::Matrix<const T>{data, std::max<Index>(shape[-1], 1), false}
+                             : detail::as_matrix(data, shape, strides);
+    return [matrix, shape, strides](Index i) {
+      const Index offset = S::rank > 2 && batched ? detail::matrix_offset(shape, strides, i) : 0;
+      return cpu::Matrix<const T>{matrix.data + offset, matrix.stride, matrix.transposed};
     };
   };
 
@@ -150,8 +154,8 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
   T* const out = y.data();
   detail::with_matrix(left, [&](const T* data_a, const auto& strides_a) {
     detail::with_matrix(right, [&](const T* data_b, const auto& strides_b) {
-      const auto x = factor(data_a, left.shape(), strides_a, batch);
-      const auto w = factor(data_b, right.shape(), strides_b, batch);
+      const auto x = factor(data_a, left.shape(), strides_a);
+      const auto w = factor(data_b, right.shape(), strides_b);
       cpu::multiply_batch<T>(
           batch, m, n, k, 1,
           [&](Index i) {
@@ -166,23 +170,24 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
   else
     return record(
         tape, "matmul", y,
-        [left, right, factor, batch, m, n](const auto& dy) {
+        [left, right, factor, batch, m, n, k](const auto& dy) {
           const auto gradient = [&, data = dy.data()](Index i) {
             return cpu::Matrix<const T>{data + i * m * n, n};
           };
           if constexpr (Traced<decltype(left)>)
             if (left.wanted())
               detail::with_matrix(right, [&](const T* data, const auto& strides) {
-                const auto w = factor(data, right.shape(), strides, batch);
-                detail::multiply_into(left.shape(), left.gradient_target(), batch, n, gradient,
-                                      [&](Index i) { return w(i).transpose(); });
+                const auto w = factor(data, right.shape(), strides);
+                constexpr bool rows = rank_a > 2 && !batched;
+                detail::multiply_into<rows>(left.shape(), left.gradient_target(), batch, m, k, n, gradient,
+                                            [&](Index i) { return w(i).transpose(); });
               });
           if constexpr (Traced<decltype(right)>)
             if (right.wanted())
               detail::with_matrix(left, [&](const T* data, const auto& strides) {
-                const auto x = factor(data, left.shape(), strides, batch);
-                detail::multiply_into(
-                    right.shape(), right.gradient_target(), batch, m,
+                const auto x = factor(data, left.shape(), strides);
+                detail::multiply_into<false>(
+                    right.shape(), right.gradient_target(), batch, k, n, m,
                     [&](Index i) { return x(i).transpose(); }, gradient);
               });
         },
