@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 
 namespace gopher {
 namespace {
@@ -34,7 +35,8 @@ Number number_of(const burrow::SafetensorsFile& file, std::string_view key) {
   const std::string& text = text_of(file, key);
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < Number{0})
+  const bool in_range = value >= Number{0} && value <= std::numeric_limits<Number>::max();  // no NaN
+  if (error != std::errc{} || end != text.data() + text.size() || !in_range)
     throw burrow::IoError(file.path().string() + ": metadata '" + std::string(key) +
                           "' is not a number: " + text);
   return value;

@@ -273,9 +273,9 @@ class Session {
 
   std::filesystem::path checkpoint() {
     const auto path = parts_.run.checkpoint(state_.step);
+    metrics_->checkpoint(state_.step, path);  // first: a resumed run keeps the records up to its checkpoint
     write_checkpoint(path, model_, optimizer_state(), parts_.corpus.tokenizer.serialized(),
                      checkpoint_metadata(configuration_.size, configuration_.precision, state_));
-    metrics_->checkpoint(state_.step, path);
     parts_.run.prune(configuration_.keep);
     return path;
   }
@@ -309,8 +309,8 @@ class Session {
     std::cout << samples << std::flush;
     const std::string run = parts_.run.root.string();
     parts_.progress.message("continue a text:  gopher generate --run " + run + " --prompt \"...\"\n" +
-                            "train on:         gopher train --resume --run " + run + " --steps " +
-                            std::to_string(2 * state_.total_steps));
+                            "train on:         gopher train --resume --run " + run +
+                            " --time-limit 0 --steps " + std::to_string(2 * state_.step));
     return 0;
   }
 

@@ -35,6 +35,8 @@ int train(const RunConfiguration& asked) {
   const RunDirectory run{asked.run, asked.resume};
   const StopSignal stop;
   ProgressLine progress{std::cerr, stderr_is_terminal()};
+  if (!run.locked())
+    progress.message("this file system has no locks: nothing keeps a second process out of " + asked.run);
   const Corpus corpus = prepare_corpus(asked, run);
   const RunConfiguration configuration = effective(asked, corpus.tokenizer);
   run.write_text(std::string(configuration_file_name), to_toml(configuration));

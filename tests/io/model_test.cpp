@@ -71,7 +71,7 @@ TEST_CASE("a file that does not fit the model is refused by the tensor's name", 
   auto model = build<TwoLayers<4>>(Key{4});
   burrow::save(path, build<TwoLayers<5>>(Key{5}));
   CHECK_THROWS_WITH(burrow::load(path, model), Contains(path.string() + ": tensor 'up.weight' is of") &&
-                                                   Contains("[3, 5]") && Contains("Shape<3, 4>"));
+                                                   Contains("Shape<3, 5>") && Contains("Shape<3, 4>"));
   burrow::save(path, build<TwoLayers<4, burrow::Float64<>>>(Key{5}));
   CHECK_THROWS_AS(burrow::load(path, model), IoError);
   CHECK_THROWS_WITH(burrow::load(path, model), Contains("'up.weight'"));

@@ -4,7 +4,9 @@
 
 #include <cstring>
 
+#include <burrow/autodiff/reduce.hpp>
 #include <burrow/optim/adam.hpp>
+#include <burrow/tensor/create.hpp>
 #include <catch2/catch.hpp>
 
 #include "gopher_model/model/accounting.hpp"
@@ -64,8 +66,8 @@ double distance(std::span<const double> a, std::span<const double> b) {
 
 TEST_CASE("parameters are named after the paper's parts") {
   std::vector<std::string> names;
-  for_each_parameter(Sized::make(small),
-                     [&](const std::string& name, const auto&) { names.push_back(name); });
+  const auto model = Sized::make(small);
+  for_each_parameter(model, [&](const std::string& name, const auto&) { names.push_back(name); });
   REQUIRE(names.size() == 1 + 2 * 14 + 2);
   CHECK(names[0] == "embedding.table");
   CHECK(names[1] == "blocks.0.attention_norm.gain");
@@ -74,7 +76,7 @@ TEST_CASE("parameters are named after the paper's parts") {
   CHECK(names[28] == "blocks.1.mlp.down.bias");
   CHECK(names[29] == "final_norm.gain");
   CHECK(names[30] == "output_bias");
-  CHECK(count_parameters(Sized::make(small)) == parameters(small).full());
+  CHECK(count_parameters(model) == parameters(small).full());
   STATIC_REQUIRE(parameter_count<Fixed> == parameters(small).full());
 }
 

@@ -86,7 +86,7 @@ TEST_CASE("metadata that are not those of a checkpoint are refused by name") {
     auto missing = good;
     missing.erase(key);
     CHECK_THAT(refusal(path, missing), Contains(path + ":") && Contains("'" + key + "'"));
-    for (const char* wrong : {"", "x", "-1", "7 ", "99999999999999999999999", "nan"}) {
+    for (const char* wrong : {"", "x", "-1", "7 ", "nan", "inf", "1e999"}) {
       CAPTURE(wrong);
       auto changed = good;
       changed[key] = wrong;

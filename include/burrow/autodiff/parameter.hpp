@@ -110,7 +110,8 @@ class Parameter {
   static constexpr bool traced = false;
   static constexpr bool is_parameter = true;
 
-  Parameter(Initializer initializer = init::zeros) requires(S::is_static) : initializer_{initializer} {}
+  /// Run-time extents are zero until a parameter made with a shape takes this one's place.
+  Parameter(Initializer initializer = init::zeros) : initializer_{initializer} {}
   Parameter(const S& shape, Initializer initializer = init::zeros)
       : shape_{shape}, initializer_{initializer} {}
   Parameter(Parameter&&) noexcept = default;

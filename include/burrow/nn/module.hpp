@@ -188,9 +188,13 @@ Model build(Model model, Key key) {
   using T = detail::module_element_of<Model>;
   auto store = std::make_shared<detail::ParameterStore>();
   store->size = count_parameters(model);
-  for_each_parameter(model, [&]<class P>(const std::string&, P&) {
+  for_each_parameter(model, [&]<class P>(const std::string& name, P& p) {
     static_assert(std::same_as<typename P::element, T>,
                   "build: all parameters of a model have the same element type");
+    if (!P::shape_type::is_static && p.size() == 0)
+      throw ShapeError(
+          "build: '" + name +
+          "' has extents that are known at run time only; give them, for example with sized(...)");
     store->storage = Buffer<typename P::device>{store->size * Index{sizeof(T)}};
   });
   Index offset = 0;

@@ -87,32 +87,16 @@ class AdamSlice {
   AdamOptions options_;
   Index steps_ = 0;
   detail::ParameterUpdate<P> update_;
-  std::vector<Compute> first_moment_, second_moment_;
+  detail::Remembered<Compute> first_moment_, second_moment_;
 };
 
 /// Adam for all parameters of a model.
 template <class Model>
-class Adam {
-  using Parameter = detail::flat_element<decltype(parameters(std::declval<const Model&>()))>;
-
+class Adam : public ModelOptimizer<Model, AdamSlice, AdamOptions> {
  public:
-  /// Throws ValueError for options out of range.
-  explicit Adam(const Model& model, const AdamOptions& options = {})
-      : slice_{parameters(model).values(), 0, options} {}
-
-  /// One update of the model's parameters, in place.
-  template <class Gradient>
-  void step(Model& model, const Gradient& gradient, const UpdateOptions& now = {}) {
-    using G = detail::flat_element<Gradient>;
-    slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
-  }
-
-  /// All that is remembered, for checkpoints.
-  auto state() { return slice_.state(); }
-  const AdamOptions& options() const { return slice_.options(); }
-
- private:
-  AdamSlice<Parameter> slice_;
+  using ModelOptimizer<Model, AdamSlice, AdamOptions>::ModelOptimizer;
 };
+template <class Model>
+Adam(const Model&, const AdamOptions& = {}) -> Adam<Model>;
 
 }  // namespace burrow

@@ -80,32 +80,16 @@ class SgdSlice {
   SgdOptions options_;
   Index steps_ = 0;
   detail::ParameterUpdate<P> update_;
-  std::vector<Compute> velocity_;
+  detail::Remembered<Compute> velocity_;
 };
 
 /// Gradient descent for all parameters of a model.
 template <class Model>
-class Sgd {
-  using Parameter = detail::flat_element<decltype(parameters(std::declval<const Model&>()))>;
-
+class Sgd : public ModelOptimizer<Model, SgdSlice, SgdOptions> {
  public:
-  /// Throws ValueError for options out of range.
-  explicit Sgd(const Model& model, const SgdOptions& options = {})
-      : slice_{parameters(model).values(), 0, options} {}
-
-  /// One update of the model's parameters, in place.
-  template <class Gradient>
-  void step(Model& model, const Gradient& gradient, const UpdateOptions& now = {}) {
-    using G = detail::flat_element<Gradient>;
-    slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
-  }
-
-  /// All that is remembered, for checkpoints.
-  auto state() { return slice_.state(); }
-  const SgdOptions& options() const { return slice_.options(); }
-
- private:
-  SgdSlice<Parameter> slice_;
+  using ModelOptimizer<Model, SgdSlice, SgdOptions>::ModelOptimizer;
 };
+template <class Model>
+Sgd(const Model&, const SgdOptions& = {}) -> Sgd<Model>;
 
 }  // namespace burrow

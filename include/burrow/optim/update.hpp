@@ -15,6 +15,7 @@
 #include <burrow/core/dtype.hpp>
 #include <burrow/core/error.hpp>
 #include <burrow/core/key.hpp>
+#include <burrow/core/memory.hpp>
 #include <burrow/core/packet.hpp>
 #include <burrow/core/parallel.hpp>
 #include <burrow/core/shape.hpp>
@@ -60,6 +61,10 @@ void each_packet(Index count, const Body& body) {
   for (; i + lanes<C> <= count; i += lanes<C>) body(i);
   if (i < count) body(i, count - i);
 }
+
+/// Numbers that an optimizer remembers, from the pool.
+template <class C>
+using Remembered = std::vector<C, PoolAllocator<C>>;
 
 /// The parameters [first_index, first_index + count) of a flat buffer, and how they take updates.
 template <Real P>
@@ -139,7 +144,7 @@ class ParameterUpdate {
   Index count_, first_index_;
   Bf16Update mode_;
   Key key_;
-  std::vector<Compute> copy_;
+  Remembered<Compute> copy_;
 };
 
 inline void require_option(bool holds, const char* message) {
@@ -152,5 +157,30 @@ using flat_element = std::remove_const_t<
     typename std::remove_cvref_t<decltype(std::declval<const Flat&>().values())>::element_type>;
 
 }  // namespace detail
+
+/// An optimizer of all parameters of a model, by one slice that spans them.
+template <class Model, template <class> class Slice, class Options>
+class ModelOptimizer {
+  using Parameter = detail::flat_element<decltype(parameters(std::declval<const Model&>()))>;
+
+ public:
+  /// Throws ValueError for options out of range.
+  explicit ModelOptimizer(const Model& model, const Options& options = {})
+      : slice_{parameters(model).values(), 0, options} {}
+
+  /// One update of the model's parameters, in place.
+  template <class Gradient>
+  void step(Model& model, const Gradient& gradient, const UpdateOptions& now = {}) {
+    using G = detail::flat_element<Gradient>;
+    slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
+  }
+
+  /// All that is remembered, for checkpoints.
+  auto state() { return slice_.state(); }
+  const Options& options() const { return slice_.options(); }
+
+ private:
+  Slice<Parameter> slice_;
+};
 
 }  // namespace burrow

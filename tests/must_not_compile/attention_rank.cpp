@@ -1,0 +1,7 @@
+// expect: causal_attention
+#include <burrow/ops/attention/attention.hpp>
+
+int main() {
+  const burrow::Tensor<float, burrow::Shape<8, 4>> x;
+  const auto y = burrow::causal_attention(x, x, x, 2);  // queries are [batch, T, width]
+}

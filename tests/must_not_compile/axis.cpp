@@ -1,0 +1,7 @@
+// expect: sum
+#include <burrow/tensor/reduce.hpp>
+
+int main() {
+  const burrow::Tensor<float, burrow::Shape<4, 3>> x;
+  const auto y = burrow::sum<2>(x);
+}

@@ -1,0 +1,10 @@
+// expect: deleted
+// expect: rms_norm
+// expect g++: X = Tensor<float, Shape<4, 3> >; Gain = Tensor<float, Shape<5> >
+#include <burrow/ops/rms_norm/rms_norm.hpp>
+
+int main() {
+  const burrow::Tensor<float, burrow::Shape<4, 3>> x;
+  const burrow::Tensor<float, burrow::Shape<5>> gain;
+  auto y = burrow::rms_norm(x, gain);
+}
