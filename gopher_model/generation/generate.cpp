@@ -15,9 +15,13 @@ using Model = RunTimeGopher<Float32<Cpu>>;
 
 std::filesystem::path checkpoint_path(const GenerateOptions& options) {
   if (!options.checkpoint.empty()) return options.checkpoint;
-  const auto newest = RunFiles{options.run}.newest_checkpoint();
+  const RunFiles run{options.run};
+  const auto newest = run.newest_checkpoint();
+  for (const SavedCheckpoint& saved : run.checkpoints())
+    if (!saved.damage.empty() && (!newest || saved.step > newest->step))
+      std::cerr << "passed over a damaged checkpoint: " << saved.damage << '\n';
   if (!newest)
-    throw ConfigError(options.run + ": no checkpoint there yet; train one with gopher train --run " +
+    throw ConfigError(options.run + ": no whole checkpoint there; train one with gopher train --run " +
                       options.run + ".");
   return newest->path;
 }

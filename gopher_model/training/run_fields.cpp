@@ -109,7 +109,7 @@ std::vector<Field> training_fields() {
                                "compute activations again in the backward pass: a third more work, much less "
                                "memory"),
       field<&C::seed>("seed", "training", from(0, most_tokens),
-                      "the same seed gives the same run, bit for bit"),
+                      "the same seed and number of threads give the same run, bit for bit"),
   };
 }
 
@@ -140,10 +140,11 @@ std::vector<Field> evaluation_and_output_fields() {
   return {
       field<&C::evaluate_every>("evaluate_every", "evaluation", from(0, most_steps),
                                 "steps between evaluations; 0: only at the end"),
-      field<&C::evaluate_tokens>("evaluate_tokens", "evaluation", from(0, most_tokens),
-                                 "tokens held out from the data to evaluate on"),
+      field<&C::evaluate_tokens>(
+          "evaluate_tokens", "evaluation", from(0, most_tokens),
+          "held-out tokens that an evaluation on the way reads; the last one reads all"),
       field<&C::sample_prompts>("sample_prompts", "evaluation", TextListRule{"TEXT"},
-                                "texts that every evaluation lets the model continue"),
+                                "texts that the trained model continues at the end"),
       field<&C::sample_count>("sample_count", "evaluation", from(1, 1024), "continuations of each prompt"),
       field<&C::sample_tokens>("sample_tokens", "evaluation", from(1, 65536), "tokens of a continuation"),
       field<&C::run>("run", "output", TextRule{"DIR"},

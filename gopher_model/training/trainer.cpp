@@ -39,7 +39,9 @@ int train(const RunConfiguration& asked) {
     progress.message("this file system has no locks: nothing keeps a second process out of " + asked.run);
   const Corpus corpus = prepare_corpus(asked, run);
   const RunConfiguration configuration = effective(asked, corpus.tokenizer);
-  run.write_text(std::string(configuration_file_name), to_toml(configuration));
+  RunConfiguration saved = configuration;
+  saved.resume = false;  // the file serves other runs too
+  run.write_text(std::string(configuration_file_name), to_toml(saved));
   const MachineReport machine = machine_report(true);
   progress.message(description(configuration, corpus, machine));
   const SessionParts parts{configuration, run, corpus, stop, progress, machine.peak_flops_per_second};

@@ -134,7 +134,7 @@ TEST_CASE("a wrong command line ends with 2 and says what is right", "[cli]") {
 }
 
 TEST_CASE("what cannot be done ends with 1 and one sentence", "[cli]") {
-  refused("generate --run nowhere", 1, "no checkpoint there yet");
+  refused("generate --run nowhere", 1, "no whole checkpoint there");
   place().write("noise", "this is not a checkpoint");
   refused("generate --checkpoint noise", 1, "noise");
   refused("train --data nothing.txt --run failed", 1, "nothing.txt");

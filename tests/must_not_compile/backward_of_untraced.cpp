@@ -2,8 +2,10 @@
 // expect: backward
 #include <burrow/autodiff/reduce.hpp>
 
+using namespace burrow;
+
 int main() {
-  burrow::Tape tape;
-  const burrow::Tensor<float, burrow::Shape<3>> x{1, 2, 3};
+  Tape tape;
+  const Tensor<float, Shape<3>> x{1, 2, 3};
   tape.backward(sum(x * x));
 }

@@ -1,9 +1,11 @@
 // expect: deleted
-// expect: Tensor
+// expect g++: Tensor(const E&)
 #include <burrow/autodiff/trace.hpp>
 
+using namespace burrow;
+
 int main() {
-  burrow::Tape tape;
-  const auto x = tape.watch(burrow::Tensor<float, burrow::Shape<3>>{1, 2, 3});
-  const burrow::Tensor<float, burrow::Shape<3>> y(x * x);  // would lose the gradient
+  Tape tape;
+  const auto x = tape.watch(Tensor<float, Shape<3>>{1, 2, 3});
+  const Tensor<float, Shape<3>> y = x * 2;
 }

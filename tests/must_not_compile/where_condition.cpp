@@ -1,8 +1,10 @@
-// expect: where
+// expect: no matching function for call to 'where
 #include <burrow/tensor/functions.hpp>
 #include <burrow/tensor/tensor.hpp>
 
+using namespace burrow;
+
 int main() {
-  const burrow::Tensor<float, burrow::Shape<3>> x;
-  const auto y = burrow::where(x, x, 0.0f);  // the condition is not bool
+  const Tensor<float, Shape<3>> x;
+  const auto y = where(x, x, x);
 }

@@ -75,7 +75,8 @@ auto seen(const X& x, Lie lie) {
 /// The triple loop over the last two axes, in double.
 template <class A, class B>
 Tensor<double, Shape<dyn>> reference(const A& a, const B& b) {
-  const auto x = Tensor(cast<double>(a)), y = Tensor(cast<double>(b));
+  const auto x = Tensor(cast<double>(a));
+  const auto y = Tensor(cast<double>(b));
   const Index k = x.shape()[-1], n = y.shape()[-1];
   const bool batched = shape_of<B>::rank > 2;
   Index rows = 1;

@@ -15,6 +15,7 @@ namespace burrow {
 /// are kept and shared: asking again, or for fewer rows, computes nothing.
 template <Index Width, Element T = float, class D = Cpu>
 Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width) {
+  if (width % 2 != 0) throw ShapeError("sinusoids: a width of " + std::to_string(width) + " is not even");
   static std::mutex mutex;
   static std::map<Index, Tensor<T, Shape<dyn, Width>, D>> known;
   const std::lock_guard lock{mutex};

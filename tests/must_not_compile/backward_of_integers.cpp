@@ -1,0 +1,10 @@
+// expect: backward: a loss has a floating-point type
+#include <burrow/autodiff/reduce.hpp>
+
+using namespace burrow;
+
+int main() {
+  Tape tape;
+  const auto x = tape.watch(Tensor<std::int32_t, Shape<3>>{1, 2, 3});
+  tape.backward(sum(x));
+}

@@ -1,0 +1,9 @@
+// expect: no matching function for call to 'mean
+#include <burrow/tensor/reduce.hpp>
+
+using namespace burrow;
+
+int main() {
+  const Tensor<std::int32_t, Shape<4>> x;
+  const auto y = mean(x);
+}

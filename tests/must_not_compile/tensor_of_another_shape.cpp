@@ -1,0 +1,10 @@
+// expect: Tensor<float, Shape<2, 3>
+// expect: Tensor<float, Shape<3, 2>
+#include <burrow/tensor/tensor.hpp>
+
+using namespace burrow;
+
+int main() {
+  const Tensor<float, Shape<3, 2>> x;
+  const Tensor<float, Shape<2, 3>> y = x;
+}
