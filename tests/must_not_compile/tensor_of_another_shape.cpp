@@ -1,5 +1,6 @@
-// expect: Tensor<float, Shape<2, 3>
-// expect: Tensor<float, Shape<3, 2>
+// expect g++: to non-scalar type
+// expect clang++: no viable conversion from
+// expect clang++: Shape<2, 3>
 #include <burrow/tensor/tensor.hpp>
 
 using namespace burrow;
