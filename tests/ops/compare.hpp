@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bit>
+#include <burrow/autodiff/reduce.hpp>
 #include <burrow/core/key.hpp>
 #include <burrow/core/parallel.hpp>
 #include <burrow/tensor/create.hpp>

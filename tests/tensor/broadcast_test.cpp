@@ -40,7 +40,8 @@ Index wrong_elements(const A& a, const B& b) {
 template <class SA, class SB>
 void check(const SA& sa, const SB& sb) {
   INFO(sa << " with " << sb);
-  const auto a = sample<float>(sa, 1), b = sample<float>(sb, 2);
+  const auto a = sample<float>(sa, 1);
+  const auto b = sample<float>(sb, 2);
   REQUIRE((a * 2 - b).shape() == broadcast(sa, sb));
   CHECK(wrong_elements(a, b) == 0);
   CHECK(wrong_elements(b, a) == 0);
