@@ -107,8 +107,9 @@ auto slice(const E& e, Index begin, Index length = Length, Index step = 1,
                      " of axis " + std::to_string(axis) + " are not all in " + leaf.shape().text() +
                      at(where));
   values[axis] = length;
+  const bool empty = length == 0 || leaf.shape().size() == 0;
   element_of<E>* const data =
-      const_cast<element_of<E>*>(leaf.view().data()) + (length > 0 ? begin * strides[axis] : 0);
+      const_cast<element_of<E>*>(leaf.view().data()) + (empty ? 0 : begin * strides[axis]);
   strides[axis] *= step;
   // A step along the last axis is known at run time only, so neighbours may not be neighbours in memory.
   const auto make = [&]<class L>(L) {
@@ -139,7 +140,8 @@ auto at(const E& e, Index index, Location where = Location::here()) {
     values[i] = leaf.shape().values()[i < axis ? i : i + 1];
     strides[i] = from[i < axis ? i : i + 1];
   }
-  element_of<E>* const data = const_cast<element_of<E>*>(leaf.view().data()) + index * from[axis];
+  element_of<E>* const data =
+      const_cast<element_of<E>*>(leaf.view().data()) + (leaf.shape().size() == 0 ? 0 : index * from[axis]);
   const Buffer<device_of<E>> storage{leaf.view().storage()};
   if constexpr (axis == 0 && decltype(leaf)::contiguous) {
     return detail::rebind(leaf, View<element_of<E>, Result, device_of<E>>{storage, data, Result{values}});
