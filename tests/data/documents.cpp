@@ -118,7 +118,7 @@ TEST_CASE("sources without text are refused in one sentence") {
                     (directory / "none") + " cannot be opened: No such file or directory.");
 }
 
-TEST_CASE("- is standard input") {
+TEST_CASE("a hyphen is standard input") {
   std::istringstream input{"typed\ntext"};
   auto* const before = std::cin.rdbuf(input.rdbuf());
   const auto documents = read_documents("-");
