@@ -114,7 +114,6 @@ class Session {
     const Index asked = state_.total_steps;
     state_ = saved.state;
     if (asked > 0) state_.total_steps = asked;
-
     parts_.progress.message("resumed after step " + std::to_string(state_.step));
   }
 
@@ -129,7 +128,7 @@ class Session {
     return elapsed_before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
 
-  /// Linear warm-up, then a cosine to the end. Until a time-limited run knows its end, only the warm-up.
+  /// Linear warm-up over at most a fifth of the run, then a cosine to the end. Until a time-limited run knows its end, only the warm-up.
   double learning_rate() const {
     const auto& c = configuration_;
     if (state_.total_steps == 0)
