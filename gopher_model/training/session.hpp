@@ -128,7 +128,8 @@ class Session {
     return elapsed_before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
 
-  /// Linear warm-up over at most a fifth of the run, then a cosine to the end. Until a time-limited run knows its end, only the warm-up.
+  /// Linear warm-up over at most a fifth of the run, then a cosine to the end. Until a time-limited run knows
+  /// its end, only the warm-up.
   double learning_rate() const {
     const auto& c = configuration_;
     if (state_.total_steps == 0)
