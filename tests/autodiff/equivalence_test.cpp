@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
+#include "tests/threads.hpp"
+
 using namespace burrow;
 
 namespace {
@@ -61,15 +63,13 @@ TEST_CASE("Static and dynamic shapes give the same bits") {
 }
 
 TEST_CASE("The number of threads does not change a bit of a gradient") {
-  const int before = threads();
-  set_threads(1);
+  const Threads scope{1};
   const auto first = gradients(table(), row(), fused), second = gradients(table(), row(), unfused);
   for (const int count : {2, 3, 4}) {
     set_threads(count);
     CHECK(all_same_bits(first, gradients(table(), row(), fused)));
     CHECK(all_same_bits(second, gradients(table(), row(), unfused)));
   }
-  set_threads(before);
 }
 
 TEST_CASE("A traced and an untraced computation have the same value") {

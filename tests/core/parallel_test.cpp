@@ -3,16 +3,11 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "tests/threads.hpp"
+
 using namespace burrow;
 
 namespace {
-
-/// Sets the number of threads for one case.
-struct Threads {
-  explicit Threads(int count) : before{threads()} { set_threads(count); }
-  ~Threads() { set_threads(before); }
-  int before;
-};
 
 std::vector<int> visits(Index count, Index grain) {
   std::vector<int> counts(static_cast<std::size_t>(count));

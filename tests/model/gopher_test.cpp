@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include "gopher_model/model/accounting.hpp"
+#include "tests/threads.hpp"
 
 namespace gopher {
 namespace {
@@ -195,8 +196,7 @@ TEST_CASE("decoding with caches equals the whole forward pass") {
 TEST_CASE("a model learns a text by heart, and its steps allocate nothing once warm") {
   // On one thread: with more, timing decides how many heads' scratch is in use at once, up to one for each
   // thread.
-  const int threads_before = threads();
-  set_threads(1);
+  const Threads scope{1};
   constexpr ModelSize learner{2, 16, 2, 8, 32, 9, 12};
   auto model = build(Sized::make(learner), Key{18});
   auto optimizer = Adam{model, {.learning_rate = 1e-2}};
@@ -216,7 +216,6 @@ TEST_CASE("a model learns a text by heart, and its steps allocate nothing once w
   }
   CHECK(loss < 0.1);
   CHECK(memory_statistics().system_allocations == warm);
-  set_threads(threads_before);
 }
 
 TEST_CASE("sizes that no model has are refused") {

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <map>
 
+#include "tests/threads.hpp"
+
 namespace {
 
 using namespace burrow;
@@ -90,12 +92,10 @@ TEST_CASE("first values follow from the key and the name alone", "[nn]") {
 }
 
 TEST_CASE("first values do not depend on the number of threads", "[nn]") {
-  const int before = threads();
-  set_threads(1);
+  const Threads scope{1};
   const auto one = build(Linear<dyn, dyn>::sized(150, 301), Key{5});
   set_threads(5);
   const auto five = build(Linear<dyn, dyn>::sized(150, 301), Key{5});
-  set_threads(before);
   CHECK(same_bits(parameters(one).values(), parameters(five).values()));
 }
 

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "tests/threads.hpp"
+
 namespace ops_test {
 
 using namespace burrow;
@@ -57,15 +59,13 @@ bool same_bits(const Tensor<T, S>& a, const Tensor<T, S>& b) {
 /// Runs a computation on 1, 2, 3 and 7 threads; true where `equal` holds between all results.
 template <class F, class Equal>
 bool thread_independent(const F& f, const Equal& equal) {
-  const int before = threads();
-  set_threads(1);
+  const Threads scope{1};
   const auto expected = f();
   bool same = true;
   for (const int count : {2, 3, 7}) {
     set_threads(count);
     same = same && equal(expected, f());
   }
-  set_threads(before);
   return same;
 }
 

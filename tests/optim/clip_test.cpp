@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+#include "tests/threads.hpp"
+
 namespace {
 
 using burrow::clip_factor;
@@ -34,14 +36,12 @@ TEMPLATE_TEST_CASE("the global norm is the norm, whatever the size", "[clip]", f
 
 TEST_CASE("the global norm has the same bits for every number of threads", "[clip]") {
   const auto values = random_values<float>(300'007);
-  const int before = burrow::threads();
-  burrow::set_threads(1);
+  const Threads scope{1};
   const double expected = norm_of(values);
   for (const int threads : {2, 3, 7}) {
     burrow::set_threads(threads);
     REQUIRE(norm_of(values) == expected);
   }
-  burrow::set_threads(before);
 }
 
 TEST_CASE("large gradients do not overflow", "[clip]") {

@@ -8,6 +8,8 @@
 
 #include <burrow/optim/update.hpp>
 
+#include "tests/threads.hpp"
+
 template <class T>
 std::vector<T> normal_values(burrow::Key key, std::size_t size) {
   std::vector<T> values(size);
@@ -54,8 +56,7 @@ template <class P, class Slice, class Options>
 void check_bits_do_not_depend_on_threads_slices_or_restarts(const Options& options) {
   using Optimized = Run<P, Slice, Options>;
   constexpr std::size_t size = 20'011;
-  const int threads = burrow::threads();
-  burrow::set_threads(1);
+  const Threads scope{1};
   Optimized expected{size, options};
   expected.follow(0, 6);
   for (const int count : {2, 5}) {
@@ -64,7 +65,7 @@ void check_bits_do_not_depend_on_threads_slices_or_restarts(const Options& optio
     again.follow(0, 6);
     REQUIRE(same_bits(again.parameters, expected.parameters));
   }
-  burrow::set_threads(threads);
+  burrow::set_threads(3);
 
   Optimized sliced{size, options, {1, 1000, 8191, 8192}};
   sliced.follow(0, 6);

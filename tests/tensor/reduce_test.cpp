@@ -4,6 +4,8 @@
 
 #include "reference.hpp"
 
+#include "tests/threads.hpp"
+
 using namespace burrow;
 using namespace reference;
 
@@ -152,7 +154,7 @@ TEST_CASE("Sums of many floats stay accurate") {
 }
 
 TEST_CASE("Reductions have the same bits for any number of threads") {
-  const int before = threads();
+  const Threads scope{1};
   const auto x = normal<Shape<500, 603>>(Key{1});
   const auto reductions = [&](int count) {
     set_threads(count);
@@ -169,5 +171,4 @@ TEST_CASE("Reductions have the same bits for any number of threads") {
     const auto again = reductions(count);
     CHECK(std::memcmp(first.data(), again.data(), first.size() * sizeof(float)) == 0);
   }
-  set_threads(before);
 }

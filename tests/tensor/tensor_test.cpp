@@ -4,6 +4,8 @@
 
 #include "reference.hpp"
 
+#include "tests/threads.hpp"
+
 using namespace burrow;
 using namespace reference;
 
@@ -119,7 +121,7 @@ TEST_CASE("The same element has the same bits wherever it lies") {
 }
 
 TEST_CASE("The number of threads does not change a bit") {
-  const int before = threads();
+  const Threads scope{1};
   const auto x = normal<Shape<301, 1003>>(Key{1});
   const auto row = normal<Shape<1003>>(Key{2});
   const auto evaluated = [&](int count) {
@@ -134,7 +136,6 @@ TEST_CASE("The number of threads does not change a bit") {
     CHECK(std::memcmp(first.second.values().data(), again.second.values().data(),
                       first.second.values().size_bytes()) == 0);
   }
-  set_threads(before);
 }
 
 TEST_CASE("A loop that is warm asks the system for nothing") {

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/training/tiny_run.hpp"
+#include "tests/threads.hpp"
 
 namespace gopher {
 namespace {
@@ -96,10 +97,9 @@ TEST_CASE("a run is the same however its steps are cut into micro-batches, withi
   four.rematerialize = true;
   four.threads = 1;
   one.threads = 3;
-  const int before = burrow::threads();
+  const Threads scope{burrow::threads()};
   train_watched(one);
   train_watched(four);
-  burrow::set_threads(before);
   const auto a = losses(one), b = losses(four);
   REQUIRE(a.size() == b.size());
   for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i] == Approx(b[i]).epsilon(1e-4));

@@ -17,6 +17,8 @@
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"  // vector types as template arguments lose nothing here
+#pragma GCC diagnostic ignored "-Wuninitialized"       // g++ 12's own AVX-512 intrinsics start that way
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 namespace burrow {
