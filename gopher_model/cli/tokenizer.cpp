@@ -1,6 +1,7 @@
 // gopher tokenizer train|encode|decode.
 #include "gopher_model/tokenizer/tokenizer.hpp"
 
+#include <burrow/io/file.hpp>
 #include <charconv>
 #include <iostream>
 
@@ -9,12 +10,13 @@
 #include "gopher_model/data/default_text.hpp"
 #include "gopher_model/data/documents.hpp"
 #include "gopher_model/model/quantities.hpp"
-#include "gopher_model/tokenizer/files.hpp"
 
 namespace gopher {
 namespace {
 
-std::string read_input(const std::string& path) { return read_file(path == "-" ? "/dev/stdin" : path); }
+std::string read_input(const std::string& path) {
+  return burrow::read_text(path == "-" ? "/dev/stdin" : path);
+}
 
 std::vector<Document> read_all(const std::vector<std::string>& sources) {
   if (sources.empty()) return default_documents();

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <burrow/core/error.hpp>
+#include <burrow/io/file.hpp>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
-
-#include "gopher_model/tokenizer/files.hpp"
 
 namespace gopher {
 
@@ -73,7 +72,7 @@ std::vector<Document> to_documents(const fs::path& path, std::string contents) {
 std::vector<Document> read_directory(const std::string& source) {
   std::vector<Document> documents;
   for (const auto& path : files_below(source)) {
-    std::string contents = read_file(path.string());
+    std::string contents = burrow::read_text(path);
     if (contents.find('\0') != contents.npos) continue;
     std::ranges::move(to_documents(path, std::move(contents)), std::back_inserter(documents));
   }
@@ -114,7 +113,7 @@ std::vector<Document> read_documents(const std::string& source) {
   const bool is_directory = !is_input && fs::is_directory(source, ignored);
   auto documents = is_input       ? from_one_file("Standard input", read_standard_input())
                    : is_directory ? read_directory(source)
-                                  : from_one_file(source, read_file(source));
+                                  : from_one_file(source, burrow::read_text(source));
   if (documents.empty()) {
     throw burrow::IoError((is_input ? "Standard input" : source) +
                           (is_directory ? " holds no text files." : " holds no text."));

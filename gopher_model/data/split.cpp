@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "gopher_model/tokenizer/files.hpp"
+#include "gopher_model/tokenizer/checksum.hpp"
 
 namespace gopher {
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <bit>
 #include <burrow/core/error.hpp>
+#include <burrow/io/file.hpp>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -19,7 +20,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "gopher_model/tokenizer/files.hpp"
+#include "gopher_model/tokenizer/checksum.hpp"
 
 namespace gopher {
 
@@ -138,8 +139,10 @@ void write_shard(const std::string& path, const TokenDataset& dataset, std::uint
     tokens = as_bytes(std::span<const std::uint16_t>{narrow});
   }
   header.checksum = shard_checksum(header, tokens);
-  const std::array<std::string_view, 2> parts{as_bytes(std::span<const Header>{&header, 1}), tokens};
-  write_file(path, parts);
+  burrow::write_atomically(path, [&](burrow::AtomicFile& file) {
+    file.write(as_bytes(std::span<const Header>{&header, 1}));
+    file.write(tokens);
+  });
 }
 
 Shard read_shard(const std::string& path) {

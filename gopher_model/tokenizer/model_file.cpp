@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "gopher_model/tokenizer/files.hpp"
+#include "gopher_model/tokenizer/checksum.hpp"
 
 namespace gopher {
 

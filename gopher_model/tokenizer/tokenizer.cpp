@@ -4,11 +4,11 @@
 
 #include <array>
 #include <burrow/core/error.hpp>
+#include <burrow/io/file.hpp>
 #include <charconv>
 #include <cstddef>
 #include <utility>
 
-#include "gopher_model/tokenizer/files.hpp"
 #include "gopher_model/tokenizer/model_file.hpp"
 #include "gopher_model/tokenizer/word_cache.hpp"
 #include "gopher_model/tokenizer/words.hpp"
@@ -103,12 +103,9 @@ Tokenizer Tokenizer::deserialize(std::string bytes, const std::string& origin) {
   return Tokenizer{std::make_shared<const State>(std::move(bytes), origin)};
 }
 
-Tokenizer Tokenizer::load(const std::string& path) { return deserialize(read_file(path), path); }
+Tokenizer Tokenizer::load(const std::string& path) { return deserialize(burrow::read_text(path), path); }
 
-void Tokenizer::save(const std::string& path) const {
-  const std::array<std::string_view, 1> parts{state_->serialized};
-  write_file(path, parts);
-}
+void Tokenizer::save(const std::string& path) const { burrow::write_atomically(path, state_->serialized); }
 
 const std::string& Tokenizer::serialized() const { return state_->serialized; }
 

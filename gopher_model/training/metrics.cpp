@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -11,8 +10,7 @@
 #include <utility>
 
 #include <burrow/core/error.hpp>
-
-#include "gopher_model/tokenizer/files.hpp"
+#include <burrow/io/file.hpp>
 
 namespace gopher {
 namespace {
@@ -64,9 +62,9 @@ MetricsLog::MetricsLog(std::filesystem::path path, std::optional<Index> resumed_
     : path_{std::move(path)} {
   std::error_code unknown;
   if (std::filesystem::exists(path_, unknown)) {
-    const std::string text = read_file(path_.string());
+    const std::string text = burrow::read_text(path_);
     const std::string kept = resumed_step ? kept_records(text, *resumed_step, path_.string()) : "";
-    if (kept != text) write_file(path_.string(), std::array<std::string_view, 1>{kept});
+    if (kept != text) burrow::write_atomically(path_, kept);
   }
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail(path_, "cannot be opened", errno);

@@ -12,9 +12,9 @@
 #include <utility>
 
 #include <burrow/core/error.hpp>
+#include <burrow/io/file.hpp>
 #include <burrow/io/safetensors.hpp>
 
-#include "gopher_model/tokenizer/files.hpp"
 #include "gopher_model/training/run_configuration.hpp"
 
 namespace gopher {
@@ -213,7 +213,7 @@ void RunDirectory::prune(Index keep) const {
 void RunDirectory::write_text(const std::string& name, std::string_view text) const {
   const fs::path path = root / name;
   make_directory(path.parent_path());
-  write_file(path.string(), std::array{text});
+  burrow::write_atomically(path, text);
 }
 
 }  // namespace gopher

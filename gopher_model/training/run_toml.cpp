@@ -1,10 +1,10 @@
 // RunConfiguration as a TOML file, read and written from the table of fields.
 #include <toml++/toml.h>
+#include <burrow/io/file.hpp>
 #include <optional>
 #include <sstream>
 
 #include "gopher_model/model/nearest_name.hpp"
-#include "gopher_model/tokenizer/files.hpp"
 #include "gopher_model/training/run_fields.hpp"
 #include "gopher_model/training/toml_guard.hpp"
 
@@ -110,7 +110,7 @@ std::vector<Setting> read_settings(std::string_view text, std::string_view sourc
 }
 
 std::vector<Setting> read_settings(const std::filesystem::path& path) {
-  return read_settings(read_file(path.string()), path.string());
+  return read_settings(burrow::read_text(path), path.string());
 }
 
 RunConfiguration load_toml(std::string_view text, std::string_view source) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <burrow/core/error.hpp>
+#include <burrow/io/file.hpp>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <iostream>
@@ -11,7 +12,6 @@
 
 #include "gopher_model/data/default_text.hpp"
 #include "gopher_model/data/split.hpp"
-#include "gopher_model/tokenizer/files.hpp"
 #include "tests/tokenizer/corpus.hpp"
 
 using namespace gopher;
@@ -21,7 +21,7 @@ namespace {
 
 void write(const std::string& path, std::string_view contents) {
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-  write_file(path, std::array{contents});
+  burrow::write_atomically(path, contents);
 }
 
 std::string all_text(std::span<const Document> documents) {
@@ -115,7 +115,7 @@ TEST_CASE("sources without text are refused in one sentence") {
                     (directory / "binary") + " is not text: byte 2 is NUL.");
   CHECK_THROWS_WITH(read_documents(directory / ""), (directory / "") + " holds no text files.");
   CHECK_THROWS_WITH(read_documents(directory / "none"),
-                    (directory / "none") + " cannot be opened: No such file or directory.");
+                    (directory / "none") + ": cannot be opened: No such file or directory");
 }
 
 TEST_CASE("a hyphen is standard input") {

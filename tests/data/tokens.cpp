@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <burrow/core/error.hpp>
+#include <burrow/io/file.hpp>
 #include <catch2/catch.hpp>
 #include <cstdint>
 #include <cstdio>
@@ -12,7 +13,6 @@
 #include "gopher_model/data/loader.hpp"
 #include "gopher_model/data/permutation.hpp"
 #include "gopher_model/data/token_shards.hpp"
-#include "gopher_model/tokenizer/files.hpp"
 #include "tests/tokenizer/corpus.hpp"
 
 using namespace gopher;
@@ -163,14 +163,15 @@ TEST_CASE("a shard holds the tokens it was written from, in two or four bytes ea
   const TemporaryDirectory directory;
   for (const std::int64_t vocabulary : {65'536, 65'537}) {
     write_shard(directory / "shard", counting(5000, vocabulary), 77);
-    CHECK(read_file(directory / "shard").size() == (vocabulary == 65'536 ? 64 + 10'000 : 64 + 20'000));
+    CHECK(burrow::read_text(directory / "shard").size() ==
+          (vocabulary == 65'536 ? 64 + 10'000 : 64 + 20'000));
     const auto shard = read_shard(directory / "shard");
     CHECK(shard.source == 77);
     CHECK(shard.dataset.vocabulary() == vocabulary);
     CHECK(shard.dataset.bytes() == 15'000);
     CHECK(all_tokens(shard.dataset) == all_tokens(counting(5000)));
     write_shard(directory / "copy", shard.dataset, 77);
-    CHECK(read_file(directory / "copy") == read_file(directory / "shard"));
+    CHECK(burrow::read_text(directory / "copy") == burrow::read_text(directory / "shard"));
   }
 }
 
@@ -190,7 +191,7 @@ TEST_CASE("a damaged, cut or foreign shard is an IoError, never a crash") {
     return false;
   };
   write_shard(path, counting(60), 77);
-  const auto bytes = read_file(path);
+  const auto bytes = burrow::read_text(path);
   int accepted = 0;
   for (std::uint64_t n = 0; n < 10'000; ++n) {
     const burrow::Key key{n};
@@ -224,6 +225,6 @@ TEST_CASE("cached tokens are encoded again when text or tokenizer change") {
   CHECK(read_shard(path).source == shard_source(tokenizer, documents));
   const auto other = Tokenizer::train(corpus(300), {.vocabulary = 384});
   CHECK(shard_source(other, documents) != shard_source(tokenizer, documents));
-  write_file(path, std::array<std::string_view, 1>{"notes of mine"});
+  burrow::write_atomically(path, "notes of mine");
   CHECK_THROWS_WITH(cached_tokens(path, tokenizer, documents), path + " is not a token shard.");
 }

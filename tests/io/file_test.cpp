@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <stdexcept>
+#include <thread>
 
 #include "temporary_directory.hpp"
 
@@ -53,6 +54,7 @@ TEST_CASE("what is written atomically is read and mapped back", "[file]") {
        {std::string{}, std::string{"burrow\0bytes", 12}, std::string(100'001, 'x')}) {
     write_atomically(path, content);
     REQUIRE(text_of(read_file(path)) == content);
+    REQUIRE(burrow::read_text(path) == content);
     REQUIRE(text_of(MappedFile{path}.bytes()) == content);
     REQUIRE(files_in(directory) == 1);
   }
@@ -106,12 +108,28 @@ TEST_CASE("a failed write leaves the previous file and nothing else", "[file]") 
   REQUIRE(files_in(directory) == 1);
 }
 
-TEST_CASE("a directory is never replaced by a file", "[file]") {
+TEST_CASE("a directory or a device is never replaced by a file", "[file]") {
   const TemporaryDirectory directory;
   std::filesystem::create_directory(directory / "data");
   REQUIRE_THROWS_WITH(write_atomically(directory / "data", "text"),
-                      StartsWith((directory / "data").string() + ": cannot be replaced: "));
+                      (directory / "data").string() + ": cannot be replaced: it is not a regular file");
+  REQUIRE_THROWS_AS(write_atomically("/dev/null", "text"), IoError);
   REQUIRE(files_in(directory) == 1);
+}
+
+TEST_CASE("a pipe, which has no size, is read to its end", "[file]") {
+  const TemporaryDirectory directory;
+  const auto path = directory / "pipe";
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  const std::string sent(300'000, 'p');
+  std::thread writer{[&] {
+    const burrow::detail::Descriptor end{path, O_WRONLY};
+    for (std::string_view rest = sent; !rest.empty();)
+      rest.remove_prefix(static_cast<std::size_t>(::write(end.value(), rest.data(), rest.size())));
+  }};
+  const std::string received = burrow::read_text(path);
+  writer.join();
+  REQUIRE(received == sent);
 }
 
 TEST_CASE("a relative path without a directory is written in the current one", "[file]") {

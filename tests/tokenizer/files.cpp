@@ -1,13 +1,8 @@
-// Files are written whole or not at all, and damage is noticed.
-#include "gopher_model/tokenizer/files.hpp"
+// A saved tokenizer is read back whole, and damage is noticed.
+#include "gopher_model/tokenizer/checksum.hpp"
 
-#include <sys/resource.h>
-
-#include <array>
 #include <burrow/core/error.hpp>
 #include <catch2/catch.hpp>
-#include <csignal>
-#include <iterator>
 
 #include "gopher_model/tokenizer/tokenizer.hpp"
 #include "gopher_model/tokenizer/words.hpp"
@@ -17,28 +12,6 @@ using namespace gopher;
 using namespace gopher::testing;
 
 namespace {
-
-void write(const std::string& path, std::string_view contents) { write_file(path, std::array{contents}); }
-
-// While it lives, files cannot grow past `bytes`, as on a full disk.
-class FullDisk {
- public:
-  explicit FullDisk(rlim_t bytes) : handler_{std::signal(SIGXFSZ, SIG_IGN)} {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limited{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limited);
-  }
-  FullDisk(const FullDisk&) = delete;
-  FullDisk& operator=(const FullDisk&) = delete;
-  ~FullDisk() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  void (*handler_)(int);
-  rlimit before_{};
-};
 
 bool is_io_error(const std::string& bytes) {
   try {
@@ -50,32 +23,6 @@ bool is_io_error(const std::string& bytes) {
 }
 
 }  // namespace
-
-TEST_CASE("a written file is read back, and replaces an earlier one") {
-  const TemporaryDirectory directory;
-  const std::string path = directory / "file";
-  write(path, "first");
-  const std::string second(200'000, 'x');
-  write_file(path, std::array<std::string_view, 2>{second, "end"});
-  CHECK(read_file(path) == second + "end");
-  CHECK(std::distance(std::filesystem::directory_iterator{directory / ""}, {}) == 1);
-}
-
-TEST_CASE("a failed write leaves the earlier file and nothing else") {
-  const TemporaryDirectory directory;
-  const std::string path = directory / "file";
-  write(path, "first");
-  {
-    const FullDisk disk{1000};
-    CHECK_THROWS_AS(write(path, std::string(5000, 'x')), burrow::IoError);
-  }
-  CHECK(read_file(path) == "first");
-  CHECK(std::distance(std::filesystem::directory_iterator{directory / ""}, {}) == 1);
-  CHECK_THROWS_AS(write(directory / "missing/file", "x"), burrow::IoError);
-  CHECK_THROWS_AS(write(directory / "", "x"), burrow::IoError);
-  CHECK_THROWS_AS(read_file(directory / "missing"), burrow::IoError);
-  CHECK_THROWS_AS(read_file(directory / ""), burrow::IoError);
-}
 
 TEST_CASE("the checksum notices every changed byte, and the length") {
   const std::string bytes = corpus(3);

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include <burrow/core/error.hpp>
+#include <burrow/io/file.hpp>
 
-#include "gopher_model/tokenizer/files.hpp"
 #include "tests/io/temporary_directory.hpp"
 
 namespace gopher {
@@ -44,7 +44,7 @@ void train(MetricsLog& log, Index from, Index to) {
 std::string uninterrupted(const std::filesystem::path& path, Index steps) {
   MetricsLog log{path};
   train(log, 1, steps);
-  return read_file(path.string());
+  return burrow::read_text(path);
 }
 
 // While it lives, files cannot grow past `bytes`, as on a full disk.
@@ -80,7 +80,7 @@ TEST_CASE("every record is one JSON object, in the file at once") {
   log.step(report);
   log.evaluation({8, 4096, 3.5, 1.25, 2.0});
   log.checkpoint(9, "checkpoints/\xFFstep");
-  std::istringstream lines{read_file(path.string())};
+  std::istringstream lines{burrow::read_text(path)};
   std::vector<nlohmann::json> records;
   for (std::string line; std::getline(lines, line);) records.push_back(nlohmann::json::parse(line));
   REQUIRE(records.size() == 3);
@@ -109,7 +109,7 @@ TEST_CASE("a run that dies at whatever byte and resumes has the records of an un
   {
     MetricsLog log{directory / "six"};
     train(log, 1, 6);
-    end_of_sixth = read_file((directory / "six").string()).size();
+    end_of_sixth = burrow::read_text(directory / "six").size();
   }
   for (std::size_t died = end_of_sixth; died <= whole.size(); ++died) {
     const bool at_line_end = whole[died - 1] == '\n' || whole[died] == '\n' || whole[died - 1] == '}';
@@ -119,7 +119,7 @@ TEST_CASE("a run that dies at whatever byte and resumes has the records of an un
       MetricsLog log{path, 6};
       train(log, 7, 8);
     }
-    REQUIRE(read_file(path.string()) == whole);
+    REQUIRE(burrow::read_text(path) == whole);
   }
 }
 
@@ -131,11 +131,11 @@ TEST_CASE("a line cut from its newline is whole; a torn one is dropped, even wit
                                   std::string(40, '\0'), std::string{"\n"}, std::string{"{\"step\":\n"}}) {
     write(path, first + torn);
     const MetricsLog log{path, 100};
-    CHECK(read_file(path.string()) == first);
+    CHECK(burrow::read_text(path) == first);
   }
   write(path, first.substr(0, first.size() - 1));
   const MetricsLog log{path, 1};
-  CHECK(read_file(path.string()) == first);
+  CHECK(burrow::read_text(path) == first);
 }
 
 TEST_CASE("a run that starts anew keeps nothing, one that resumes nowhere keeps what came before") {
@@ -144,15 +144,15 @@ TEST_CASE("a run that starts anew keeps nothing, one that resumes nowhere keeps 
   const std::string whole = uninterrupted(path, 4);
   {
     const MetricsLog log{path, 4};
-    CHECK(read_file(path.string()) == whole);
+    CHECK(burrow::read_text(path) == whole);
   }
   {
     const MetricsLog log{path, 0};
-    CHECK(read_file(path.string()).empty());
+    CHECK(burrow::read_text(path).empty());
   }
   CHECK(uninterrupted(path, 4) == whole);
   const MetricsLog missing{directory / "none", 3};
-  CHECK(read_file((directory / "none").string()).empty());
+  CHECK(burrow::read_text(directory / "none").empty());
 }
 
 TEST_CASE("a line within that is no record is named, and the file is left alone") {
@@ -164,7 +164,7 @@ TEST_CASE("a line within that is no record is named, and the file is left alone"
     write(path, text);
     CHECK_THROWS_WITH((MetricsLog{path, 3}),
                       Catch::Matchers::StartsWith(path.string() + ":2 is not a record"));
-    CHECK(read_file(path.string()) == text);
+    CHECK(burrow::read_text(path) == text);
   }
 }
 
@@ -173,14 +173,14 @@ TEST_CASE("a record that does not fit on the disk leaves the others as they were
   const auto path = directory / "metrics.jsonl";
   MetricsLog log{path};
   log.step(report_of(1));
-  const std::string before = read_file(path.string());
+  const std::string before = burrow::read_text(path);
   {
     const FullDisk full{before.size() + 20};
     CHECK_THROWS_AS(log.step(report_of(2)), burrow::IoError);
   }
-  CHECK(read_file(path.string()) == before);
+  CHECK(burrow::read_text(path) == before);
   log.step(report_of(2));
-  CHECK(read_file(path.string()).size() > before.size());
+  CHECK(burrow::read_text(path).size() > before.size());
 }
 
 TEST_CASE("a file that cannot be opened is an error with its path") {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include <burrow/core/error.hpp>
+#include <burrow/io/file.hpp>
 #include <burrow/io/safetensors.hpp>
 
-#include "gopher_model/tokenizer/files.hpp"
 #include "tests/io/temporary_directory.hpp"
 
 namespace gopher {
@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 void write(const fs::path& path, std::string_view text) {
   fs::create_directories(path.parent_path());
-  write_file(path.string(), std::array{text});
+  burrow::write_atomically(path, text);
 }
 
 void save(const RunFiles& run, Index step) {
@@ -44,7 +44,7 @@ std::vector<Index> steps_of(const RunFiles& run) {
 std::map<std::string, std::string> content_of(const fs::path& directory) {
   std::map<std::string, std::string> content;
   for (const auto& entry : fs::recursive_directory_iterator(directory)) {
-    if (entry.is_regular_file()) content[entry.path().string()] = read_file(entry.path().string());
+    if (entry.is_regular_file()) content[entry.path().string()] = burrow::read_text(entry.path());
   }
   return content;
 }
@@ -154,10 +154,10 @@ TEST_CASE("texts are written whole, where they belong") {
   const TemporaryDirectory directory;
   const RunDirectory run{directory / "run", false};
   run.write_text("samples/step-00000250.txt", "It was");
-  CHECK(read_file(run.samples(250).string()) == "It was");
+  CHECK(burrow::read_text(run.samples(250)) == "It was");
   run.write_text("configuration.toml", "a = 1\n");
   run.write_text("configuration.toml", "a = 2\n");
-  CHECK(read_file(run.configuration().string()) == "a = 2\n");
+  CHECK(burrow::read_text(run.configuration()) == "a = 2\n");
   CHECK_THROWS_AS(run.write_text("checkpoints", "x"), burrow::IoError);
   CHECK_THROWS_AS(run.write_text("configuration.toml/x", "x"), burrow::IoError);
 }

@@ -55,23 +55,38 @@ inline struct stat status_of(const Descriptor& file, const std::filesystem::path
 
 }  // namespace detail
 
-/// The bytes of a whole file. Throws IoError.
-inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
-  const detail::Descriptor file{path, O_RDONLY};
-  if (!file.is_open()) detail::throw_io_error(path, "cannot be opened", errno);
-  const auto expected = static_cast<std::size_t>(detail::status_of(file, path).st_size);
-  std::vector<std::byte> bytes(expected + 1);
+namespace detail {
+
+template <class Bytes>
+Bytes read_whole(const std::filesystem::path& path) {
+  constexpr std::size_t least = std::size_t{1} << 16;  // pipes have no size
+  const Descriptor file{path, O_RDONLY};
+  if (!file.is_open()) throw_io_error(path, "cannot be opened", errno);
+  const auto expected = static_cast<std::size_t>(status_of(file, path).st_size);
+  Bytes bytes(expected > 0 ? expected + 1 : least, typename Bytes::value_type{});
   std::size_t size = 0;
   for (;;) {
     const ssize_t count = ::read(file.value(), bytes.data() + size, bytes.size() - size);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) detail::throw_io_error(path, "cannot be read", errno);
+    if (count < 0) throw_io_error(path, "cannot be read", errno);
     if (count == 0) break;
     size += static_cast<std::size_t>(count);
     if (size == bytes.size()) bytes.resize(2 * size);
   }
   bytes.resize(size);
   return bytes;
+}
+
+}  // namespace detail
+
+/// The bytes of a whole file. Throws IoError.
+inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
+  return detail::read_whole<std::vector<std::byte>>(path);
+}
+
+/// The bytes of a whole file as text, whatever they are. Throws IoError.
+inline std::string read_text(const std::filesystem::path& path) {
+  return detail::read_whole<std::string>(path);
 }
 
 /// A regular file mapped into memory, read-only. Pages are read on first use. The file must not be shortened
@@ -113,9 +128,9 @@ class MappedFile {
 /// and renames it to `path`. Without a commit it is removed, and the previous file is as it was.
 class AtomicFile {
  public:
-  /// Throws IoError when the temporary file cannot be created.
+  /// Throws IoError when the temporary file cannot be created, or `path` is there and not a regular file.
   explicit AtomicFile(const std::filesystem::path& path)
-      : path_{path},
+      : path_{replaceable(path)},
         temporary_{temporary_beside(path)},
         file_{temporary_, O_WRONLY | O_CREAT | O_EXCL, 0666} {
     if (!file_.is_open()) detail::throw_io_error(path_, "cannot be created", errno);
@@ -152,6 +167,14 @@ class AtomicFile {
   }
 
  private:
+  static const std::filesystem::path& replaceable(const std::filesystem::path& path) {
+    std::error_code unknown;  // whoever is refused here is refused again when the file is made
+    const auto status = std::filesystem::status(path, unknown);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+      throw IoError(path.string() + ": cannot be replaced: it is not a regular file");
+    return path;
+  }
+
   static std::filesystem::path temporary_beside(const std::filesystem::path& path) {
     static std::atomic<unsigned> count{0};
     return path.parent_path() / ("." + path.filename().string() + "." + std::to_string(::getpid()) + "-" +
