@@ -2,7 +2,6 @@
 
 find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_package(Threads REQUIRED)
-find_package(nlohmann_json QUIET)  # only the headers in burrow/io need it
 
 add_library(burrow INTERFACE)
 add_library(burrow::burrow ALIAS burrow)
@@ -10,9 +9,6 @@ target_compile_features(burrow INTERFACE cxx_std_20)
 target_include_directories(burrow INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_link_libraries(burrow INTERFACE Eigen3::Eigen Threads::Threads)
-if(nlohmann_json_FOUND)
-  target_link_libraries(burrow INTERFACE $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)
-endif()
 
 include(burrow-components)
 if(BURROW_ONEDNN STREQUAL "ON" OR (BURROW_ONEDNN STREQUAL "AUTO" AND NOT BURROW_SANITIZE MATCHES "thread"))

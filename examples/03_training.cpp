@@ -4,7 +4,6 @@
 #include <vector>
 
 #include <burrow/burrow.hpp>
-#include <burrow/io/model.hpp>
 
 using namespace burrow;
 

@@ -1,10 +1,12 @@
-// Everything but the readers and writers of files (burrow/io), which need nlohmann-json.
+// Everything, for convenience; no header of the library needs it.
 #pragma once
 
 #include <burrow/autodiff/checkpoint.hpp>
 #include <burrow/autodiff/gradient_check.hpp>
 #include <burrow/autodiff/reduce.hpp>
 #include <burrow/core/device.hpp>
+#include <burrow/io/model.hpp>
+#include <burrow/io/npy.hpp>
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/combinators.hpp>
 #include <burrow/nn/layers.hpp>

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <span>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include <burrow/core/error.hpp>
+#include <burrow/io/json.hpp>
 #include <burrow/io/stored_type.hpp>
 
 namespace burrow::detail {
@@ -65,88 +65,79 @@ inline std::string_view safetensors_header_text(std::span<const std::byte> bytes
   return rest.substr(0, length);
 }
 
-/// JSON that throws IoError where it is malformed or repeats a key.
-inline nlohmann::json parse_header_json(std::string_view text, const std::string& name) {
-  using Json = nlohmann::json;
-  std::vector<std::set<std::string>> keys;
-  const auto check = [&](int, Json::parse_event_t event, Json& value) {
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(value.get<std::string>()).second)
-      not_safetensors(name, "its header has '" + value.get<std::string>() + "' twice");
-    return true;
-  };
-  try {
-    return Json::parse(text, check);
-  } catch (const Json::parse_error& error) {
-    not_safetensors(name, "its header is not JSON at byte " + std::to_string(error.byte));
-  } catch (const Json::exception&) {
-    not_safetensors(name, "its header has a number out of range");
-  }
-}
-
-/// A non-negative integer of at most 63 bits.
-inline std::optional<std::int64_t> json_size(const nlohmann::json& value) {
-  if (!value.is_number_integer()) return {};
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() > std::uint64_t{INT64_MAX}) return {};
-  const auto size = value.get<std::int64_t>();
-  return size >= 0 ? std::optional{size} : std::nullopt;
-}
-
-inline std::vector<std::int64_t> json_sizes(const nlohmann::json& info, const char* key,
+/// The list of non-negative integers that is the value of `key`.
+inline std::vector<std::int64_t> json_sizes(JsonReader& json, const std::string& key,
                                             const std::string& where) {
-  const auto found = info.find(key);
-  if (found == info.end() || !found->is_array())
-    throw IoError(where + " has no '" + key + "' that is a list");
+  if (json.kind() != JsonReader::Kind::list) throw IoError(where + " has no '" + key + "' that is a list");
   std::vector<std::int64_t> sizes;
-  for (const auto& value : *found) {
-    const auto size = json_size(value);
+  json.list([&] {
+    const auto size = json.kind() == JsonReader::Kind::number ? json.size() : std::nullopt;
     if (!size) throw IoError(where + " has a '" + key + "' that is not all non-negative integers");
     sizes.push_back(*size);
-  }
+  });
   return sizes;
 }
 
-inline TensorPlace parse_tensor_place(const std::string& tensor, const nlohmann::json& info,
-                                      const std::string& name) {
+inline TensorPlace parse_tensor_place(JsonReader& json, const std::string& tensor, const std::string& name) {
   const std::string where = name + ": not a safetensors file: tensor '" + tensor + "'";
-  if (!info.is_object()) throw IoError(where + " is not described by an object");
-  const auto type = info.find("dtype");
-  if (type == info.end() || !type->is_string()) throw IoError(where + " has no 'dtype' that is a string");
-  const auto& text = type->get_ref<const std::string&>();
+  if (json.kind() != JsonReader::Kind::object) throw IoError(where + " is not described by an object");
+  std::optional<std::string> type;
+  std::optional<std::vector<std::int64_t>> shape, offsets;
+  json.object([&](const std::string& key) {
+    if (key == "dtype" && json.kind() == JsonReader::Kind::string)
+      type = json.string();
+    else if (key == "shape")
+      shape = json_sizes(json, key, where);
+    else if (key == "data_offsets")
+      offsets = json_sizes(json, key, where);
+    else
+      json.skip();
+  });
+  if (!type) throw IoError(where + " has no 'dtype' that is a string");
+  if (!shape) throw IoError(where + " has no 'shape' that is a list");
+  if (!offsets) throw IoError(where + " has no 'data_offsets' that is a list");
   const auto* const known = std::find_if(std::begin(safetensors_dtypes), std::end(safetensors_dtypes),
-                                         [&](const auto& pair) { return pair.first == text; });
+                                         [&](const auto& pair) { return pair.first == *type; });
   if (known == std::end(safetensors_dtypes))
-    throw IoError(name + ": tensor '" + tensor + "' has the dtype '" + text +
+    throw IoError(name + ": tensor '" + tensor + "' has the dtype '" + *type +
                   "', which burrow does not know");
-  const auto offsets = json_sizes(info, "data_offsets", where);
-  if (offsets.size() != 2 || offsets[0] > offsets[1])
+  if (offsets->size() != 2 || (*offsets)[0] > (*offsets)[1])
     throw IoError(where + " has 'data_offsets' that are not [begin, end]");
-  TensorPlace place{tensor, known->second, json_sizes(info, "shape", where),
-                    static_cast<std::size_t>(offsets[0]), static_cast<std::size_t>(offsets[1])};
+  TensorPlace place{tensor, known->second, std::move(*shape), static_cast<std::size_t>((*offsets)[0]),
+                    static_cast<std::size_t>((*offsets)[1])};
   if (byte_size(place.dtype, place.shape) != place.end - place.begin)
     throw IoError(where + " has " + std::to_string(place.end - place.begin) +
                   " bytes, which its shape and dtype contradict");
   return place;
 }
 
+inline void parse_metadata(JsonReader& json, std::map<std::string, std::string>& metadata,
+                           const std::string& name) {
+  if (json.kind() != JsonReader::Kind::object) not_safetensors(name, "its metadata is not an object");
+  json.object([&](const std::string& word) {
+    if (json.kind() != JsonReader::Kind::string)
+      not_safetensors(name, "its metadata '" + word + "' is not a string");
+    metadata.emplace(word, json.string());
+  });
+}
+
 /// Reads the header: all of it is checked but the tensors' places.
 inline SafetensorsHeader parse_safetensors_header(std::span<const std::byte> bytes, const std::string& name) {
   const std::string_view text = safetensors_header_text(bytes, name);
-  const auto json = parse_header_json(text, name);
-  if (!json.is_object()) not_safetensors(name, "its header is not an object");
   SafetensorsHeader header;
   header.data_begin = sizeof(std::uint64_t) + text.size();
-  for (const auto& [key, value] : json.items()) {
-    if (key != safetensors_metadata_key) {
-      header.tensors.push_back(parse_tensor_place(key, value, name));
-      continue;
-    }
-    if (!value.is_object()) not_safetensors(name, "its metadata is not an object");
-    for (const auto& [word, content] : value.items()) {
-      if (!content.is_string()) not_safetensors(name, "its metadata '" + word + "' is not a string");
-      header.metadata.emplace(word, content.get<std::string>());
-    }
+  JsonReader json{text};
+  try {
+    json.object([&](const std::string& key) {
+      if (key == safetensors_metadata_key)
+        parse_metadata(json, header.metadata, name);
+      else
+        header.tensors.push_back(parse_tensor_place(json, key, name));
+    });
+    json.end();
+  } catch (const JsonError& error) {
+    if (error.repeated_key) not_safetensors(name, "its header has '" + *error.repeated_key + "' twice");
+    not_safetensors(name, "its header is not JSON at byte " + std::to_string(error.byte));
   }
   return header;
 }
@@ -175,23 +166,33 @@ inline void check_safetensors_layout(std::vector<TensorPlace>& tensors, std::siz
 /// repeated or impossible name.
 inline std::string safetensors_header(std::span<const TensorPlace> tensors,
                                       const std::map<std::string, std::string>& metadata) {
-  nlohmann::ordered_json json = nlohmann::ordered_json::object();
-  if (!metadata.empty()) json[std::string(safetensors_metadata_key)] = metadata;
+  const auto quoted = [](const std::string& value) {
+    auto result = json_string(value);
+    if (!result) throw ValueError("write_safetensors: a name or the metadata is not UTF-8");
+    return std::move(*result);
+  };
+  std::string text = "{";
+  if (!metadata.empty()) {
+    text += quoted(std::string(safetensors_metadata_key)) + ":{";
+    for (const auto& [word, content] : metadata) {
+      if (text.back() != '{') text += ',';
+      text += quoted(word) + ':' + quoted(content);
+    }
+    text += '}';
+  }
   std::set<std::string_view> names{safetensors_metadata_key};
   for (const TensorPlace& tensor : tensors) {
     if (!names.insert(tensor.name).second)
       throw ValueError("write_safetensors: two tensors are named '" + tensor.name + "'");
     const auto* const known = std::find_if(std::begin(safetensors_dtypes), std::end(safetensors_dtypes),
                                            [&](const auto& pair) { return pair.second == tensor.dtype; });
-    json[tensor.name] = {
-        {"dtype", known->first}, {"shape", tensor.shape}, {"data_offsets", {tensor.begin, tensor.end}}};
+    if (text.size() > 1) text += ',';
+    text += quoted(tensor.name) + ":{\"dtype\":\"" + std::string(known->first) + "\",\"shape\":[";
+    for (std::size_t i = 0; i < tensor.shape.size(); ++i)
+      text += (i > 0 ? "," : "") + std::to_string(tensor.shape[i]);
+    text += "],\"data_offsets\":[" + std::to_string(tensor.begin) + ',' + std::to_string(tensor.end) + "]}";
   }
-  std::string text;
-  try {
-    text = json.dump();
-  } catch (const nlohmann::json::exception&) {
-    throw ValueError("write_safetensors: a name or the metadata is not UTF-8");
-  }
+  text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');
   const std::uint64_t length = text.size();
   std::string header(sizeof length, '\0');
