@@ -126,6 +126,9 @@ TEST_CASE("Reductions of nothing are the neutral elements") {
   CHECK(max<0>(nothing)(1) == -INFINITY);
   CHECK(min<0>(nothing)(1) == INFINITY);
   CHECK(sum<1>(nothing).size() == 0);
+  CHECK(std::isnan(mean<0>(nothing)(2)));
+  CHECK(std::isnan(mean(nothing).item()));
+  CHECK(mean<1>(nothing).size() == 0);
   CHECK(max(Tensor<std::int32_t, Shape<0>>{}).item() == std::numeric_limits<std::int32_t>::lowest());
 }
 
@@ -136,6 +139,22 @@ TEST_CASE("Extremes of integers reach the ends of their type") {
   CHECK((min(x).item() == least && max(x).item() == most));
   const Tensor<float, Shape<4>> y{-INFINITY, 3, INFINITY, -1};
   CHECK((min(y).item() == -INFINITY && max(y).item() == INFINITY));
+}
+
+TEMPLATE_TEST_CASE("NaN is the largest and the smallest wherever it stands", "", float, double, bf16) {
+  const auto nan = std::numeric_limits<float>::quiet_NaN();
+  for (const Index n : {1, 2, 7, 16, 21, 50}) {
+    const auto plain = sample<TestType>(Shape<dyn, 3>{{n, 3}}, 1);
+    for (Index at = 0; at < n; at += 1 + n / 9) {
+      auto x = plain;
+      x(at, 1) = static_cast<TestType>(nan);
+      const auto columns = max<0>(x), least = min<0>(x);
+      CHECK((std::isnan(static_cast<float>(columns(1))) && std::isnan(static_cast<float>(least(1)))));
+      CHECK((columns(0) == max<0>(plain)(0) && least(2) == min<0>(plain)(2)));
+      CHECK((std::isnan(static_cast<float>(max(x).item())) && std::isnan(static_cast<float>(min(x).item()))));
+      CHECK(std::isnan(static_cast<float>(max<1>(transpose(x))(1))));
+    }
+  }
 }
 
 TEST_CASE("Sums of bf16 accumulate in float") {
@@ -150,7 +169,11 @@ TEST_CASE("Sums of many floats stay accurate") {
   const auto x = full<Shape<3000001>>(0.1f);
   CHECK(sum(x).item() == Approx(3000001 * static_cast<double>(0.1f)).epsilon(1e-5));
   const auto y = full<Shape<300000, 10>>(0.1f);
-  CHECK(sum<0>(y)(3) == Approx(300000 * static_cast<double>(0.1f)).epsilon(5e-4));
+  CHECK(sum<0>(y)(3) == Approx(300000 * static_cast<double>(0.1f)).epsilon(1e-6));
+  const auto z = reshape<Shape<500, 600, 2, 5>>(y);
+  CHECK(sum<0, 1, 3>(z)(1) == Approx(1500000 * static_cast<double>(0.1f)).epsilon(1e-6));
+  CHECK(sum<0>(z)(599, 1, 4) == Approx(500 * static_cast<double>(0.1f)).epsilon(1e-6));
+  CHECK(sum<0, 2>(z * 1)(7, 4) == Approx(1000 * static_cast<double>(0.1f)).epsilon(1e-6));
 }
 
 TEST_CASE("Reductions have the same bits for any number of threads") {
@@ -163,6 +186,7 @@ TEST_CASE("Reductions have the same bits for any number of threads") {
     append(sum<0>(x));
     append(sum<1>(exp(x)));
     append(sum<0>(transpose(x)));
+    append(sum<0, 1>(reshape<Shape<603, 100, 5>>(x)));
     append(sum<1>(reshape<Shape<50, 10, 603>>(x)));
     return all;
   };

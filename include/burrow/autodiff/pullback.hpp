@@ -174,7 +174,7 @@ class LeafGradient<Leaf, Out, Inner, N> {
   auto sink(Index chunk) {
     if constexpr (repeats)
       return std::optional<Summed>{
-          partials_ ? std::optional<Summed>{Summed{leaf_.shape(), partials_->start(chunk)}} : std::nullopt};
+          partials_ ? std::optional<Summed>{Summed{leaf_.shape(), partials_->partial(chunk)}} : std::nullopt};
     else if (direct_)
       return std::optional<Direct>{Direct{leaf_.shape(), direct_.data, direct_.accumulate}};
     else if (dense_)

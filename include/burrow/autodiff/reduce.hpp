@@ -85,4 +85,51 @@ requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto min
   return materialize(-max<Axes...>(-e, keep...));
 }
 
+template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
+requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto prod(const E& e, Keep... keep) {
+  using C = compute_type<element_of<E>>;
+  const auto node = detail::to_node(e);
+  const auto value = prod<Axes...>(detail::untraced(node), keep...);
+  return record(
+      tape_of(e), "prod", value,
+      [node](const auto& dy) {
+        const auto x = cast<C>(detail::untraced(node));
+        const auto zero = cast<C>(x == 0);
+        const auto zeros = sum<Axes...>(zero, keep_axes);
+        const auto nonzero = where(x == 0, 1, x);
+        const auto product = prod<Axes...>(nonzero, keep_axes);
+        const auto others = where(zeros == zero, product / nonzero, 0);  // the other elements' product
+        add_gradient(node, cast<C>(detail::with_kept_axes<shape_of<E>, Axes...>(dy, node.shape())) * others);
+      },
+      node);
+}
+
+namespace detail {
+/// The value of a reduction that has no gradient, carrying the tape of what was reduced.
+template <class E, class Reduction>
+auto without_gradient(const E& e, const char* name, const Reduction& reduction) {
+  return record(
+      tape_of(e), name, reduction(untraced(to_node(e))), [](const auto&) {}, e);
+}
+}  // namespace detail
+
+template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
+requires detail::ValidAxes<shape_of<E>, Axes...>
+auto count_nonzero(const E& e, Keep... keep) {
+  return detail::without_gradient(e, "count_nonzero",
+                                  [&](const auto& x) { return count_nonzero<Axes...>(x, keep...); });
+}
+
+template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
+requires detail::ValidAxes<shape_of<E>, Axes...>
+auto any(const E& e, Keep... keep) {
+  return detail::without_gradient(e, "any", [&](const auto& x) { return any<Axes...>(x, keep...); });
+}
+
+template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
+requires detail::ValidAxes<shape_of<E>, Axes...>
+auto all(const E& e, Keep... keep) {
+  return detail::without_gradient(e, "all", [&](const auto& x) { return all<Axes...>(x, keep...); });
+}
+
 }  // namespace burrow

@@ -11,44 +11,103 @@
 namespace burrow::detail {
 
 struct SumOf {
+  static constexpr bool rounds = true;
   template <class T>
   static constexpr T identity = T(0);
   static auto combine(auto a, auto b) { return a + b; }
   static auto lanes(auto p) { return reduce_add(p); }
   using wide = double;
 };
-struct MaximumOf {
+struct ProductOf {
+  static constexpr bool rounds = false;
   template <class T>
-  static constexpr T identity = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
-                                                                     : std::numeric_limits<T>::lowest();
-  template <class T>
-  static T combine(T a, T b) {
-    if constexpr (std::is_arithmetic_v<T>)
-      return b > a ? b : a;
-    else
-      return select(b > a, b, a);
-  }
-  static auto lanes(auto p) { return reduce_max(p); }
-  using wide = double;
-};
-struct MinimumOf {
-  template <class T>
-  static constexpr T identity = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
-                                                                     : std::numeric_limits<T>::max();
+  static constexpr T identity = T(1);
   template <class T>
   static T combine(T a, T b) {
-    if constexpr (std::is_arithmetic_v<T>)
-      return b < a ? b : a;
-    else
-      return select(b < a, b, a);
+    return static_cast<T>(a * b);
   }
-  static auto lanes(auto p) { return reduce_min(p); }
+  template <class C, int N>
+  static C lanes(Packet<C, N> p) {
+    alignas(64) C lane[N];
+    p.store(lane);
+    C product = lane[0];
+    for (int i = 1; i < N; ++i) product = combine(product, lane[i]);
+    return product;
+  }
   using wide = double;
 };
 
+/// What the largest and the smallest share. NaN wins, as it does in NumPy.
+template <class Self>
+struct ExtremeOf {
+  static constexpr bool rounds = false;
+  template <class T>
+  static T combine(T a, T b) {
+    if constexpr (std::is_floating_point_v<T>)
+      return Self::beyond(b, a) || std::isnan(b) ? b : a;
+    else if constexpr (std::is_arithmetic_v<T>)
+      return Self::beyond(b, a) ? b : a;
+    else if constexpr (std::is_floating_point_v<typename T::value_type>)
+      return select(Self::beyond(b, a) || b != b, b, a);
+    else
+      return select(Self::beyond(b, a), b, a);
+  }
+  template <class C, int N>
+  static C lanes(Packet<C, N> p) {
+    if constexpr (N == 1) {
+      return p.v;
+    } else {
+      const C nan = reduce_add(select(p != p, p, Packet<C, N>(C(0))));
+      return std::isnan(nan) ? nan : Self::extreme_lane(p);
+    }
+  }
+  using wide = double;
+};
+struct MaximumOf : ExtremeOf<MaximumOf> {
+  template <class T>
+  static constexpr T identity = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
+                                                                     : std::numeric_limits<T>::lowest();
+  static auto beyond(auto a, auto b) { return a > b; }
+  static auto extreme_lane(auto p) { return reduce_max(p); }
+};
+struct MinimumOf : ExtremeOf<MinimumOf> {
+  template <class T>
+  static constexpr T identity = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
+                                                                     : std::numeric_limits<T>::max();
+  static auto beyond(auto a, auto b) { return a < b; }
+  static auto extreme_lane(auto p) { return reduce_min(p); }
+};
+
+/// The type in which partial results of type C are combined.
+template <class Op, class C>
+using wide_type = std::conditional_t<std::is_floating_point_v<C>, typename Op::wide, C>;
+
+/// Where one chunk's results go. A sum of many terms is moved to an array of wider sums now and then, which
+/// is made when it is first needed.
+template <class Op, class C>
+struct Partial {
+  using wide = wide_type<Op, C>;
+  C* array;
+  Index size;
+  Buffer<Cpu>* totals;
+
+  void move_to_totals() const {
+    const bool first = !*totals;
+    if (first) *totals = Buffer<Cpu>{size * Index{sizeof(wide)}};
+    auto* const total = static_cast<wide*>(totals->data());
+    for (Index j = 0; j < size; ++j) {
+      total[j] = first ? static_cast<wide>(array[j]) : Op::combine(total[j], static_cast<wide>(array[j]));
+      array[j] = Op::template identity<C>;
+    }
+  }
+};
+
+inline constexpr std::size_t most_chunks = 16;
+
 /// Number of chunks for `total` elements accumulated into arrays of `target` elements.
 inline Index chunk_count(Index total, Index target) {
-  return std::clamp<Index>(std::min(total / elementwise_grain, total / std::max<Index>(target, 1)), 1, 16);
+  return std::clamp<Index>(std::min(total / elementwise_grain, total / std::max<Index>(target, 1)), 1,
+                           Index{most_chunks});
 }
 
 /// Adds packets of a nest over Out into an array of shape S (S broadcasts to Out), type C.
@@ -59,10 +118,20 @@ class Sink {
  public:
   static constexpr bool repeats = walk_type::inner == InnerWalk::repeat;
 
-  Sink(const S& shape, C* target) : target_{target}, walk_{row_major_strides(shape.values())} {}
+  Sink(const S& shape, const Partial<Op, C>& target)
+      : target_{target},
+        walk_{row_major_strides(shape.values())},
+        rows_between_moves_{std::max<Index>(1, terms * target.size / terms_of_row(shape))},
+        rows_left_{rows_between_moves_} {}
 
   void start_row(const auto& coordinates) {
-    row_ = target_ + walk_.row_offset(coordinates);
+    if constexpr (moves) {
+      if (rows_left_-- == 0) {
+        target_.move_to_totals();
+        rows_left_ = rows_between_moves_ - 1;
+      }
+    }
+    row_ = target_.array + walk_.row_offset(coordinates);
     wide_ = Op::template identity<wide>;
   }
 
@@ -94,10 +163,22 @@ class Sink {
   }
 
  private:
-  using wide = std::conditional_t<std::is_integral_v<C>, C, typename Op::wide>;
-  C* target_;
+  using wide = wide_type<Op, C>;
+  static constexpr bool moves = Op::rounds && std::is_floating_point_v<C>;
+  static constexpr Index terms = 128;  // that an element of the array sums, about, before it is moved
+
+  /// Number of elements of the array that one row meets.
+  static Index terms_of_row(const S& shape) {
+    Index product = 1;
+    if constexpr (!repeats)
+      for (int axis = std::max(0, S::rank - Inner); axis < S::rank; ++axis) product *= shape[axis];
+    return std::max<Index>(product, 1);
+  }
+
+  Partial<Op, C> target_;
   C* row_ = nullptr;
   walk_type walk_;
+  Index rows_between_moves_, rows_left_;
   Packet<C, N> block_{Op::template identity<C>};
   wide wide_ = Op::template identity<wide>;
 };
@@ -127,7 +208,7 @@ void for_chunks(const Nest& nest, Index chunks, const Chunk& chunk) {
   });
 }
 
-/// `chunks` arrays of `size` elements that are summed in order.
+/// At most 16 arrays of `size` elements that are combined in order.
 template <class Op, class C>
 class Partials {
  public:
@@ -141,15 +222,25 @@ class Partials {
     return array;
   }
 
+  /// The same for a `Sink`.
+  Partial<Op, C> partial(Index chunk) {
+    return {start(chunk), size_, &totals_[static_cast<std::size_t>(chunk)]};
+  }
+
   /// write(j, combined value) for every element, in parallel.
   template <class Write>
   void combine(const Write& write) const {
+    using wide = wide_type<Op, C>;
     const C* const arrays = static_cast<const C*>(storage_.data());
     parallel_for(size_, elementwise_grain / chunks_, [&](Index begin, Index end) {
       for (Index j = begin; j < end; ++j) {
-        C total = arrays[j];
-        for (Index c = 1; c < chunks_; ++c) total = Op::combine(total, arrays[c * size_ + j]);
-        write(j, total);
+        wide total = Op::template identity<wide>;
+        for (Index c = 0; c < chunks_; ++c) {
+          if (const auto& moved = totals_[static_cast<std::size_t>(c)])
+            total = Op::combine(total, static_cast<const wide*>(moved.data())[j]);
+          total = Op::combine(total, static_cast<wide>(arrays[c * size_ + j]));
+        }
+        write(j, static_cast<C>(total));
       }
     });
   }
@@ -157,6 +248,7 @@ class Partials {
  private:
   Index chunks_, size_;
   Buffer<Cpu> storage_;
+  std::array<Buffer<Cpu>, most_chunks> totals_;
 };
 
 /// A leaf of shape S with no elements behind it: it only takes part in choosing the loop nest.
@@ -168,9 +260,10 @@ struct ShapeLeaf {
   static constexpr bool contiguous = true;
 };
 
-/// Reduces an expression over the axes along which shape Keep (which broadcasts to its shape) repeats.
-template <class Op, class T, class Keep, class Node>
-void reduce(Cpu, const Node& node, const Keep& keep, T* out) {
+/// Reduces an expression over the axes along which shape Keep (which broadcasts to its shape) repeats, and
+/// writes finish(result) to `out`.
+template <class Op, class T, class Keep, class Node, class Finish>
+void reduce(Cpu, const Node& node, const Keep& keep, T* out, const Finish& finish) {
   using Out = typename Node::shape_type;
   using Loop = LoopType<Node>;
   using C = compute_type<typename Node::element>;
@@ -182,7 +275,7 @@ void reduce(Cpu, const Node& node, const Keep& keep, T* out) {
   Partials<Op, C> partials{chunks, keep.size()};
   for_chunks<n>(nest, chunks, [&](Index c, Index first, Index last, Index begin, Index end) {
     auto cursor = source;
-    Sink<Op, C, n, Keep, Out, inner> sink{keep, partials.start(c)};
+    Sink<Op, C, n, Keep, Out, inner> sink{keep, partials.partial(c)};
     for (Index r = first; r < last; ++r) {
       const auto coordinates = nest.coordinates(r);
       cursor.seek(coordinates);
@@ -196,7 +289,7 @@ void reduce(Cpu, const Node& node, const Keep& keep, T* out) {
       sink.end_row();
     }
   });
-  partials.combine([out](Index j, C value) { out[j] = static_cast<T>(value); });
+  partials.combine([&](Index j, C value) { out[j] = static_cast<T>(finish(value)); });
 }
 
 }  // namespace burrow::detail

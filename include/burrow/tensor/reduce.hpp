@@ -1,5 +1,5 @@
-// Reductions along static axes: sum, mean, max, min. The elementwise chain before a reduction is fused into
-// it.
+// Reductions along static axes: sum, prod, mean, max, min, any, all, count_nonzero. The elementwise chain
+// before a reduction is fused into it.
 #pragma once
 
 #include <burrow/tensor/accumulate.hpp>
@@ -78,24 +78,30 @@ Index reduced_count(const S& shape) {
 template <class S, int... Axes>
 concept ValidAxes = ((Axes >= -S::rank && Axes < S::rank) && ...);
 
-template <class Op, int... Axes, class E, class Result>
-auto reduced_into(const E& e, Result result) {
+template <class Op, int... Axes, class E, class Result, class Finish>
+auto reduced_into(const E& e, Result result, const Finish& finish) {
   const auto node = to_node(e);
   check_untraced(node);
-  reduce<Op>(device_of<E>{}, node, kept_shape<shape_of<E>, Axes...>(e.shape()), result.data());
+  reduce<Op>(device_of<E>{}, node, kept_shape<shape_of<E>, Axes...>(e.shape()), result.data(), finish);
   return result;
 }
 
-/// Evaluates a reduction to a tensor, with or without the reduced axes.
+/// Evaluates a reduction to a tensor of what `finish` makes of the results, with or without the reduced axes.
+template <class Op, class T, int... Axes, class E, class Finish, class... Keep>
+auto finished_reduction(const E& e, const Finish& finish, Keep...) {
+  const auto into = [&]<class S>(const S& shape) {
+    return reduced_into<Op, Axes...>(e, Tensor<T, S, device_of<E>>{shape}, finish);
+  };
+  if constexpr (sizeof...(Keep) > 0)
+    return into(kept_shape<shape_of<E>, Axes...>(e.shape()));
+  else
+    return into(dropped_shape<shape_of<E>, Axes...>(e.shape()));
+}
+
 template <class Op, class T, int... Axes, class E, class... Keep>
-auto reduced(const E& e, Keep...) {
-  if constexpr (sizeof...(Keep) > 0) {
-    const auto shape = kept_shape<shape_of<E>, Axes...>(e.shape());
-    return reduced_into<Op, Axes...>(e, Tensor<T, std::remove_const_t<decltype(shape)>, device_of<E>>{shape});
-  } else {
-    const auto shape = dropped_shape<shape_of<E>, Axes...>(e.shape());
-    return reduced_into<Op, Axes...>(e, Tensor<T, std::remove_const_t<decltype(shape)>, device_of<E>>{shape});
-  }
+auto reduced(const E& e, Keep... keep) {
+  return finished_reduction<Op, T, Axes...>(
+      e, [](auto value) { return value; }, keep...);
 }
 
 /// The element type of a sum: bool counts, and short integers do not overflow.
@@ -114,26 +120,70 @@ requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto sum(const E
   return detail::reduced<detail::SumOf, T, Axes...>(source, keep...);
 }
 
-/// Mean over the given axes, as `sum`.
+/// Product over the given axes, as `sum`; the product of nothing is 1. Gradient: dx_i = dy times the product
+/// of the other elements, zeros among them or not.
+template <int... Axes, Expression E, std::same_as<KeepAxes>... Keep>
+requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto prod(const E& e, Keep... keep) {
+  using T = detail::sum_type<element_of<E>>;
+  return detail::reduced<detail::ProductOf, T, Axes...>(cast<T>(e), keep...);
+}
+
+/// Mean over the given axes, as `sum`; the mean of nothing is NaN.
 template <int... Axes, Expression E, std::same_as<KeepAxes>... Keep>
 requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...> &&
          Real<element_of<E>>) auto mean(const E& e, Keep... keep) {
   using T = element_of<E>;
-  const auto count = detail::reduced_count<shape_of<E>, Axes...>(e.shape());
-  const auto source = cast<compute_type<T>>(e) * (compute_type<T>(1) / static_cast<compute_type<T>>(count));
-  return detail::reduced<detail::SumOf, T, Axes...>(source, keep...);
+  using C = compute_type<T>;
+  const auto count = static_cast<C>(detail::reduced_count<shape_of<E>, Axes...>(e.shape()));
+  return detail::finished_reduction<detail::SumOf, T, Axes...>(
+      detail::to_node(e), [count](C total) { return total / count; }, keep...);
 }
 
-/// Largest element along the given axes, as `sum`.
+/// Largest element along the given axes, as `sum`; NaN where one is NaN.
 template <int... Axes, Expression E, std::same_as<KeepAxes>... Keep>
 requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto max(const E& e, Keep... keep) {
   return detail::reduced<detail::MaximumOf, element_of<E>, Axes...>(detail::to_node(e), keep...);
 }
 
-/// Smallest element along the given axes, as `sum`.
+/// Smallest element along the given axes, as `sum`; NaN where one is NaN.
 template <int... Axes, Expression E, std::same_as<KeepAxes>... Keep>
 requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto min(const E& e, Keep... keep) {
   return detail::reduced<detail::MinimumOf, element_of<E>, Axes...>(detail::to_node(e), keep...);
+}
+
+/// Number of elements along the given axes that are not zero (NaN is not), as int64.
+template <int... Axes, Expression E, std::same_as<KeepAxes>... Keep>
+requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto count_nonzero(const E& e, Keep... keep) {
+  if constexpr (std::same_as<element_of<E>, bool>)
+    return sum<Axes...>(e, keep...);
+  else
+    return sum<Axes...>(e != 0, keep...);
+}
+
+namespace detail {
+/// 1 where an element is not zero, else 0, in a type in which the loop over e has full packets.
+template <class E>
+auto truth(const E& e) {
+  using C = typename LoopType<node_of<E>>::base;
+  if constexpr (std::same_as<element_of<E>, bool>)
+    return cast<C>(e);
+  else
+    return cast<C>(e != 0);
+}
+}  // namespace detail
+
+/// Whether an element along the given axes is not zero, as bool; false of nothing.
+template <int... Axes, Expression E, std::same_as<KeepAxes>... Keep>
+requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto any(const E& e, Keep... keep) {
+  return detail::finished_reduction<detail::MaximumOf, bool, Axes...>(
+      detail::truth(e), [](auto largest) { return largest > 0; }, keep...);
+}
+
+/// Whether all elements along the given axes are not zero, as bool; true of nothing.
+template <int... Axes, Expression E, std::same_as<KeepAxes>... Keep>
+requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto all(const E& e, Keep... keep) {
+  return detail::finished_reduction<detail::MinimumOf, bool, Axes...>(
+      detail::truth(e), [](auto smallest) { return smallest > 0; }, keep...);
 }
 
 }  // namespace burrow
