@@ -1,8 +1,4 @@
-// expect: deleted
-// expect g++: operator+
-// expect g++: A = Tensor<float, Shape<4, 3> >; B = Tensor<float, Shape<5> >
-// expect clang++: operator '+'
-#include <burrow/tensor/functions.hpp>
+// expect: shapes_do_not_broadcast<burrow::functors::Add, burrow::Shape<4, 3>, burrow::Shape<5>
 #include <burrow/tensor/tensor.hpp>
 
 int main() {

@@ -1,5 +1,4 @@
-// expect: no matching function for call to 'maximum
-#include <burrow/tensor/functions.hpp>
+// expect: shapes_do_not_broadcast<burrow::functors::Maximum, burrow::Shape<4, 3>, burrow::Shape<4>
 #include <burrow/tensor/tensor.hpp>
 
 using namespace burrow;

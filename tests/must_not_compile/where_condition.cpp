@@ -1,5 +1,4 @@
-// expect: no matching function for call to 'where
-#include <burrow/tensor/functions.hpp>
+// expect: element_types_are_refused<burrow::functors::Where, float>
 #include <burrow/tensor/tensor.hpp>
 
 using namespace burrow;

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include <burrow/core/misuse.hpp>
 #include <burrow/core/packet.hpp>
 #include <burrow/tensor/view.hpp>
 
@@ -62,10 +63,25 @@ struct device_among<Scalar<T>, Rest...> : device_among<Rest...> {};
 
 template <class S, class... Rest>
 struct broadcast_all {
+  static constexpr bool fits = true;
   using type = S;
 };
 template <class A, class B, class... Rest>
-struct broadcast_all<A, B, Rest...> : broadcast_all<Broadcast<A, B>, Rest...> {};
+struct broadcast_all<A, B, Rest...> {
+  static constexpr bool fits = false;
+};
+template <class A, class B, class... Rest>
+requires Broadcastable<A, B>
+struct broadcast_all<A, B, Rest...> : broadcast_all<Broadcast<A, B>, Rest...> {
+};
+
+template <class Device, class... Nodes>
+inline constexpr bool all_on = true;
+template <class Device, class First, class... Rest>
+inline constexpr bool all_on<Device, First, Rest...> =
+    std::same_as<Device, typename First::device>&& all_on<Device, Rest...>;
+template <class Device, class T, class... Rest>
+inline constexpr bool all_on<Device, Scalar<T>, Rest...> = all_on<Device, Rest...>;
 
 template <class... N>
 constexpr auto broadcast_values(std::string_view, const N&... shapes) {
@@ -164,10 +180,34 @@ auto scalar_node(T value) {
 
 }  // namespace detail
 
+namespace detail {
+/// The device of a node, for messages.
+template <class Node>
+struct device_name {
+  using type = typename Node::device;
+};
+template <class T>
+struct device_name<Scalar<T>> {
+  using type = Scalar<T>;
+};
+
+/// Map<F, Nodes...>, or what is wrong with it.
+template <class F, class... Nodes>
+struct mapped {
+  using type = std::conditional_t<
+      !all_on<typename device_among<Nodes...>::type, Nodes...>,
+      misuse::devices_differ<F, typename device_name<Nodes>::type...>,
+      std::conditional_t<broadcast_all<typename Nodes::shape_type...>::fits, Map<F, Nodes...>,
+                         misuse::shapes_do_not_broadcast<F, typename Nodes::shape_type...>>>;
+};
+template <class F, class... E>
+using Mapped = typename mapped<F, node_of<E>...>::type;
+}  // namespace detail
+
 /// F mapped over expressions, as an expression.
 template <class F, Expression... E>
-auto map(F f, const E&... e) {
-  return Map<F, detail::node_of<E>...>{std::move(f), detail::to_node(e)...};
+detail::Mapped<F, E...> map(F f, const E&... e) {
+  return detail::Mapped<F, E...>{std::move(f), detail::to_node(e)...};
 }
 
 /// True where an expression and another, or a number, can meet in an elementwise function.
@@ -176,33 +216,34 @@ concept Elementwise = (Expression<A> && Expression<B>) || (Expression<A> && std:
                       (std::is_arithmetic_v<A> && Expression<B>);
 
 namespace detail {
+/// An operand of a pair as a node; a number takes its type from the operand beside it.
+template <class Beside, Expression X>
+auto pair_node(const X& x) {
+  return to_node(x);
+}
+template <Expression Beside, class X>
+requires std::is_arithmetic_v<X>
+auto pair_node(X x) { return scalar_node<element_of<Beside>>(x); }
+template <class Beside, class X>
+using pair_node_of = decltype(pair_node<Beside>(std::declval<const X&>()));
+
+/// F of two operands, of which one may be a number, or what is wrong with them.
+template <class F, class A, class B>
+using Pair = typename mapped<F, pair_node_of<B, A>, pair_node_of<A, B>>::type;
+
+template <class F, class A, class B>
+Pair<F, A, B> map_pair(F f, const A& a, const B& b) {
+  return Pair<F, A, B>{f, pair_node<B>(a), pair_node<A>(b)};
+}
+
 template <class A, class B>
 inline constexpr bool shapes_meet = true;
 template <Expression A, Expression B>
 inline constexpr bool shapes_meet<A, B> = Broadcastable<shape_of<A>, shape_of<B>>;
-
-template <class F, class A, class B>
-auto map_pair(F f, const A& a, const B& b) {
-  if constexpr (!Expression<B>) {
-    auto node = to_node(a);
-    auto number = scalar_node<element_of<A>>(b);
-    return Map<F, decltype(node), decltype(number)>{f, std::move(node), number};
-  } else if constexpr (!Expression<A>) {
-    auto node = to_node(b);
-    auto number = scalar_node<element_of<B>>(a);
-    return Map<F, decltype(number), decltype(node)>{f, number, std::move(node)};
-  } else {
-    return map(f, a, b);
-  }
-}
 }  // namespace detail
 
 /// Two operands whose shapes broadcast (a number fits every shape).
 template <class A, class B>
 concept Compatible = Elementwise<A, B> && detail::shapes_meet<A, B>;
-
-/// Two operands whose shapes do not broadcast: chosen only to say so in the user's line.
-template <class A, class B>
-concept Incompatible = Elementwise<A, B> && !detail::shapes_meet<A, B>;
 
 }  // namespace burrow

@@ -6,56 +6,62 @@
 
 namespace burrow {
 
-template <class A, class B>
-requires Compatible<A, B>
-auto operator+(const A& a, const B& b) { return detail::map_pair(functors::Add{}, a, b); }
-template <class A, class B>
-requires Compatible<A, B>
-auto operator-(const A& a, const B& b) { return detail::map_pair(functors::Subtract{}, a, b); }
-template <class A, class B>
-requires Compatible<A, B>
-auto operator*(const A& a, const B& b) { return detail::map_pair(functors::Multiply{}, a, b); }
-template <class A, class B>
-requires Compatible<A, B>
-auto operator/(const A& a, const B& b) { return detail::map_pair(functors::Divide{}, a, b); }
-template <class A, class B>
-requires Compatible<A, B>
-auto operator<(const A& a, const B& b) { return detail::map_pair(functors::Less{}, a, b); }
-template <class A, class B>
-requires Compatible<A, B>
-auto operator<=(const A& a, const B& b) { return detail::map_pair(functors::LessEqual{}, a, b); }
-template <class A, class B>
-requires Compatible<A, B>
-auto operator>(const A& a, const B& b) { return b < a; }
-template <class A, class B>
-requires Compatible<A, B>
-auto operator>=(const A& a, const B& b) { return b <= a; }
-template <class A, class B>
-requires Compatible<A, B>
-auto operator==(const A& a, const B& b) { return detail::map_pair(functors::Equal{}, a, b); }
-template <class A, class B>
-requires Compatible<A, B>
-auto operator!=(const A& a, const B& b) { return detail::map_pair(functors::NotEqual{}, a, b); }
-template <Expression A, Expression B>
-requires Compatible<A, B>
-auto operator&&(const A& a, const B& b) { return map(functors::And{}, a, b); }
-template <Expression A, Expression B>
-requires Compatible<A, B>
-auto operator||(const A& a, const B& b) { return map(functors::Or{}, a, b); }
+// Operands that do not fit give a type of burrow::misuse instead of a Map.
 
-// Operands that do not broadcast; deleted so that the error stands in the user's line and names both types.
 template <class A, class B>
-requires Incompatible<A, B>
-auto operator+(const A& a, const B& b) = delete;
+requires Elementwise<A, B>
+auto operator+(const A& a, const B& b) -> detail::Pair<functors::Add, A, B> {
+  return detail::map_pair(functors::Add{}, a, b);
+}
 template <class A, class B>
-requires Incompatible<A, B>
-auto operator-(const A& a, const B& b) = delete;
+requires Elementwise<A, B>
+auto operator-(const A& a, const B& b) -> detail::Pair<functors::Subtract, A, B> {
+  return detail::map_pair(functors::Subtract{}, a, b);
+}
 template <class A, class B>
-requires Incompatible<A, B>
-auto operator*(const A& a, const B& b) = delete;
+requires Elementwise<A, B>
+auto operator*(const A& a, const B& b) -> detail::Pair<functors::Multiply, A, B> {
+  return detail::map_pair(functors::Multiply{}, a, b);
+}
 template <class A, class B>
-requires Incompatible<A, B>
-auto operator/(const A& a, const B& b) = delete;
+requires Elementwise<A, B>
+auto operator/(const A& a, const B& b) -> detail::Pair<functors::Divide, A, B> {
+  return detail::map_pair(functors::Divide{}, a, b);
+}
+template <class A, class B>
+requires Elementwise<A, B>
+auto operator<(const A& a, const B& b) -> detail::Pair<functors::Less, A, B> {
+  return detail::map_pair(functors::Less{}, a, b);
+}
+template <class A, class B>
+requires Elementwise<A, B>
+auto operator<=(const A& a, const B& b) -> detail::Pair<functors::LessEqual, A, B> {
+  return detail::map_pair(functors::LessEqual{}, a, b);
+}
+template <class A, class B>
+requires Elementwise<A, B>
+auto operator>(const A& a, const B& b) -> detail::Pair<functors::Less, B, A> { return b < a; }
+template <class A, class B>
+requires Elementwise<A, B>
+auto operator>=(const A& a, const B& b) -> detail::Pair<functors::LessEqual, B, A> { return b <= a; }
+template <class A, class B>
+requires Elementwise<A, B>
+auto operator==(const A& a, const B& b) -> detail::Pair<functors::Equal, A, B> {
+  return detail::map_pair(functors::Equal{}, a, b);
+}
+template <class A, class B>
+requires Elementwise<A, B>
+auto operator!=(const A& a, const B& b) -> detail::Pair<functors::NotEqual, A, B> {
+  return detail::map_pair(functors::NotEqual{}, a, b);
+}
+template <Expression A, Expression B>
+detail::Mapped<functors::And, A, B> operator&&(const A& a, const B& b) {
+  return map(functors::And{}, a, b);
+}
+template <Expression A, Expression B>
+detail::Mapped<functors::Or, A, B> operator||(const A& a, const B& b) {
+  return map(functors::Or{}, a, b);
+}
 
 template <Expression A>
 auto operator-(const A& a) {
@@ -68,16 +74,22 @@ auto operator!(const A& a) {
 
 /// The larger of two, element by element; a gradient goes to the first where both are equal.
 template <class A, class B>
-requires Compatible<A, B>
-auto maximum(const A& a, const B& b) { return detail::map_pair(functors::Maximum{}, a, b); }
+requires Elementwise<A, B>
+auto maximum(const A& a, const B& b) -> detail::Pair<functors::Maximum, A, B> {
+  return detail::map_pair(functors::Maximum{}, a, b);
+}
 /// The smaller of two, element by element; a gradient goes to the first where both are equal.
 template <class A, class B>
-requires Compatible<A, B>
-auto minimum(const A& a, const B& b) { return detail::map_pair(functors::Minimum{}, a, b); }
+requires Elementwise<A, B>
+auto minimum(const A& a, const B& b) -> detail::Pair<functors::Minimum, A, B> {
+  return detail::map_pair(functors::Minimum{}, a, b);
+}
 /// a to the power of b.
 template <class A, class B>
-requires Compatible<A, B>
-auto pow(const A& a, const B& b) { return detail::map_pair(functors::Power{}, a, b); }
+requires Elementwise<A, B>
+auto pow(const A& a, const B& b) -> detail::Pair<functors::Power, A, B> {
+  return detail::map_pair(functors::Power{}, a, b);
+}
 
 template <Expression X>
 auto exp(const X& x) {
@@ -157,22 +169,20 @@ auto cast(const X& x) {
     return map(functors::Cast<T>{}, x);
 }
 
-/// a where the condition is true, b elsewhere; a and b may be numbers, but not both.
+namespace detail {
+template <class Condition, class A, class B>
+using Selected = std::conditional_t<
+    std::same_as<element_of<Condition>, bool>,
+    typename mapped<functors::Where, node_of<Condition>, pair_node_of<B, A>, pair_node_of<A, B>>::type,
+    misuse::element_types_are_refused<functors::Where, element_of<Condition>>>;
+}  // namespace detail
+
+/// a where the condition, of bool, is true, b elsewhere; a and b may be numbers, but not both.
 template <Expression Condition, class A, class B>
-requires Compatible<A, B> && std::same_as < element_of<Condition>,
-bool > auto where(const Condition& condition, const A& a, const B& b) {
-  using detail::to_node;
-  if constexpr (!Expression<A>) {
-    auto number = detail::scalar_node<element_of<B>>(a);
-    return Map<functors::Where, detail::node_of<Condition>, decltype(number), detail::node_of<B>>{
-        functors::Where{}, to_node(condition), number, to_node(b)};
-  } else if constexpr (!Expression<B>) {
-    auto number = detail::scalar_node<element_of<A>>(b);
-    return Map<functors::Where, detail::node_of<Condition>, detail::node_of<A>, decltype(number)>{
-        functors::Where{}, to_node(condition), to_node(a), number};
-  } else {
-    return map(functors::Where{}, condition, a, b);
-  }
+requires Elementwise<A, B> detail::Selected<Condition, A, B> where(const Condition& condition, const A& a,
+                                                                   const B& b) {
+  return detail::Selected<Condition, A, B>{functors::Where{}, detail::to_node(condition),
+                                           detail::pair_node<B>(a), detail::pair_node<A>(b)};
 }
 
 namespace functors {
@@ -190,7 +200,10 @@ struct Lambda : Arithmetic {
 /// derivative is found at compile time.
 template <class F>
 constexpr auto elementwise(F function) {
-  return [function](const Expression auto&... x) { return map(functors::Lambda<F>{{}, function}, x...); };
+  return [function](const Expression auto&... x)
+             -> detail::Mapped<functors::Lambda<F>, std::remove_cvref_t<decltype(x)>...> {
+    return map(functors::Lambda<F>{{}, function}, x...);
+  };
 }
 
 }  // namespace burrow

@@ -1,0 +1,30 @@
+// Misuse: names for what operations refuse at compile time. An operation that is called with types that do
+// not fit returns one of these, and none of them is ever defined: so the compiler's first error stands in the
+// caller's line and spells out the operation and the shapes, and `requires { f(x); }` is false there. See
+// docs/internals/errors.md.
+//
+// Compilers show the line of the declaration, so the rule stands in it.
+#pragma once
+
+namespace burrow::misuse {
+
+// `Operation` is a functor (functors::Add) or a name in burrow::operation.
+
+template <class Operation, class... Shapes>
+struct shapes_do_not_broadcast;  // aligned at the last axis, extents are equal, or one is a static 1
+template <class Operation, class... Shapes>
+struct shapes_do_not_fit;  // the operation's comment in its header says which extents meet
+template <class Operation, class... Devices>
+struct devices_differ;  // operands lie on one device
+template <class Operation, class... Elements>
+struct element_types_are_refused;  // the operation's comment in its header says which types it takes
+template <class Operation, class Shape, int... Axes>
+struct axes_do_not_fit;  // an axis is in [-rank, rank) and is given once
+template <class Operation, class Argument>
+struct argument_is_refused;  // the operation's comment in its header says what it takes
+template <class Operation, class Argument>
+struct gradient_would_be_lost;  // take it out of the trace first: stop_gradient(x), or x.value()
+template <class Operation, class Argument>
+struct is_not_traced;  // only what is computed from tape.watch(x) has a gradient
+
+}  // namespace burrow::misuse
