@@ -1,4 +1,4 @@
-#include <burrow/core/packet.hpp>
+#include <burrow/core/packet_math.hpp>
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -146,6 +146,18 @@ TEMPLATE_LIST_TEST_CASE("Arithmetic of packets is that of numbers, lane by lane"
   CHECK(reduce_min(TestType::load(b)) == *std::min_element(b, b + n));
 }
 
+TEMPLATE_LIST_TEST_CASE("maximum and minimum keep NaN of either side and the first of two zeros", "",
+                        Packets) {
+  using T = typename TestType::value_type;
+  T out[TestType::size];
+  const auto lane = [&](TestType p) { return p.store(out), out[TestType::size - 1]; };
+  const TestType nan(not_a_number<T>), one(T(1)), zero(T(0)), minus(T(-0.0));
+  for (const T value : {lane(maximum(nan, one)), lane(maximum(one, nan)), lane(maximum(nan, nan)),
+                        lane(minimum(nan, one)), lane(minimum(one, nan)), lane(minimum(nan, nan))})
+    CHECK(std::isnan(value));
+  CHECK((std::signbit(lane(maximum(minus, zero))) && !std::signbit(lane(minimum(zero, minus)))));
+}
+
 TEMPLATE_LIST_TEST_CASE("Comparisons and masks agree with those of numbers, NaN included", "", Packets) {
   using T = typename TestType::value_type;
   constexpr auto lane_numbers = std::make_index_sequence<static_cast<std::size_t>(TestType::size)>{};
@@ -167,6 +179,8 @@ TEMPLATE_LIST_TEST_CASE("Comparisons and masks agree with those of numbers, NaN 
       check([](auto x, auto y) { return x < y || y != y; });
       check([](auto x, auto y) { return (x < y) == (y < x); });
       check([](auto x, auto y) { return (x < y) != (x <= y); });
+      check([](auto x, auto y) { return (x < y) < (x != y); });
+      check([](auto x, auto y) { return (x != y) <= (x < y); });
     }
 }
 
@@ -206,5 +220,10 @@ TEST_CASE("Packets of one integer") {
   CHECK(maximum(P(-7), P(2)).v == 2);
   CHECK(abs(P(-7)).v == 7);
   CHECK(select(P(1) < P(2), P(5), P(6)).v == 5);
+  CHECK(((P(7) / P(0)).v == 0 && (P(-7) / P(0)).v == 0));
+  constexpr std::int32_t lowest = std::numeric_limits<std::int32_t>::min();
+  CHECK(
+      ((P(lowest) / P(-1)).v == lowest && (-P(lowest)).v == lowest && (P(lowest) - P(1)).v == -(lowest + 1)));
+  CHECK((Packet<std::uint16_t, 1>(65535) * Packet<std::uint16_t, 1>(65535)).v == 1);
   CHECK(abs(Packet<std::uint8_t, 1>(200)).v == 200);
 }

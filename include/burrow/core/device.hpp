@@ -36,5 +36,8 @@ using MixedBf16 = Policy<float, bf16, D>;
 /// bf16 parameters and activations, as Gopher's 7.1B and 280B.
 template <class D = Cpu>
 using Bf16 = Policy<bf16, bf16, D>;
+/// fp32 parameters with activations in IEEE half precision, whose gradients need loss scaling.
+template <class D = Cpu>
+using MixedHalf = Policy<float, half, D>;
 
 }  // namespace burrow

@@ -1,4 +1,4 @@
-// Element types: float, double, bf16, the integers and bool; their names, promotion and compute types.
+// Element types: float, double, half, bf16, the integers and bool; their names, promotion and compute types.
 #pragma once
 
 #include <bit>
@@ -8,6 +8,8 @@
 #include <ostream>
 #include <string_view>
 #include <type_traits>
+
+#include <burrow/core/half.hpp>
 
 namespace burrow {
 
@@ -42,73 +44,69 @@ class bf16 {
 
 inline std::ostream& operator<<(std::ostream& out, bf16 value) { return out << static_cast<float>(value); }
 
-/// True for the element types a tensor can have.
+/// True for the floating-point types of 16 bits, which are computed in float.
 template <class T>
-concept Element = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, bf16> ||
-                  std::same_as<T, bool> ||(std::signed_integral<T> && sizeof(T) >= 4) ||
-                  std::same_as<T, std::uint8_t> || std::same_as<T, std::uint16_t>;
+concept Narrow = std::same_as<T, bf16> || std::same_as<T, half>;
 
 /// True for element types that have gradients.
 template <class T>
-concept Real = std::same_as<T, float> || std::same_as<T, double> || std::same_as<T, bf16>;
+concept Real = std::same_as<T, float> || std::same_as<T, double> || Narrow<T>;
+
+/// True for the element types a tensor can have.
+template <class T>
+concept Element = Real<T> || std::same_as<T, bool> ||(std::signed_integral<T> && sizeof(T) >= 4) ||
+                  std::same_as<T, std::uint8_t> || std::same_as<T, std::uint16_t>;
 
 namespace detail {
 template <class T>
 struct compute_type_of {
   using type = T;
 };
-template <>
-struct compute_type_of<bf16> {
+template <Narrow T>
+struct compute_type_of<T> {
   using type = float;
 };
 
+// bool yields to all, an integer to every floating-point type (JAX's rule), otherwise the wider type wins;
+// of two that are equally wide, half and bf16 meet in float.
 template <class A, class B>
 struct promote {
-  using type = std::common_type_t<A, B>;
+  static constexpr bool same_kind = std::is_integral_v<A> == std::is_integral_v<B>;
+  using wider = std::conditional_t<(sizeof(A) > sizeof(B)), A, B>;
+  using type = std::conditional_t<
+      std::same_as<A, bool>, B,
+      std::conditional_t<std::same_as<B, bool>, A,
+                         std::conditional_t<!same_kind, std::conditional_t<std::is_integral_v<A>, B, A>,
+                                            std::conditional_t<Narrow<A> && Narrow<B>, float, wider>>>>;
 };
 template <class A>
 struct promote<A, A> {
   using type = A;
 };
-template <class B>
-struct promote<bf16, B> {
-  using type = std::conditional_t<std::is_floating_point_v<B>, B, bf16>;
-};
-template <class A>
-struct promote<A, bf16> : promote<bf16, A> {};
-template <>
-struct promote<bf16, bf16> {
-  using type = bf16;
-};
-// An integer never widens a floating-point tensor (JAX's rule).
-template <class A, class B>
-requires(std::is_floating_point_v<A>&& std::is_integral_v<B>) struct promote<A, B> {
-  using type = A;
-};
-template <class A, class B>
-requires(std::is_integral_v<A>&& std::is_floating_point_v<B>) struct promote<A, B> {
-  using type = B;
-};
 }  // namespace detail
 
-/// The type in which values of T are computed and accumulated: float for bf16, T otherwise.
+/// The type in which values of T are computed and accumulated: float for half and bf16, T otherwise.
 template <class T>
 using compute_type = typename detail::compute_type_of<T>::type;
 
-/// The element type of `a op b`: the wider float; bf16 with float is float; an integer never changes a float
-/// type.
+/// The element type of `a op b`: the wider type of a kind, half with bf16 float, and never another
+/// floating-point type on account of an integer or a bool. The whole table stands in docs/guide/dtypes.md.
 template <class A, class B>
 using promoted = typename detail::promote<A, B>::type;
+
+/// The element type of functions that leave the integers, such as `exp` or `/`: float for integers and bool.
+template <class T>
+using floating = std::conditional_t<std::is_integral_v<T>, float, T>;
 
 /// The name of an element type as messages and files write it.
 template <class T>
 constexpr std::string_view dtype_name() {
   if constexpr (std::same_as<T, float>) return "float";
   if constexpr (std::same_as<T, double>) return "double";
+  if constexpr (std::same_as<T, half>) return "half";
   if constexpr (std::same_as<T, bf16>) return "bf16";
   if constexpr (std::same_as<T, bool>) return "bool";
-  if constexpr (std::same_as<T, std::int32_t>) return "int32";
-  if constexpr (std::same_as<T, std::int64_t>) return "int64";
+  if constexpr (std::signed_integral<T>) return sizeof(T) == 8 ? "int64" : "int32";
   if constexpr (std::same_as<T, std::uint8_t>) return "uint8";
   if constexpr (std::same_as<T, std::uint16_t>) return "uint16";
   return "";

@@ -1,6 +1,6 @@
 // Packet<T, N>: N values of T computed together. Elementwise functions are written once, for packets: with N
 // of the machine's vectors (through Eigen's packet math) for float and double, with N = 1 for every other
-// type.
+// type. The functions of mathematics stand in core/packet_math.hpp.
 #pragma once
 
 #include <Eigen/Core>
@@ -40,26 +40,88 @@ constexpr int native_lanes() {
 
 namespace detail {
 
-/// N bf16 as floats, and back rounded to nearest, in integer vectors that both compilers lower to a few
-/// instructions.
-struct Bf16Lanes {
+/// A vector of bf16 or half as floats, and back rounded to nearest, in integer vectors that both compilers
+/// lower to a few instructions, or by the machine's own conversion.
+struct NarrowLanes {
   static constexpr int count = native_lanes<float>();
-  typedef std::uint16_t Narrow __attribute__((vector_size(count * 2)));
+  typedef std::uint16_t Short __attribute__((vector_size(count * 2)));
   typedef std::uint32_t Wide __attribute__((vector_size(count * 4)));
+  typedef float Float __attribute__((vector_size(count * 4)));
 
-  static native_vector<float> widen(const bf16* p) {
-    Narrow bits;
+  template <Narrow T>
+  static native_vector<float> widen(const T* p) {
+    Short bits;
     std::memcpy(&bits, p, sizeof(bits));
-    return std::bit_cast<native_vector<float>>(__builtin_convertvector(bits, Wide) << 16);
+    return widen<T>(bits);
   }
-  static void narrow(native_vector<float> v, bf16* p) {
-    const Wide bits = std::bit_cast<Wide>(v);
-    const Wide rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
-    const Wide is_nan = (Wide)((bits & 0x7FFFFFFFu) > 0x7F800000u);
-    const Wide result = (is_nan & ((bits >> 16) | 0x40u)) | (~is_nan & rounded);
-    const Narrow out = __builtin_convertvector(result, Narrow);
+  template <Narrow T>
+  static void narrow(native_vector<float> v, T* p) {
+    const Short out = narrow<T>(v);
     std::memcpy(static_cast<void*>(p), &out, sizeof(out));
   }
+  /// The floats as they are once stored as T.
+  template <Narrow T>
+  static native_vector<float> rounded(native_vector<float> v) {
+    return widen<T>(narrow<T>(v));
+  }
+
+ private:
+  template <Narrow T>
+  static native_vector<float> widen(Short bits) {
+    if constexpr (std::same_as<T, bf16>)
+      return std::bit_cast<native_vector<float>>(__builtin_convertvector(bits, Wide) << 16);
+    else
+      return widen_half(bits);
+  }
+  template <Narrow T>
+  static Short narrow(native_vector<float> v) {
+    if constexpr (std::same_as<T, bf16>)
+      return narrow_bf16(std::bit_cast<Wide>(v));
+    else
+      return narrow_half(v);
+  }
+
+  static Wide choose(Wide mask, Wide a, Wide b) { return (mask & a) | (~mask & b); }
+
+  static Short narrow_bf16(Wide bits) {
+    const Wide rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
+    const Wide is_nan = (Wide)((bits & 0x7FFFFFFFu) > 0x7F800000u);
+    return __builtin_convertvector(choose(is_nan, (bits >> 16) | 0x40u, rounded), Short);
+  }
+
+#if defined(__AVX512F__)
+  static native_vector<float> widen_half(Short bits) { return _mm512_cvtph_ps(std::bit_cast<__m256i>(bits)); }
+  static Short narrow_half(native_vector<float> v) {
+    return std::bit_cast<Short>(_mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+#elif defined(__F16C__)
+  static native_vector<float> widen_half(Short bits) { return _mm256_cvtph_ps(std::bit_cast<__m128i>(bits)); }
+  static Short narrow_half(native_vector<float> v) {
+    return std::bit_cast<Short>(_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+#else
+  // Class half's steps, lane by lane.
+  static native_vector<float> widen_half(Short bits) {
+    const Wide wide = __builtin_convertvector(bits, Wide);
+    const Wide magnitude = (wide & 0x7FFFu) << 13;
+    const Wide small = std::bit_cast<Wide>(std::bit_cast<Float>((wide & 0x7FFFu) + 0x3F000000u) - 0.5f);
+    const Wide quiet = (Wide)(magnitude > 0x0F800000u) & 0x400000u;
+    Wide result = choose((Wide)(magnitude < 0x00800000u), small, magnitude + 0x38000000u);
+    result = choose((Wide)(magnitude >= 0x0F800000u), magnitude | 0x7F800000u | quiet, result);
+    return std::bit_cast<native_vector<float>>((wide & 0x8000u) << 16 | result);
+  }
+  static Short narrow_half(native_vector<float> v) {
+    const Wide bits = std::bit_cast<Wide>(v);
+    const Wide magnitude = bits & 0x7FFFFFFFu;
+    const Wide small = std::bit_cast<Wide>(std::bit_cast<Float>(magnitude) + 0.5f) - 0x3F000000u;
+    const Wide normal = (magnitude - 0x38000000u + 0xFFFu + (magnitude >> 13 & 1u)) >> 13;
+    const Wide nan = 0x7E00u | (magnitude >> 13 & 0x3FFu);
+    Wide result = choose((Wide)(magnitude < 0x38800000u), small, normal);
+    result = choose((Wide)(magnitude >= 0x47800000u), Wide{} + 0x7C00u, result);
+    result = choose((Wide)(magnitude > 0x7F800000u), nan, result);
+    return __builtin_convertvector((bits >> 16 & 0x8000u) | result, Short);
+  }
+#endif
 };
 
 }  // namespace detail
@@ -93,8 +155,8 @@ struct Packet {
   static Packet load(const U* p) {
     if constexpr (std::same_as<U, T>) {
       return detail::simd::ploadu<detail::native_vector<T>>(p);
-    } else if constexpr (std::same_as<U, bf16> && std::same_as<T, float>) {
-      return detail::Bf16Lanes::widen(p);
+    } else if constexpr (Narrow<U> && std::same_as<T, float>) {
+      return detail::NarrowLanes::widen(p);
     } else {
       alignas(64) T buffer[N];
       for (int i = 0; i < N; ++i) buffer[i] = static_cast<T>(p[i]);
@@ -115,8 +177,8 @@ struct Packet {
   void store(U* p) const {
     if constexpr (std::same_as<U, T>) {
       detail::simd::pstoreu(p, v);
-    } else if constexpr (std::same_as<U, bf16> && std::same_as<T, float>) {
-      detail::Bf16Lanes::narrow(v, p);
+    } else if constexpr (Narrow<U> && std::same_as<T, float>) {
+      detail::NarrowLanes::narrow(v, p);
     } else {
       alignas(64) T buffer[N];
       detail::simd::pstore(buffer, v);
@@ -151,6 +213,21 @@ struct Packet {
   friend T reduce_min(Packet a) { return detail::simd::predux_min(a.v); }
 };
 
+namespace detail {
+/// The type in which one value is added and multiplied: unsigned for integers, so that they wrap around.
+template <class T>
+struct wrapping_of {
+  using type = T;
+};
+template <class T>
+requires std::is_integral_v<T>
+struct wrapping_of<T> {
+  using type = std::conditional_t<(sizeof(T) < 8), std::uint32_t, std::uint64_t>;
+};
+template <class T>
+using wrapping = typename wrapping_of<T>::type;
+}  // namespace detail
+
 /// One value of any element type.
 template <class T>
 struct Packet<T, 1> {
@@ -174,12 +251,20 @@ struct Packet<T, 1> {
     *p = static_cast<U>(v);
   }
 
-  friend constexpr Packet operator+(Packet a, Packet b) { return static_cast<T>(a.v + b.v); }
-  friend constexpr Packet operator-(Packet a, Packet b) { return static_cast<T>(a.v - b.v); }
-  friend constexpr Packet operator*(Packet a, Packet b) { return static_cast<T>(a.v * b.v); }
-  friend constexpr Packet operator/(Packet a, Packet b) { return static_cast<T>(a.v / b.v); }
-  friend constexpr Packet operator-(Packet a) { return static_cast<T>(-a.v); }
-  friend Packet fused_multiply_add(Packet a, Packet b, Packet c) { return static_cast<T>(a.v * b.v + c.v); }
+  // Integers wrap around; a division by zero gives 0.
+  using W = detail::wrapping<T>;
+  friend constexpr Packet operator+(Packet a, Packet b) { return static_cast<T>(W(a.v) + W(b.v)); }
+  friend constexpr Packet operator-(Packet a, Packet b) { return static_cast<T>(W(a.v) - W(b.v)); }
+  friend constexpr Packet operator*(Packet a, Packet b) { return static_cast<T>(W(a.v) * W(b.v)); }
+  friend constexpr Packet operator/(Packet a, Packet b) {
+    if constexpr (std::is_integral_v<T>) {
+      if (b.v == T(0)) return T(0);
+      if (std::is_signed_v<T> && b.v == static_cast<T>(-1)) return -a;
+    }
+    return static_cast<T>(a.v / b.v);
+  }
+  friend constexpr Packet operator-(Packet a) { return static_cast<T>(-W(a.v)); }
+  friend Packet fused_multiply_add(Packet a, Packet b, Packet c) { return a * b + c; }
   friend constexpr Mask<T, 1> operator<(Packet a, Packet b) { return {a.v < b.v}; }
   friend constexpr Mask<T, 1> operator<=(Packet a, Packet b) { return {a.v <= b.v}; }
   friend constexpr Mask<T, 1> operator>(Packet a, Packet b) { return {a.v > b.v}; }
@@ -222,6 +307,32 @@ Mask<T, N> operator!=(Mask<T, N> a, Mask<T, N> b) {
   return (a || b) && !(a && b);
 }
 
+// Truth values compute as NumPy's: + is or, * is and, and false is less than true.
+template <class T, int N>
+Mask<T, N> operator+(Mask<T, N> a, Mask<T, N> b) {
+  return a || b;
+}
+template <class T, int N>
+Mask<T, N> operator*(Mask<T, N> a, Mask<T, N> b) {
+  return a && b;
+}
+template <class T, int N>
+Mask<T, N> operator<(Mask<T, N> a, Mask<T, N> b) {
+  return !a && b;
+}
+template <class T, int N>
+Mask<T, N> operator<=(Mask<T, N> a, Mask<T, N> b) {
+  return !a || b;
+}
+template <class T, int N>
+Mask<T, N> maximum(Mask<T, N> a, Mask<T, N> b) {
+  return a || b;
+}
+template <class T, int N>
+Mask<T, N> minimum(Mask<T, N> a, Mask<T, N> b) {
+  return a && b;
+}
+
 /// a where the mask is true, b elsewhere.
 template <class M, class T, int N>
 requires(N == 1 || std::same_as<M, T>) Packet<T, N> select(Mask<M, N> m, Packet<T, N> a, Packet<T, N> b) {
@@ -234,98 +345,6 @@ requires(N == 1 || std::same_as<M, T>) Packet<T, N> select(Mask<M, N> m, Packet<
 template <class T, int N>
 Mask<T, N> select(Mask<T, N> m, Mask<T, N> a, Mask<T, N> b) {
   return (m && a) || (!m && b);
-}
-
-namespace detail {
-/// Applies a function of one number to each lane.
-template <class T, int N, class F>
-Packet<T, N> lanewise(Packet<T, N> x, F f) {
-  alignas(64) T buffer[N];
-  x.store(buffer);
-  for (int i = 0; i < N; ++i) buffer[i] = static_cast<T>(f(buffer[i]));
-  return Packet<T, N>::load(buffer);
-}
-}  // namespace detail
-
-template <class T, int N>
-Packet<T, N> maximum(Packet<T, N> a, Packet<T, N> b) {
-  return select(b > a, b, a);
-}
-template <class T, int N>
-Packet<T, N> minimum(Packet<T, N> a, Packet<T, N> b) {
-  return select(b < a, b, a);
-}
-template <class T, int N>
-Packet<T, N> abs(Packet<T, N> x) {
-  if constexpr (N == 1) {
-    if constexpr (std::is_unsigned_v<T>)
-      return x;
-    else
-      return static_cast<T>(x.v < T(0) ? -x.v : x.v);
-  } else {
-    return detail::simd::pabs(x.v);
-  }
-}
-/// Correctly rounded; Eigen's own is approximate on x86 and makes NaN of infinity.
-template <class T, int N>
-Packet<T, N> sqrt(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) { return std::sqrt(y); });
-}
-/// e^x; like std::exp, overflows to infinity and underflows to zero.
-template <class T, int N>
-Packet<T, N> exp(Packet<T, N> x) {
-  if constexpr (N == 1) {
-    return static_cast<T>(std::exp(x.v));
-  } else {
-    constexpr T highest = std::same_as<T, float> ? T(88.72283) : T(709.782712893384);
-    constexpr T lowest = std::same_as<T, float> ? T(-87.33654) : T(-708.396418532264);
-    Packet<T, N> y = detail::simd::pexp(x.v);
-    y = select(x > Packet<T, N>{highest}, Packet<T, N>{std::numeric_limits<T>::infinity()}, y);
-    y = select(x < Packet<T, N>{lowest}, Packet<T, N>{T(0)}, y);
-    return select(x == x, y, x);
-  }
-}
-template <class T, int N>
-Packet<T, N> log(Packet<T, N> x) {
-  if constexpr (N == 1)
-    return static_cast<T>(std::log(x.v));
-  else
-    return detail::simd::plog(x.v);
-}
-template <class T, int N>
-Packet<T, N> tanh(Packet<T, N> x) {
-  if constexpr (N != 1 && std::same_as<T, float>)
-    return detail::simd::ptanh(x.v);
-  else
-    return detail::lanewise(x, [](T y) { return std::tanh(y); });
-}
-template <class T, int N>
-Packet<T, N> log1p(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) { return std::log1p(y); });
-}
-template <class T, int N>
-Packet<T, N> expm1(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) { return std::expm1(y); });
-}
-template <class T, int N>
-Packet<T, N> erf(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) { return std::erf(y); });
-}
-template <class T, int N>
-Packet<T, N> sin(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) { return std::sin(y); });
-}
-template <class T, int N>
-Packet<T, N> cos(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) { return std::cos(y); });
-}
-template <class T, int N>
-Packet<T, N> pow(Packet<T, N> x, Packet<T, N> y) {
-  alignas(64) T base[N], exponent[N];
-  x.store(base);
-  y.store(exponent);
-  for (int i = 0; i < N; ++i) base[i] = static_cast<T>(std::pow(base[i], exponent[i]));
-  return Packet<T, N>::load(base);
 }
 
 }  // namespace burrow

@@ -15,7 +15,7 @@
 
 namespace burrow {
 
-/// An element type as files know it. `f16` can be stored and passed on; burrow does not compute with it.
+/// An element type as files know it.
 enum class StoredType : std::uint8_t { f64, f32, f16, bf16, i64, i32, u16, u8, boolean };
 
 /// Bytes of one element.
@@ -46,7 +46,7 @@ constexpr std::string_view type_name(StoredType type) {
     case StoredType::f32:
       return dtype_name<float>();
     case StoredType::f16:
-      return "half";
+      return dtype_name<half>();
     case StoredType::bf16:
       return dtype_name<burrow::bf16>();
     case StoredType::i64:
@@ -68,6 +68,7 @@ template <Element T>
 constexpr StoredType stored_type_of() {
   if constexpr (std::same_as<T, double>) return StoredType::f64;
   if constexpr (std::same_as<T, float>) return StoredType::f32;
+  if constexpr (std::same_as<T, half>) return StoredType::f16;
   if constexpr (std::same_as<T, burrow::bf16>) return StoredType::bf16;
   if constexpr (std::same_as<T, std::uint16_t>) return StoredType::u16;
   if constexpr (std::same_as<T, std::uint8_t>) return StoredType::u8;

@@ -16,7 +16,7 @@
 #include <burrow/core/error.hpp>
 #include <burrow/core/key.hpp>
 #include <burrow/core/memory.hpp>
-#include <burrow/core/packet.hpp>
+#include <burrow/core/packet_math.hpp>
 #include <burrow/core/parallel.hpp>
 #include <burrow/core/shape.hpp>
 #include <burrow/optim/stochastic_rounding.hpp>

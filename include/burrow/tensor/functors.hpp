@@ -5,7 +5,7 @@
 #include <numbers>
 #include <tuple>
 
-#include <burrow/core/packet.hpp>
+#include <burrow/core/packet_math.hpp>
 
 namespace burrow::functors {
 
@@ -166,24 +166,24 @@ struct Silu : Arithmetic {
     return std::tuple{s + y * (P(1) - s)};
   }
 };
-/// GELU in the tanh form that GPT-2's code uses: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+/// GELU in the tanh form that GPT-2's code uses: x/2 (1 + tanh u) = x sigmoid(2 u), u = sqrt(2/pi) (x +
+/// 0.044715 x^3).
 struct Gelu : Arithmetic {
   static constexpr const char* name = "gelu";
   template <class P>
-  static P slope(P x) {
+  static P gate(P x) {
     using T = typename P::value_type;
-    return P(T(0.7978845608028654)) * (x + P(T(0.044715)) * x * x * x);
+    constexpr T scale = T(-2 * 0.7978845608028654);
+    return P(1) / (P(1) + exp(x * (P(scale) + P(scale * T(0.044715)) * x * x)));
   }
-  auto operator()(auto x) const {
-    using P = decltype(x);
-    return P(0.5f) * x * (P(1) + tanh(slope(x)));
-  }
-  static auto derivatives(auto x, auto) {
+  auto operator()(auto x) const { return x * gate(x); }
+  static auto derivatives(auto x, auto y) {
     using P = decltype(x);
     using T = typename P::value_type;
-    const P t = tanh(slope(x));
-    const P inner = P(T(0.7978845608028654)) * (P(1) + P(T(3 * 0.044715)) * x * x);
-    return std::tuple{P(0.5f) * (P(1) + t) + P(0.5f) * x * (P(1) - t * t) * inner};
+    const P s = gate(x);
+    constexpr T scale = T(2 * 0.7978845608028654);
+    const P inner = P(scale) + P(scale * T(3 * 0.044715)) * x * x;
+    return std::tuple{s + y * (P(1) - s) * inner};
   }
 };
 /// log(1 + e^x), computed without overflow.

@@ -1,0 +1,428 @@
+// The functions of mathematics on packets. Those without a kernel for vectors are computed one lane at a time
+// by the standard library, or by the functions that an element type brings along.
+#pragma once
+
+#include <burrow/core/packet_kernels.hpp>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"  // vector types as template arguments lose nothing here
+#pragma GCC diagnostic ignored "-Wuninitialized"       // g++ 12's own AVX-512 intrinsics start that way
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+namespace burrow {
+
+/// Types that the functions of real numbers take; integers are converted before.
+template <class T>
+concept Inexact = !std::is_integral_v<T>;
+
+namespace detail {
+/// Applies a function of one number to each lane.
+template <class T, int N, class F>
+Packet<T, N> lanewise(Packet<T, N> x, F f) {
+  if constexpr (N == 1) {
+    return static_cast<T>(f(x.v));
+  } else {
+    alignas(64) T buffer[N];
+    x.store(buffer);
+    for (int i = 0; i < N; ++i) buffer[i] = static_cast<T>(f(buffer[i]));
+    return Packet<T, N>::load(buffer);
+  }
+}
+template <class T, int N, class F>
+Packet<T, N> lanewise(Packet<T, N> x, Packet<T, N> y, F f) {
+  if constexpr (N == 1) {
+    return static_cast<T>(f(x.v, y.v));
+  } else {
+    alignas(64) T a[N], b[N];
+    x.store(a);
+    y.store(b);
+    for (int i = 0; i < N; ++i) a[i] = static_cast<T>(f(a[i], b[i]));
+    return Packet<T, N>::load(a);
+  }
+}
+
+template <class T, int N>
+Packet<T, N> floor_vector(Packet<T, N> x) {
+  const Packet<T, N> nearest = round_vector(x), one(T(1));
+  return select(nearest > x, nearest - one, nearest);
+}
+
+/// The sine of x (Quarter 0) or its cosine (Quarter 1).
+template <int Quarter, class T, int N>
+__attribute__((noinline)) Packet<T, N> sine(Packet<T, N> x) {
+  const Packet<T, N> one(T(1)), zero(T(0)), limit(SineSeries<T>::limit);
+  if (reduce_add(select(abs(x) <= limit, zero, one)) == T(0)) return sine_vector<Quarter>(x);
+  return lanewise(x, [](T y) { return Quarter == 0 ? std::sin(y) : std::cos(y); });
+}
+
+template <class T>
+Packet<T, 1> integer_power(Packet<T, 1> base, T exponent) {
+  Packet<T, 1> result(T(1));
+  if (exponent < T(0)) {
+    base = result / base;
+    exponent = exponent % 2 == 0 ? T(2) : T(1);
+  }
+  for (; exponent > T(0); exponent = static_cast<T>(exponent / 2)) {
+    if (exponent % 2 != 0) result = result * base;
+    base = base * base;
+  }
+  return result;
+}
+}  // namespace detail
+
+/// The larger of two, NaN where one of them is; of equals the first.
+template <class T, int N>
+Packet<T, N> maximum(Packet<T, N> a, Packet<T, N> b) {
+  return select(a >= b || a != a, a, b);
+}
+/// The smaller of two, NaN where one of them is; of equals the first.
+template <class T, int N>
+Packet<T, N> minimum(Packet<T, N> a, Packet<T, N> b) {
+  return select(a <= b || a != a, a, b);
+}
+template <class T, int N>
+Packet<T, N> abs(Packet<T, N> x) {
+  if constexpr (N != 1)
+    return detail::simd::pabs(x.v);
+  else if constexpr (std::is_unsigned_v<T>)
+    return x;
+  else if constexpr (std::is_integral_v<T>)
+    return x.v < T(0) ? -x : x;
+  else
+    return detail::lanewise(x, [](T y) {
+      using std::abs;
+      return abs(y);
+    });
+}
+/// Correctly rounded.
+template <Inexact T, int N>
+Packet<T, N> sqrt(Packet<T, N> x) {
+  if constexpr (requires { detail::square_root(x.v); }) {
+    return detail::square_root(x.v);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::sqrt;
+      return sqrt(y);
+    });
+  }
+}
+/// e^x; overflows to infinity, and vectors to zero below the smallest normal number.
+template <Inexact T, int N>
+Packet<T, N> exp(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return detail::exp_vector(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::exp;
+      return exp(y);
+    });
+  }
+}
+/// 2^x, exact for integers.
+template <Inexact T, int N>
+Packet<T, N> exp2(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return detail::exp2_vector(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::exp2;
+      return exp2(y);
+    });
+  }
+}
+template <Inexact T, int N>
+Packet<T, N> expm1(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return detail::expm1_vector(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::expm1;
+      return expm1(y);
+    });
+  }
+}
+template <Inexact T, int N>
+Packet<T, N> log(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return detail::log_vector(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::log;
+      return log(y);
+    });
+  }
+}
+template <Inexact T, int N>
+Packet<T, N> log2(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return detail::log_vector(x) * (Packet<T, N>(T(1.442695040888963407)));
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::log2;
+      return log2(y);
+    });
+  }
+}
+template <Inexact T, int N>
+Packet<T, N> log10(Packet<T, N> x) {
+  return detail::lanewise(x, [](T y) {
+    using std::log10;
+    return log10(y);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> log1p(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return detail::log1p_vector(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::log1p;
+      return log1p(y);
+    });
+  }
+}
+template <Inexact T, int N>
+Packet<T, N> sin(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return detail::sine<0>(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::sin;
+      return sin(y);
+    });
+  }
+}
+template <Inexact T, int N>
+Packet<T, N> cos(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return detail::sine<1>(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::cos;
+      return cos(y);
+    });
+  }
+}
+template <Inexact T, int N>
+Packet<T, N> tan(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return sin(x) / cos(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::tan;
+      return tan(y);
+    });
+  }
+}
+template <Inexact T, int N>
+Packet<T, N> asin(Packet<T, N> x) {
+  return detail::lanewise(x, [](T y) {
+    using std::asin;
+    return asin(y);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> acos(Packet<T, N> x) {
+  return detail::lanewise(x, [](T y) {
+    using std::acos;
+    return acos(y);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> atan(Packet<T, N> x) {
+  return detail::lanewise(x, [](T y) {
+    using std::atan;
+    return atan(y);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> sinh(Packet<T, N> x) {
+  return detail::lanewise(x, [](T y) {
+    using std::sinh;
+    return sinh(y);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> cosh(Packet<T, N> x) {
+  return detail::lanewise(x, [](T y) {
+    using std::cosh;
+    return cosh(y);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> asinh(Packet<T, N> x) {
+  return detail::lanewise(x, [](T y) {
+    using std::asinh;
+    return asinh(y);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> acosh(Packet<T, N> x) {
+  return detail::lanewise(x, [](T y) {
+    using std::acosh;
+    return acosh(y);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> atanh(Packet<T, N> x) {
+  return detail::lanewise(x, [](T y) {
+    using std::atanh;
+    return atanh(y);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> cbrt(Packet<T, N> x) {
+  return detail::lanewise(x, [](T y) {
+    using std::cbrt;
+    return cbrt(y);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> tanh(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return detail::tanh_vector(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::tanh;
+      return tanh(y);
+    });
+  }
+}
+template <Inexact T, int N>
+Packet<T, N> erf(Packet<T, N> x) {
+  if constexpr (N != 1) {
+    return detail::erf_vector(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::erf;
+      return erf(y);
+    });
+  }
+}
+template <Inexact T, int N>
+Packet<T, N> atan2(Packet<T, N> y, Packet<T, N> x) {
+  return detail::lanewise(y, x, [](T a, T b) {
+    using std::atan2;
+    return atan2(a, b);
+  });
+}
+template <Inexact T, int N>
+Packet<T, N> hypot(Packet<T, N> x, Packet<T, N> y) {
+  return detail::lanewise(x, y, [](T a, T b) {
+    using std::hypot;
+    return hypot(a, b);
+  });
+}
+/// x to the power of y. Powers of integers wrap around; negative ones are truncated, 0 of them for 0.
+template <class T, int N>
+Packet<T, N> pow(Packet<T, N> x, Packet<T, N> y) {
+  if constexpr (std::is_integral_v<T>) {
+    return detail::integer_power(x, y.v);
+  } else {
+    return detail::lanewise(x, y, [](T a, T b) {
+      using std::pow;
+      return pow(a, b);
+    });
+  }
+}
+/// The nearest integer, ties to even.
+template <class T, int N>
+Packet<T, N> round(Packet<T, N> x) {
+  if constexpr (std::is_integral_v<T>) {
+    return x;
+  } else if constexpr (N != 1) {
+    return detail::round_vector(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::nearbyint;
+      return nearbyint(y);
+    });
+  }
+}
+template <class T, int N>
+Packet<T, N> floor(Packet<T, N> x) {
+  if constexpr (std::is_integral_v<T>) {
+    return x;
+  } else if constexpr (N != 1) {
+    return detail::floor_vector(x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::floor;
+      return floor(y);
+    });
+  }
+}
+template <class T, int N>
+Packet<T, N> ceil(Packet<T, N> x) {
+  if constexpr (std::is_integral_v<T>) {
+    return x;
+  } else if constexpr (N != 1) {
+    return -floor(-x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::ceil;
+      return ceil(y);
+    });
+  }
+}
+/// Without the fraction.
+template <class T, int N>
+Packet<T, N> trunc(Packet<T, N> x) {
+  if constexpr (std::is_integral_v<T>) {
+    return x;
+  } else if constexpr (N != 1) {
+    return detail::with_sign(floor(abs(x)), x);
+  } else {
+    return detail::lanewise(x, [](T y) {
+      using std::trunc;
+      return trunc(y);
+    });
+  }
+}
+/// The remainder of x / y with the sign of x; of integers 0 where y is 0.
+template <class T, int N>
+Packet<T, N> fmod(Packet<T, N> x, Packet<T, N> y) {
+  if constexpr (std::is_integral_v<T>) {
+    if (y.v == T(0)) return T(0);
+    return x - (x / y) * y;
+  } else {
+    return detail::lanewise(x, y, [](T a, T b) {
+      using std::fmod;
+      return fmod(a, b);
+    });
+  }
+}
+/// The remainder of x / y with the sign of y, as Python's %.
+template <class T, int N>
+Packet<T, N> remainder(Packet<T, N> x, Packet<T, N> y) {
+  using P = Packet<T, N>;
+  const P rest = fmod(x, y), zero(T(0));
+  const auto against = (rest < zero && y > zero) || (rest > zero && y < zero);
+  return select(against, rest + y, rest);
+}
+/// x / y rounded down, as Python's //; of integers 0 where y is 0.
+template <class T, int N>
+Packet<T, N> floor_divide(Packet<T, N> x, Packet<T, N> y) {
+  using P = Packet<T, N>;
+  if constexpr (std::is_integral_v<T>) {
+    const P quotient = x / y, rest = fmod(x, y), zero(T(0));
+    return select((rest < zero && y > zero) || (rest > zero && y < zero), quotient - P(T(1)), quotient);
+  } else {
+    return select(y == P(T(0)), x / y, round((x - remainder(x, y)) / y));
+  }
+}
+/// -1, 0 or 1; NaN of NaN.
+template <class T, int N>
+Packet<T, N> sign(Packet<T, N> x) {
+  using P = Packet<T, N>;
+  const P zero(T(0)), below = select(x < zero, P(static_cast<T>(-1)), x);
+  return select(x > zero, P(T(1)), below);
+}
+
+}  // namespace burrow
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
