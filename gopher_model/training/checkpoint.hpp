@@ -43,9 +43,8 @@ void write_checkpoint(const std::filesystem::path& path, const Model& model,
                       const burrow::OptimizerState<C>& optimizer, const std::string& tokenizer,
                       const std::map<std::string, std::string>& metadata) {
   auto entries = burrow::tensor_entries(model, burrow::parameters(model).values());
-  for (const auto& [name, values] : optimizer.values) {
-    auto more =
-        burrow::tensor_entries(model, values, std::string(optimizer_prefix) + std::string(name) + ".");
+  for (const auto& part : optimizer.values) {
+    auto more = burrow::tensor_entries(model, part, std::string(optimizer_prefix));
     entries.insert(entries.end(), more.begin(), more.end());
   }
   const std::span<const std::uint8_t> bytes{reinterpret_cast<const std::uint8_t*>(tokenizer.data()),
@@ -60,8 +59,8 @@ template <class Model, class C>
 void read_checkpoint(const burrow::SafetensorsFile& file, Model& model,
                      const burrow::OptimizerState<C>& optimizer) {
   burrow::read_tensors(file, model, burrow::parameters(model).values());
-  for (const auto& [name, values] : optimizer.values)
-    burrow::read_tensors(file, model, values, std::string(optimizer_prefix) + std::string(name) + ".");
+  for (const auto& part : optimizer.values)
+    burrow::read_tensors(file, model, part, std::string(optimizer_prefix));
   optimizer.steps = describe_checkpoint(file).state.step - describe_checkpoint(file).state.skipped;
 }
 

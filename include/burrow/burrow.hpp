@@ -12,8 +12,12 @@
 #include <burrow/nn/layers.hpp>
 #include <burrow/ops/cross_entropy/cross_entropy.hpp>
 #include <burrow/ops/softmax/softmax.hpp>
+#include <burrow/optim/adafactor.hpp>
 #include <burrow/optim/adam.hpp>
 #include <burrow/optim/clip.hpp>
+#include <burrow/optim/groups.hpp>
+#include <burrow/optim/lion.hpp>
+#include <burrow/optim/rms_prop.hpp>
 #include <burrow/optim/schedule.hpp>
 #include <burrow/optim/sgd.hpp>
 #include <burrow/tensor/create.hpp>

@@ -29,12 +29,14 @@ struct Run {
   std::vector<Slice> slices;
   std::vector<std::size_t> bounds;
 
-  Run(std::size_t size, const Options& options, std::vector<std::size_t> cuts = {})
+  Run(std::size_t size, const Options& options, std::vector<std::size_t> cuts = {},
+      const burrow::ParameterLayout& layout = {})
       : parameters{normal_values<P>(burrow::Key{5}, size)}, bounds{std::move(cuts)} {
     bounds.insert(bounds.begin(), 0);
     bounds.push_back(size);
     for (std::size_t i = 0; i + 1 < bounds.size(); ++i)
-      slices.emplace_back(std::span<const P>{part(i)}, static_cast<burrow::Index>(bounds[i]), options);
+      slices.emplace_back(std::span<const P>{part(i)}, static_cast<burrow::Index>(bounds[i]), options,
+                          layout);
   }
 
   std::span<P> part(std::size_t i) {
@@ -52,28 +54,32 @@ struct Run {
   }
 };
 
+/// The laws, for parameters of a layout (empty: 20,011 elements) that is cut into slices at `cuts`.
 template <class P, class Slice, class Options>
-void check_bits_do_not_depend_on_threads_slices_or_restarts(const Options& options) {
+void check_bits_do_not_depend_on_threads_slices_or_restarts(const Options& options,
+                                                            const burrow::ParameterLayout& layout = {},
+                                                            const std::vector<std::size_t>& cuts = {
+                                                                1, 1000, 8191, 8192}) {
   using Optimized = Run<P, Slice, Options>;
-  constexpr std::size_t size = 20'011;
+  const std::size_t size = layout.empty() ? 20'011 : static_cast<std::size_t>(layout.back().end());
   const Threads scope{1};
-  Optimized expected{size, options};
+  Optimized expected{size, options, {}, layout};
   expected.follow(0, 6);
   for (const int count : {2, 5}) {
     burrow::set_threads(count);
-    Optimized again{size, options};
+    Optimized again{size, options, {}, layout};
     again.follow(0, 6);
     REQUIRE(same_bits(again.parameters, expected.parameters));
   }
   burrow::set_threads(3);
 
-  Optimized sliced{size, options, {1, 1000, 8191, 8192}};
+  Optimized sliced{size, options, cuts, layout};
   sliced.follow(0, 6);
   REQUIRE(same_bits(sliced.parameters, expected.parameters));
 
-  Optimized first{size, options};
+  Optimized first{size, options, {}, layout};
   first.follow(0, 3);
-  Optimized resumed{size, options};
+  Optimized resumed{size, options, {}, layout};
   resumed.parameters = first.parameters;
   auto from = first.slices[0].state();
   auto to = resumed.slices[0].state();
@@ -81,7 +87,8 @@ void check_bits_do_not_depend_on_threads_slices_or_restarts(const Options& optio
   REQUIRE(to.values.size() == from.values.size());
   for (std::size_t i = 0; i < from.values.size(); ++i) {
     REQUIRE(to.values[i].name == from.values[i].name);
-    REQUIRE(to.values[i].values.size() == size);
+    REQUIRE(to.values[i].values.size() == from.values[i].values.size());
+    if (from.values[i].extent == burrow::StateExtent::elements) REQUIRE(from.values[i].values.size() == size);
     std::copy(from.values[i].values.begin(), from.values[i].values.end(), to.values[i].values.begin());
   }
   resumed.follow(3, 6);

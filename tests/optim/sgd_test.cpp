@@ -23,7 +23,7 @@ void check_against_reference(const SgdOptions& options, double tolerance) {
     sgd.step(std::span{parameters}, std::span<const P>{gradient});
     for (std::size_t i = 0; i < size; ++i) {
       const auto g = static_cast<double>(gradient[i]);
-      velocity[i] = options.momentum * velocity[i] + g;
+      velocity[i] = options.momentum * velocity[i] + (1 - options.dampening) * g;
       const double direction = options.nesterov ? g + options.momentum * velocity[i] : velocity[i];
       expected[i] -= options.learning_rate * (direction + options.weight_decay * expected[i]);
     }
@@ -37,7 +37,7 @@ void check_against_reference(const SgdOptions& options, double tolerance) {
 TEST_CASE("gradient descent follows the reference", "[sgd]") {
   for (const SgdOptions& options :
        {SgdOptions{}, SgdOptions{.momentum = 0.9}, SgdOptions{.momentum = 0.9, .nesterov = true},
-        SgdOptions{.momentum = 0.5, .weight_decay = 0.1}}) {
+        SgdOptions{.momentum = 0.5, .weight_decay = 0.1}, SgdOptions{.momentum = 0.9, .dampening = 0.9}}) {
     check_against_reference<double>(options, 1e-12);
     check_against_reference<float>(options, 1e-4);
   }
@@ -62,10 +62,11 @@ TEST_CASE("gradient descent without momentum remembers only its steps", "[sgd]")
   REQUIRE(sgd.state().steps == 1);
 }
 
-TEST_CASE("Nesterov's method without a momentum is refused", "[sgd]") {
+TEST_CASE("momenta that make no sense are refused", "[sgd]") {
   std::vector<float> parameters(1);
   REQUIRE_THROWS_AS(SgdSlice<float>(std::span<const float>{parameters}, 0, {.nesterov = true}),
                     burrow::ValueError);
-  REQUIRE_THROWS_AS(SgdSlice<float>(std::span<const float>{parameters}, 0, {.momentum = 1}),
-                    burrow::ValueError);
+  for (const SgdOptions& options : {SgdOptions{.momentum = 1}, SgdOptions{.dampening = 0.5},
+                                    SgdOptions{.momentum = 0.9, .dampening = 0.1, .nesterov = true}})
+    REQUIRE_THROWS_AS(SgdSlice<float>(std::span<const float>{parameters}, 0, options), burrow::ValueError);
 }

@@ -3,6 +3,7 @@
 
 #include <burrow/io/safetensors.hpp>
 #include <burrow/nn/module.hpp>
+#include <burrow/optim/update.hpp>
 
 namespace burrow {
 
@@ -38,6 +39,67 @@ void read_tensors(const SafetensorsFile& file, const Model& model, std::span<T> 
     file.copy_to(prefix + name,
                  flat.subspan(static_cast<std::size_t>(p.offset()), static_cast<std::size_t>(p.size())));
   });
+}
+
+namespace detail {
+
+/// The extents of what a part of an optimizer's state holds for a parameter of those extents; nothing where
+/// it holds nothing for it.
+inline std::optional<std::vector<std::int64_t>> state_extents(StateExtent extent,
+                                                              std::span<const Index> extents) {
+  std::vector<std::int64_t> all(extents.begin(), extents.end());
+  if (extent == StateExtent::elements) return all;
+  const bool is_matrix = parameter_place(0, extents).is_matrix();
+  if (is_matrix == (extent == StateExtent::elements_of_vectors)) return {};
+  if (extent == StateExtent::rows) all.pop_back();
+  if (extent == StateExtent::columns) all.erase(all.begin(), all.end() - 1);
+  return all;
+}
+
+/// Calls f(name, extents, values) for each parameter that the part has values for.
+template <Module Model, class C, class F>
+void for_each_state(const Model& model, const NamedValues<C>& part, const std::string& prefix, const F& f) {
+  std::span<C> rest = part.values;
+  for_each_parameter(model, [&](const std::string& name, const auto& p) {
+    const auto& shape = p.shape().values();
+    auto extents = state_extents(part.extent, {shape.data(), shape.size()});
+    if (!extents) return;
+    std::size_t size = 1;
+    for (const std::int64_t extent : *extents) size *= static_cast<std::size_t>(extent);
+    f(prefix + std::string(part.name) + "." + name, *std::move(extents), rest.first(size));
+    rest = rest.subspan(size);
+  });
+}
+
+}  // namespace detail
+
+/// The entries that write a part of a model's optimizer's state: `prefix` + the part's name + "." + the
+/// parameter's name. They point into the state.
+template <Module Model, class C>
+std::vector<TensorEntry> tensor_entries(const Model& model, const NamedValues<C>& part,
+                                        const std::string& prefix = "") {
+  std::vector<TensorEntry> entries;
+  detail::for_each_state(model, part, prefix,
+                         [&](std::string name, std::vector<std::int64_t> extents, std::span<C> values) {
+                           entries.push_back(tensor_entry<C>(std::move(name), std::move(extents), values));
+                         });
+  return entries;
+}
+
+/// Reads into a part of an optimizer's state what `tensor_entries` wrote. Throws IoError where a tensor is
+/// missing, or has another type or shape.
+template <Module Model, class C>
+void read_tensors(const SafetensorsFile& file, const Model& model, const NamedValues<C>& part,
+                  const std::string& prefix = "") {
+  detail::for_each_state(
+      model, part, prefix,
+      [&](const std::string& name, const std::vector<std::int64_t>& extents, std::span<C> values) {
+        if (const auto& shape = file.at(name).shape; shape != extents)
+          throw IoError(file.path().string() + ": tensor '" + name + "' is of " +
+                        detail::shape_text(shape.data(), shape.size()) + " where the optimizer has " +
+                        detail::shape_text(extents.data(), extents.size()));
+        file.copy_to(name, values);
+      });
 }
 
 /// Writes a built model to a safetensors file, whole or not at all. Throws IoError.

@@ -59,6 +59,27 @@ void for_each_parameter(M& module, const F& f, const std::string& prefix = "") {
   }
 }
 
+/// Calls f(name, module) for a module and every module inside it, each before what it contains. Names are
+/// those of `for_each_parameter`; the outermost one's is `prefix`.
+template <class M, class F>
+void for_each_module(M& module, const F& f, const std::string& prefix = "") {
+  using Plain = std::remove_cv_t<M>;
+  if constexpr (detail::is_parameter<Plain>) {
+    return;
+  } else if constexpr (detail::NumberedModules<M>) {
+    f(prefix, module);
+    for_each_module(module.modules(), f, prefix);
+  } else if constexpr (detail::is_sequence<Plain>) {
+    for (std::size_t i = 0; i < module.size(); ++i)
+      for_each_module(module[i], f, detail::joined(prefix, std::to_string(i)));
+  } else if constexpr (Reflectable<Plain>) {
+    f(prefix, module);
+    for_each_member(module, [&](std::string_view name, auto& member) {
+      for_each_module(member, f, detail::joined(prefix, name));
+    });
+  }
+}
+
 namespace detail {
 
 template <class M>

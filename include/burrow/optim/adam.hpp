@@ -5,8 +5,7 @@
 #include <span>
 #include <vector>
 
-#include <burrow/nn/module.hpp>
-#include <burrow/optim/update.hpp>
+#include <burrow/optim/model_optimizer.hpp>
 
 namespace burrow {
 
@@ -29,10 +28,11 @@ class AdamSlice {
  public:
   using Compute = compute_type<P>;
 
-  /// Throws ValueError for options out of range.
-  AdamSlice(std::span<const P> parameters, Index first_index, const AdamOptions& options)
+  /// Throws ValueError for options out of range. `layout` is that of the whole buffer.
+  AdamSlice(std::span<const P> parameters, Index first_index, const AdamOptions& options,
+            const ParameterLayout& layout = {})
       : options_{options},
-        update_{parameters, first_index, options.bf16_update, options.key},
+        update_{parameters, first_index, options.bf16_update, options.key, layout},
         first_moment_(parameters.size()),
         second_moment_(parameters.size()) {
     detail::require_option(options.learning_rate >= 0, "Adam: the learning rate is negative");
@@ -46,30 +46,34 @@ class AdamSlice {
   template <Real G>
   void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {}) {
     using V = Packet<Compute>;
-    const auto constant = [](double value) { return V{static_cast<Compute>(value)}; };
+    constexpr auto constant = detail::every_lane<Compute>;
+    using Range = detail::UpdateRange;
     const double learning_rate = now.learning_rate.value_or(options_.learning_rate);
     const auto next = static_cast<double>(steps_ + 1);
     const V factor = constant(now.gradient_factor);
     const V beta1 = constant(options_.beta1), rest1 = constant(1 - options_.beta1);
     const V beta2 = constant(options_.beta2), rest2 = constant(1 - options_.beta2);
     const V epsilon = constant(options_.epsilon);
-    const V keep = constant(1 - learning_rate * options_.weight_decay);
-    const V rate = constant(learning_rate / (1 - std::pow(options_.beta1, next)));
+    const double correction = 1 - std::pow(options_.beta1, next);
     const V root_correction = constant(1 / std::sqrt(1 - std::pow(options_.beta2, next)));
 
-    update_.run(parameters, gradient, steps_, [&](Compute* p, const Compute* g, Index begin, Index n) {
-      Compute* const m = first_moment_.data() + begin;
-      Compute* const v = second_moment_.data() + begin;
-      detail::each_packet<Compute>(n, [&](Index i, auto... rest) {
-        const V gradient_now = V::load(g + i, rest...) * factor;
-        const V first = beta1 * V::load(m + i, rest...) + rest1 * gradient_now;
-        const V second = beta2 * V::load(v + i, rest...) + rest2 * (gradient_now * gradient_now);
-        const V step = rate * first / (sqrt(second) * root_correction + epsilon);
-        first.store(m + i, rest...);
-        second.store(v + i, rest...);
-        (keep * V::load(p + i, rest...) - step).store(p + i, rest...);
-      });
-    });
+    update_.run(parameters, gradient, steps_,
+                [&](Compute* p, const Compute* g, Index begin, Index n, const Range& range) {
+                  const double own_rate = range.rate(learning_rate);
+                  const V rate = constant(own_rate / correction);
+                  const V keep = constant(1 - own_rate * range.decay(options_.weight_decay));
+                  Compute* const m = first_moment_.data() + begin;
+                  Compute* const v = second_moment_.data() + begin;
+                  detail::each_packet<Compute>(n, [&](Index i, auto... rest) {
+                    const V gradient_now = V::load(g + i, rest...) * factor;
+                    const V first = beta1 * V::load(m + i, rest...) + rest1 * gradient_now;
+                    const V second = beta2 * V::load(v + i, rest...) + rest2 * (gradient_now * gradient_now);
+                    const V step = rate * first / (sqrt(second) * root_correction + epsilon);
+                    first.store(m + i, rest...);
+                    second.store(v + i, rest...);
+                    (keep * V::load(p + i, rest...) - step).store(p + i, rest...);
+                  });
+                });
     ++steps_;
   }
 
@@ -97,6 +101,6 @@ class Adam : public ModelOptimizer<Model, AdamSlice, AdamOptions> {
   using ModelOptimizer<Model, AdamSlice, AdamOptions>::ModelOptimizer;
 };
 template <class Model>
-Adam(const Model&, const AdamOptions& = {}) -> Adam<Model>;
+Adam(const Model&, const AdamOptions& = {}, ParameterLayout = {}) -> Adam<Model>;
 
 }  // namespace burrow

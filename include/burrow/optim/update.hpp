@@ -19,6 +19,7 @@
 #include <burrow/core/packet_math.hpp>
 #include <burrow/core/parallel.hpp>
 #include <burrow/core/shape.hpp>
+#include <burrow/optim/layout.hpp>
 #include <burrow/optim/stochastic_rounding.hpp>
 
 namespace burrow {
@@ -35,11 +36,16 @@ struct UpdateOptions {
   double gradient_factor = 1;
 };
 
-/// A named part of an optimizer's state, as long as the parameters.
+/// What a part of an optimizer's state has a number for: each element of the parameters; or, of the
+/// parameters that are matrices, each row or each column; or each element of those that are not.
+enum class StateExtent { elements, rows, columns, elements_of_vectors };
+
+/// A named part of an optimizer's state, in the order of the parameters.
 template <class C>
 struct NamedValues {
   std::string_view name;
   std::span<C> values;
+  StateExtent extent = StateExtent::elements;
 };
 
 /// All that an optimizer remembers. Writing the same numbers back restores it bit for bit; the random bits of
@@ -53,6 +59,12 @@ struct OptimizerState {
 namespace detail {
 
 inline constexpr Index update_block = 1024;
+
+/// All lanes of a packet with one value.
+template <class C>
+Packet<C> every_lane(double value) {
+  return Packet<C>{static_cast<C>(value)};
+}
 
 /// Calls body(i) for each whole packet of [0, count), then body(i, rest) for what is left.
 template <class C, class Body>
@@ -72,28 +84,47 @@ class ParameterUpdate {
  public:
   using Compute = compute_type<P>;
 
-  ParameterUpdate(std::span<const P> parameters, Index first_index, Bf16Update mode, Key key)
-      : count_{static_cast<Index>(parameters.size())}, first_index_{first_index}, mode_{mode}, key_{key} {
+  ParameterUpdate(std::span<const P> parameters, Index first_index, Bf16Update mode, Key key,
+                  const ParameterLayout& layout)
+      : count_{static_cast<Index>(parameters.size())},
+        first_index_{first_index},
+        mode_{mode},
+        key_{key},
+        ranges_{update_ranges(layout, first_index, count_)} {
     if (has_copy()) copy_.assign(parameters.begin(), parameters.end());
   }
 
   Index count() const { return count_; }
   std::span<Compute> copy() { return copy_; }
 
-  /// Calls kernel(p, g, begin, n) for blocks of n elements from `begin` on: p are the parameters as numbers
-  /// to compute with, to be updated; g is the gradient. Throws ShapeError when the sizes are not those built
-  /// for.
+  std::span<const UpdateRange> ranges() const { return ranges_; }
+
+  /// Throws ShapeError when the sizes are not those built for.
+  void check(std::size_t parameters, std::size_t gradient) const {
+    check_size(parameters, "parameters");
+    check_size(gradient, "gradient values");
+  }
+
+  /// Calls kernel(p, g, begin, n, range) for blocks of n elements from `begin` on, each in one range that is
+  /// not frozen: p are the parameters as numbers to compute with, to be updated; g is the gradient. Throws
+  /// ShapeError when the sizes are not those built for.
   template <Real G, class Kernel>
   void run(std::span<P> parameters, std::span<const G> gradient, Index step, const Kernel& kernel) {
-    check(parameters.size(), "parameters");
-    check(gradient.size(), "gradient values");
+    check(parameters.size(), gradient.size());
     const Key key = key_.fold_in(static_cast<std::uint64_t>(step));
     const Index blocks = (count_ + update_block - 1) / update_block;
     parallel_for(blocks, Index{8}, [&](Index first_block, Index last_block) {
-      for (Index block = first_block; block < last_block; ++block) {
-        const Index begin = block * update_block;
-        update_one(parameters.data() + begin, gradient.data() + begin, begin,
-                   std::min(update_block, count_ - begin), key, kernel);
+      Index begin = first_block * update_block;
+      const Index last = std::min(last_block * update_block, count_);
+      const auto* range = std::partition_point(ranges_.data(), ranges_.data() + ranges_.size(),
+                                               [&](const UpdateRange& r) { return r.end <= begin; });
+      while (begin < last) {
+        const Index end = std::min({last, range->end, (begin / update_block + 1) * update_block});
+        if (!range->frozen)
+          update_one(parameters.data() + begin, gradient.data() + begin, begin, end - begin, key,
+                     [&](Compute* p, const Compute* g, Index at, Index n) { kernel(p, g, at, n, *range); });
+        begin = end;
+        if (begin == range->end) ++range;
       }
     });
   }
@@ -101,7 +132,7 @@ class ParameterUpdate {
  private:
   bool has_copy() const { return std::same_as<P, bf16> && mode_ == Bf16Update::fp32_copy; }
 
-  void check(std::size_t size, const char* what) const {
+  void check_size(std::size_t size, const char* what) const {
     if (static_cast<Index>(size) != count_)
       throw ShapeError("optimizer: " + std::to_string(size) + " " + what + ", built for " +
                        std::to_string(count_));
@@ -144,43 +175,10 @@ class ParameterUpdate {
   Index count_, first_index_;
   Bf16Update mode_;
   Key key_;
+  std::vector<UpdateRange> ranges_;
   Remembered<Compute> copy_;
 };
 
-inline void require_option(bool holds, const char* message) {
-  if (!holds) throw ValueError(message);
-}
-
-/// The element type of flat parameters, or of a gradient.
-template <class Flat>
-using flat_element = std::remove_const_t<
-    typename std::remove_cvref_t<decltype(std::declval<const Flat&>().values())>::element_type>;
-
 }  // namespace detail
-
-/// An optimizer of all parameters of a model, by one slice that spans them.
-template <class Model, template <class> class Slice, class Options>
-class ModelOptimizer {
-  using Parameter = detail::flat_element<decltype(parameters(std::declval<const Model&>()))>;
-
- public:
-  /// Throws ValueError for options out of range.
-  explicit ModelOptimizer(const Model& model, const Options& options = {})
-      : slice_{parameters(model).values(), 0, options} {}
-
-  /// One update of the model's parameters, in place.
-  template <class Gradient>
-  void step(Model& model, const Gradient& gradient, const UpdateOptions& now = {}) {
-    using G = detail::flat_element<Gradient>;
-    slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
-  }
-
-  /// All that is remembered, for checkpoints.
-  auto state() { return slice_.state(); }
-  const Options& options() const { return slice_.options(); }
-
- private:
-  Slice<Parameter> slice_;
-};
 
 }  // namespace burrow

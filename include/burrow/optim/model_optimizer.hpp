@@ -1,0 +1,60 @@
+// An optimizer of a whole model, made from one that updates a slice of a flat buffer.
+#pragma once
+
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include <burrow/optim/groups.hpp>
+#include <burrow/optim/update.hpp>
+
+namespace burrow {
+
+namespace detail {
+
+/// The element type of flat parameters, or of a gradient.
+template <class Flat>
+using flat_element = std::remove_const_t<
+    typename std::remove_cvref_t<decltype(std::declval<const Flat&>().values())>::element_type>;
+
+/// The layout of a model's parameters: the one given, or one without groups.
+template <Module Model>
+ParameterLayout layout_for(const Model& model, ParameterLayout given) {
+  if (given.empty()) return parameter_groups(model);
+  const Index size = parameters(model).store().size;
+  if (given.back().end() != size)
+    throw ShapeError("optimizer: the groups are those of a model of " + std::to_string(given.back().end()) +
+                     " parameters, this one has " + std::to_string(size));
+  return given;
+}
+
+}  // namespace detail
+
+/// An optimizer of all parameters of a model, by one slice that spans them.
+template <class Model, template <class> class Slice, class Options>
+class ModelOptimizer {
+  using Parameter = detail::flat_element<decltype(parameters(std::declval<const Model&>()))>;
+
+ public:
+  /// `groups` come from `parameter_groups(model, ...)`; without them all parameters are updated alike. Throws
+  /// ValueError for options out of range, ShapeError for the groups of another model.
+  explicit ModelOptimizer(const Model& model, const Options& options = {}, ParameterLayout groups = {})
+      : slice_{parameters(model).values(), 0, options, detail::layout_for(model, std::move(groups))} {}
+
+  /// One update of the model's parameters, in place.
+  template <class Gradient>
+  void step(Model& model, const Gradient& gradient, const UpdateOptions& now = {}) {
+    using G = detail::flat_element<Gradient>;
+    slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
+  }
+
+  /// All that is remembered, for checkpoints.
+  auto state() { return slice_.state(); }
+  const Options& options() const { return slice_.options(); }
+
+ private:
+  Slice<Parameter> slice_;
+};
+
+}  // namespace burrow
