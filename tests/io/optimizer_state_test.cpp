@@ -60,8 +60,10 @@ TEST_CASE("a run goes on with the same bits from what Adafactor left in a file",
 
 TEST_CASE("another model's optimizer state is refused by the tensor's name", "[io]") {
   const TemporaryDirectory directory;
-  const auto wide = build<Linear<3, 5>>(Key{1}), narrow = build<Linear<3, 4>>(Key{1});
-  auto from = Adafactor{wide}, to = Adafactor{narrow};
+  const auto wide = build<Linear<3, 5>>(Key{1});
+  const auto narrow = build<Linear<3, 4>>(Key{1});
+  auto from = Adafactor{wide};
+  auto to = Adafactor{narrow};
   std::vector<TensorEntry> entries;
   for (const auto& part : from.state().values)
     for (auto& entry : tensor_entries(wide, part)) entries.push_back(std::move(entry));
