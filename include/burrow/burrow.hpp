@@ -14,6 +14,7 @@
 #include <burrow/ops/softmax/softmax.hpp>
 #include <burrow/optim/adafactor.hpp>
 #include <burrow/optim/adam.hpp>
+#include <burrow/optim/average.hpp>
 #include <burrow/optim/clip.hpp>
 #include <burrow/optim/groups.hpp>
 #include <burrow/optim/lion.hpp>

@@ -1,4 +1,5 @@
 // Schedules: constexpr values that are called with a step (0 is the first) and give the learning rate there.
+// They compose: `first.then(step, next)`, `0.5 * schedule`, `warmup(steps, schedule)`.
 #pragma once
 
 #include <numbers>
@@ -33,10 +34,52 @@ constexpr double cosine(double x) {
   return sum;
 }
 
+/// x to the power of n >= 0, in about log2(n) products; the same bits at compile time.
+constexpr double power(double x, Index n) {
+  double result = 1;
+  for (; n > 0; n /= 2, x *= x)
+    if (n % 2 == 1) result *= x;
+  return result;
+}
+
+/// The square root of x >= 0, by Newton's method from above; the same bits at compile time.
+constexpr double square_root(double x) {
+  if (!(x > 0)) return 0;
+  double root = x > 1 ? x : 1, next = (root + x / root) / 2;
+  while (next < root) {
+    root = next;
+    next = (root + x / root) / 2;
+  }
+  return root;
+}
+
 }  // namespace detail
 
+template <Schedule First, Schedule Second>
+class JoinedSchedule;
+template <Schedule S>
+class ScaledSchedule;
+
+/// What every schedule S can do besides being called.
+template <class S>
+class Composable {
+ public:
+  /// This schedule for the steps below `step`, then `next`, which counts its steps from there.
+  template <class Next>
+  constexpr auto then(Index step, const Next& next) const {
+    return JoinedSchedule<S, Next>{static_cast<const S&>(*this), step, next};
+  }
+
+  friend constexpr auto operator*(const S& schedule, double factor) {
+    return ScaledSchedule<S>{schedule, factor};
+  }
+  friend constexpr auto operator*(double factor, const S& schedule) {
+    return ScaledSchedule<S>{schedule, factor};
+  }
+};
+
 /// The same value at every step.
-class ConstantSchedule {
+class ConstantSchedule : public Composable<ConstantSchedule> {
  public:
   constexpr explicit ConstantSchedule(double value) : value_{value} {}
   constexpr float operator()(Index) const { return static_cast<float>(value_); }
@@ -46,7 +89,7 @@ class ConstantSchedule {
 };
 
 /// From `initial` at step 0 along a straight line to `final` at step `steps`, and `final` ever after.
-class LinearSchedule {
+class LinearSchedule : public Composable<LinearSchedule> {
  public:
   constexpr LinearSchedule(double initial, double final, Index steps)
       : initial_{initial}, final_{final}, steps_{detail::checked_steps(steps)} {}
@@ -63,7 +106,7 @@ class LinearSchedule {
 };
 
 /// From `initial` at step 0 along half a cosine to `fraction * initial` at step `steps`, and that ever after.
-class CosineSchedule {
+class CosineSchedule : public Composable<CosineSchedule> {
  public:
   constexpr CosineSchedule(double initial, double fraction, Index steps)
       : initial_{initial}, fraction_{fraction}, steps_{detail::checked_steps(steps)} {}
@@ -80,9 +123,63 @@ class CosineSchedule {
   Index steps_;
 };
 
+/// `initial / sqrt(1 + step / steps)`: after a warm-up of `steps` steps, `initial` times the root of the
+/// warm-up's share of all steps (Vaswani et al. 2017).
+class InverseSquareRootSchedule : public Composable<InverseSquareRootSchedule> {
+ public:
+  /// Throws ValueError unless steps > 0.
+  constexpr InverseSquareRootSchedule(double initial, Index steps) : initial_{initial}, steps_{steps} {
+    if (steps <= 0) throw ValueError("InverseSquareRootSchedule: the number of steps is not positive");
+  }
+
+  constexpr float operator()(Index step) const {
+    return static_cast<float>(
+        initial_ / detail::square_root(1 + static_cast<double>(step) / static_cast<double>(steps_)));
+  }
+
+ private:
+  double initial_;
+  Index steps_;
+};
+
+/// `initial` times `factor` to the power of step / every, rounded down: a staircase, or with `every` = 1 an
+/// exponential decay.
+class ExponentialSchedule : public Composable<ExponentialSchedule> {
+ public:
+  /// Throws ValueError unless factor >= 0 and every > 0.
+  constexpr ExponentialSchedule(double initial, double factor, Index every = 1)
+      : initial_{initial}, factor_{factor}, every_{every} {
+    if (!(factor >= 0) || every <= 0)
+      throw ValueError("ExponentialSchedule: the factor is negative or the number of steps not positive");
+  }
+
+  constexpr float operator()(Index step) const {
+    return static_cast<float>(initial_ * detail::power(factor_, step / every_));
+  }
+
+ private:
+  double initial_, factor_;
+  Index every_;
+};
+
+/// A schedule's values times a factor.
+template <Schedule S>
+class ScaledSchedule : public Composable<ScaledSchedule<S>> {
+ public:
+  constexpr ScaledSchedule(S schedule, double factor) : schedule_{schedule}, factor_{factor} {}
+
+  constexpr float operator()(Index step) const {
+    return static_cast<float>(factor_ * static_cast<double>(schedule_(step)));
+  }
+
+ private:
+  S schedule_;
+  double factor_;
+};
+
 /// `first` for the steps below `boundary`, then `second`, which counts its steps from there.
 template <Schedule First, Schedule Second>
-class JoinedSchedule {
+class JoinedSchedule : public Composable<JoinedSchedule<First, Second>> {
  public:
   constexpr JoinedSchedule(First first, Index boundary, Second second)
       : first_{first}, boundary_{detail::checked_steps(boundary)}, second_{second} {}
@@ -96,6 +193,12 @@ class JoinedSchedule {
   Index boundary_;
   Second second_;
 };
+
+/// A line from `initial` to the schedule's first value over `steps` steps, then the schedule from its start.
+template <Schedule S>
+constexpr auto warmup(Index steps, const S& schedule, double initial = 0) {
+  return LinearSchedule{initial, static_cast<double>(schedule(0)), steps}.then(steps, schedule);
+}
 
 /// The numbers of `warmup_cosine`; the defaults are Gopher's.
 struct WarmupCosineOptions {
@@ -111,9 +214,9 @@ struct WarmupCosineOptions {
 constexpr auto warmup_cosine(const WarmupCosineOptions& options) {
   if (options.warmup_steps > options.total_steps)
     throw ValueError("warmup_cosine: the warm-up is longer than the whole schedule");
-  return JoinedSchedule{
-      LinearSchedule{options.initial, options.peak, options.warmup_steps}, options.warmup_steps,
-      CosineSchedule{options.peak, options.final_fraction, options.total_steps - options.warmup_steps}};
+  return LinearSchedule{options.initial, options.peak, options.warmup_steps}.then(
+      options.warmup_steps,
+      CosineSchedule{options.peak, options.final_fraction, options.total_steps - options.warmup_steps});
 }
 
 }  // namespace burrow
