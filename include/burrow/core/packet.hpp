@@ -3,7 +3,6 @@
 // type. The functions of mathematics stand in core/packet_math.hpp.
 #pragma once
 
-#include <Eigen/Core>
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -12,13 +11,12 @@
 #include <type_traits>
 
 #include <burrow/core/dtype.hpp>
+#include <burrow/core/eigen.hpp>
 #include <burrow/core/shape.hpp>
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wignored-attributes"  // vector types as template arguments lose nothing here
-#pragma GCC diagnostic ignored "-Wuninitialized"       // g++ 12's own AVX-512 intrinsics start that way
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 namespace burrow {

@@ -1,12 +1,9 @@
-// Matrix products on the CPU. One thread's product is oneDNN's where burrow::onednn is linked, Eigen's
-// otherwise; this file cuts a product into panels for the threads.
+// Matrix products on the CPU. One thread's product is oneDNN's where burrow::onednn is linked, burrow's own
+// (kernel.hpp) otherwise; this file chooses, and cuts a product into panels for the threads.
 #pragma once
 
-#include <Eigen/Core>
-#include <cmath>
-
-#include <burrow/core/memory.hpp>
 #include <burrow/core/parallel.hpp>
+#include <burrow/ops/matmul/kernel.hpp>
 
 #ifdef BURROW_WITH_ONEDNN
 #include <oneapi/dnnl/dnnl.h>
@@ -23,35 +20,38 @@ constexpr const char* matmul_backend() {
 #ifdef BURROW_WITH_ONEDNN
   return "oneDNN";
 #else
-  return "Eigen";
+  return "burrow";
 #endif
 }
 
-/// A row-major matrix in memory, or the transpose of one: element (i, j) is data[i * stride + j], transposed
-/// data[j * stride + i].
-template <class T>
-struct Matrix {
-  T* data;
-  Index stride;
-  bool transposed = false;
-
-  Matrix transpose() const { return {data, stride, !transposed}; }
-  Matrix block(Index row, Index column) const {
-    return {data + (transposed ? column * stride + row : row * stride + column), stride, transposed};
-  }
-};
-
 namespace detail {
 
-template <class T>
-using RowMajor = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class T>
-using ConstMap = Eigen::Map<const RowMajor<T>, 0, Eigen::OuterStride<>>;
+#ifdef BURROW_WITH_ONEDNN
+/// c (+)= alpha a b by oneDNN on the calling thread.
+inline void onednn_product(Index m, Index n, Index k, float alpha, Matrix<const float> a,
+                           Matrix<const float> b, bool accumulate, Matrix<float> c) {
+  const int before = omp_get_max_threads();  // oneDNN's own threads stay asleep: the threads are ours
+  omp_set_num_threads(1);
+  const auto status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, alpha, a.data,
+                                 a.stride, b.data, b.stride, accumulate ? 1.0f : 0.0f, c.data, c.stride);
+  omp_set_num_threads(before);
+  if (status != dnnl_success)
+    throw Error("matmul: oneDNN refused a product of " + std::to_string(m) + " x " + std::to_string(k) +
+                " x " + std::to_string(n));
+}
+#endif
 
-template <class T, class A, class B, class C>
-void eigen_product(const A& a, const B& b, C& c, T alpha, bool accumulate) {
-  if (!accumulate) c.setZero();
-  c.noalias() += alpha * (a * b);
+/// c (+)= alpha a b for bf16: operands are widened as they are packed, sums are in fp32.
+inline void bf16_product(Index m, Index n, Index k, float alpha, Matrix<const bf16> a, Matrix<const bf16> b,
+                         bool accumulate, Matrix<bf16> c) {
+  const Buffer<Cpu> wide{m * n * Index{sizeof(float)}};
+  auto* const sums = static_cast<float*>(wide.data());
+  multiply_packed<float>(m, n, k, alpha, a, b, false, sums, n);
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < n; ++j) {
+      bf16& to = c.data[i * c.stride + j];
+      to = accumulate ? static_cast<float>(to) + sums[i * n + j] : sums[i * n + j];
+    }
 }
 
 /// c (+)= alpha a b on the calling thread; c is not transposed.
@@ -59,45 +59,19 @@ template <class T>
 void product(Index m, Index n, Index k, T alpha, Matrix<const T> a, Matrix<const T> b, bool accumulate,
              Matrix<T> c) {
 #ifdef BURROW_WITH_ONEDNN
-  if constexpr (std::same_as<T, float>) {
-    const int before = omp_get_max_threads();  // oneDNN's own threads stay asleep: the threads are ours
-    omp_set_num_threads(1);
-    const auto status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, alpha, a.data,
-                                   a.stride, b.data, b.stride, accumulate ? 1.0f : 0.0f, c.data, c.stride);
-    omp_set_num_threads(before);
-    if (status != dnnl_success)
-      throw Error("matmul: oneDNN refused a product of " + std::to_string(m) + " x " + std::to_string(k) +
-                  " x " + std::to_string(n));
-    return;
-  }
+  if constexpr (std::same_as<T, float>) return onednn_product(m, n, k, alpha, a, b, accumulate, c);
 #endif
-  const auto map = [](Matrix<const T> x, Index rows, Index columns) {
-    return ConstMap<T>(x.data, x.transposed ? columns : rows, x.transposed ? rows : columns,
-                       Eigen::OuterStride<>(x.stride));
-  };
-  Eigen::Map<RowMajor<T>, 0, Eigen::OuterStride<>> to(c.data, m, n, Eigen::OuterStride<>(c.stride));
-  const auto left = map(a, m, k);
-  const auto right = map(b, k, n);
-  if (!a.transposed && !b.transposed)
-    eigen_product<T>(left, right, to, alpha, accumulate);
-  else if (!a.transposed)
-    eigen_product<T>(left, right.transpose(), to, alpha, accumulate);
-  else if (!b.transposed)
-    eigen_product<T>(left.transpose(), right, to, alpha, accumulate);
-  else
-    eigen_product<T>(left.transpose(), right.transpose(), to, alpha, accumulate);
-}
-
-/// bf16 elements of a matrix of `rows` x `columns` as float, without gaps.
-inline Buffer<Cpu> widened(Matrix<const bf16> x, Index rows, Index columns) {
-  Buffer<Cpu> buffer{std::max<Index>(rows * columns, 1) * Index{sizeof(float)}};
-  auto* const to = static_cast<float*>(buffer.data());
-  const Index lines = x.transposed ? columns : rows, length = x.transposed ? rows : columns;
-  parallel_for(lines, std::max<Index>(1, 8192 / std::max<Index>(length, 1)), [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i)
-      for (Index j = 0; j < length; ++j) to[i * length + j] = x.data[i * x.stride + j];
-  });
-  return buffer;
+  if constexpr (lanes < T >> 1) {
+    multiply_packed<T>(m, n, k, alpha, a, b, accumulate, c.data, c.stride);
+  } else {
+    for (Index i = 0; i < m; ++i)
+      for (Index j = 0; j < n; ++j) {
+        T sum(0);
+        for (Index l = 0; l < k; ++l) sum += *a.block(i, l).data * *b.block(l, j).data;
+        T& to = c.data[i * c.stride + j];
+        to = accumulate ? to + alpha * sum : alpha * sum;
+      }
+  }
 }
 
 }  // namespace detail
@@ -113,21 +87,18 @@ void multiply_on_thread(Index m, Index n, Index k, compute_type<T> alpha, Matrix
     for (Index i = 0; i < (accumulate ? 0 : m); ++i) std::fill_n(c.data + i * c.stride, n, T(0));
     return;
   }
-  if constexpr (std::same_as<T, bf16>) {
-    const auto wide_a = detail::widened(a, m, k), wide_b = detail::widened(b, k, n);
-    const Buffer<Cpu> wide_c{m * n * Index{sizeof(float)}};
-    auto* const sums = static_cast<float*>(wide_c.data());
-    multiply_on_thread<float>(
-        m, n, k, alpha, {static_cast<const float*>(wide_a.data()), a.transposed ? m : k, a.transposed},
-        {static_cast<const float*>(wide_b.data()), b.transposed ? k : n, b.transposed}, false, {sums, n});
-    for (Index i = 0; i < m; ++i)
-      for (Index j = 0; j < n; ++j) {
-        bf16& to = c.data[i * c.stride + j];
-        to = accumulate ? static_cast<float>(to) + sums[i * n + j] : sums[i * n + j];
-      }
-  } else {
-    detail::product<T>(m, n, k, alpha, a, b, accumulate, c);
+  if constexpr (lanes < compute_type < T >>> 1) {
+    if (n == 1)
+      return detail::multiply_vector(m, k, alpha, a, b.data, b.transposed ? 1 : b.stride, accumulate, c.data,
+                                     c.stride);
+    if (m == 1)
+      return detail::multiply_vector(n, k, alpha, b.transpose(), a.data, a.transposed ? a.stride : 1,
+                                     accumulate, c.data, Index{1});
   }
+  if constexpr (std::same_as<T, bf16>)
+    detail::bf16_product(m, n, k, alpha, a, b, accumulate, c);
+  else
+    detail::product<T>(m, n, k, alpha, a, b, accumulate, c);
 }
 
 /// c (+)= alpha a b on all threads.
