@@ -26,20 +26,6 @@ template <class F, class... Args>
 inline constexpr bool differentiable<Map<F, Args...>> = Real<typename Map<F, Args...>::element> &&
                                                         (differentiable<Args> || ...);
 
-template <class N>
-inline constexpr std::size_t leaf_count = 1;
-template <class F, class... Args>
-inline constexpr std::size_t leaf_count<Map<F, Args...>> = (leaf_count<Args> + ... + 0);
-
-/// Number of leaves in the arguments before argument A.
-template <std::size_t A, class... Args>
-constexpr std::size_t leaves_before() {
-  constexpr std::array<std::size_t, sizeof...(Args)> sizes{leaf_count<Args>...};
-  std::size_t sum = 0;
-  for (std::size_t k = 0; k < A; ++k) sum += sizes[k];
-  return sum;
-}
-
 /// The tape of an expression with a traced leaf.
 template <class N>
 Tape* find_tape(const N& node) {
@@ -47,29 +33,15 @@ Tape* find_tape(const N& node) {
     return &node.tape();
   } else if constexpr (!N::is_leaf) {
     Tape* found = nullptr;
-    std::apply([&](const auto&... a) { ((found = found != nullptr ? found : find_tape(a)), ...); },
-               node.arguments());
+    detail::apply([&](const auto&... a) { ((found = found != nullptr ? found : find_tape(a)), ...); },
+                  node.arguments());
     return found;
   } else {
     return nullptr;
   }
 }
 
-/// Stands for a leaf that no gradient reaches, such as those in the condition of `where`.
-struct UnreachedLeaf {};
-
-/// The leaves of an expression in order, as a tuple.
-template <class N>
-auto leaves_of(const N& node) {
-  if constexpr (!differentiable<N>)
-    return std::tuple_cat(std::array<UnreachedLeaf, leaf_count<N>>{});
-  else if constexpr (N::is_leaf)
-    return std::tuple{node};
-  else
-    return std::apply([](const auto&... a) { return std::tuple_cat(leaves_of(a)...); }, node.arguments());
-}
-
-/// The sink of a leaf without a gradient.
+/// Where no gradient goes.
 struct NoSink {
   void start_row(const auto&) {}
   void start_block() {}
@@ -77,7 +49,26 @@ struct NoSink {
   void end_row() {}
 };
 
-/// Writes or adds packets to elements that only this packet touches.
+/// The sinks of a map's arguments.
+template <class... S>
+struct SinkList {
+  Tuple<S...> sinks;
+
+  void start_row(const auto& coordinates) {
+    detail::apply([&](auto&... s) { (s.start_row(coordinates), ...); }, sinks);
+  }
+  void start_block() {
+    detail::apply([](auto&... s) { (s.start_block(), ...); }, sinks);
+  }
+  void end_block() {
+    detail::apply([](auto&... s) { (s.end_block(), ...); }, sinks);
+  }
+  void end_row() {
+    detail::apply([](auto&... s) { (s.end_row(), ...); }, sinks);
+  }
+};
+
+/// Writes or adds packets to elements that only this packet touches; drops them where there are none.
 template <class T, int N, class S, class Out, int Inner>
 class DirectSink {
  public:
@@ -86,6 +77,7 @@ class DirectSink {
   void start_row(const auto& coordinates) { row_ = data_ + walk_.row_offset(coordinates); }
   template <class C>
   void add(Packet<C, N> value, Index i, Index count, bool full) {
+    if (data_ == nullptr) return;
     if (accumulate_)
       value = value + (full ? Packet<C, N>::load(row_ + i) : Packet<C, N>::load(row_ + i, count));
     store_packet(row_ + i, value, count, full);
@@ -125,66 +117,74 @@ void add_strided(const S& shape, const GradientTarget<T, Rank>& target, const C*
   });
 }
 
-/// The gradient of one leaf during a pullback: where the loop's packets go and what is done at the end.
-template <class Leaf, class Out, int Inner, int N>
-class LeafGradient {
+/// True where a leaf of shape S repeats over Out, so that its gradient is a sum.
+template <class S, class Out>
+inline constexpr bool sums_gradient = [] {
+  for (const bool along : broadcast_mask<S, Out>())
+    if (along) return true;
+  return false;
+}();
+
+/// The number of elements of the largest leaf that sums its gradient; 1 at least.
+template <class Out, class Node>
+Index summed_size(const Node& node) {
+  if constexpr (!differentiable<Node>) {
+    return 1;
+  } else if constexpr (Node::is_leaf) {
+    return sums_gradient<typename Node::shape_type, Out> ? std::max<Index>(node.shape().size(), 1) : 1;
+  } else {
+    Index largest = 1;
+    detail::apply([&](const auto&... a) { ((largest = std::max(largest, summed_size<Out>(a))), ...); },
+                  node.arguments());
+    return largest;
+  }
+}
+
+/// The gradients of a node's leaves during a pullback: where the loop's packets go and what is done at the
+/// end.
+template <class Node, class Out, int Inner, int N>
+class NodeGradient {
  public:
-  LeafGradient(const Leaf&, Tape&, Index) {}
-  std::optional<NoSink> sink(Index) { return {}; }
+  NodeGradient(const Node&, Tape&, Index) {}
+  NoSink sink(Index) { return {}; }
   void finish() {}
 };
 
-/// Number of elements of a leaf that repeats over Out and sums its gradient; 1 for others.
-template <class Leaf, class Out>
-Index summed_size(const Leaf& leaf) {
-  if constexpr (differentiable_leaf<Leaf>) {
-    for (const bool along : broadcast_mask<typename Leaf::shape_type, Out>())
-      if (along) return std::max<Index>(leaf.shape().size(), 1);
-  }
-  return 1;
-}
-
 template <class Leaf, class Out, int Inner, int N>
 requires differentiable_leaf<Leaf>
-class LeafGradient<Leaf, Out, Inner, N> {
+class NodeGradient<Leaf, Out, Inner, N> {
   using T = typename Leaf::element;
   using C = compute_type<T>;
   using S = typename Leaf::shape_type;
-  static constexpr bool repeats = [] {
-    for (const bool along : broadcast_mask<S, Out>())
-      if (along) return true;
-    return false;
-  }();
-  using Direct = DirectSink<T, N, S, Out, Inner>;
-  using Summed = Sink<SumOf, C, N, S, Out, Inner>;
+  static constexpr bool sums = sums_gradient<S, Out>;
 
  public:
-  LeafGradient(const Leaf& leaf, Tape& tape, Index chunks) : leaf_{on_tape(leaf, tape)} {
+  NodeGradient(const Leaf& leaf, Tape& tape, Index chunks) : leaf_{on_tape(leaf, tape)} {
     if (!leaf_.wanted()) return;
-    if constexpr (repeats) {
+    if constexpr (sums) {
       partials_.emplace(chunks, leaf_.shape().size());
     } else if (leaf_.whole()) {
-      direct_ = leaf_.gradient_target();
+      const auto target = leaf_.gradient_target();
+      data_ = target.data;
+      accumulate_ = target.accumulate;
     } else {
-      dense_.emplace(leaf_.shape());
+      dense_ = Buffer<Cpu>{leaf_.shape().size() * Index{sizeof(T)}};
+      data_ = static_cast<T*>(dense_.data());
     }
   }
 
-  /// A sink that drops, writes or sums, as this leaf needs; chosen once for a row, not for a packet.
+  /// A sink that drops, writes or sums, as this leaf needs.
   auto sink(Index chunk) {
-    if constexpr (repeats)
-      return std::optional<Summed>{
-          partials_ ? std::optional<Summed>{Summed{leaf_.shape(), partials_->partial(chunk)}} : std::nullopt};
-    else if (direct_)
-      return std::optional<Direct>{Direct{leaf_.shape(), direct_.data, direct_.accumulate}};
-    else if (dense_)
-      return std::optional<Direct>{Direct{leaf_.shape(), dense_->data(), false}};
+    if constexpr (sums)
+      return Sink<SumOf, C, N, S, Out, Inner>{
+          leaf_.shape(), partials_ ? partials_->partial(chunk) : Partial<SumOf, C>{nullptr, 0, nullptr}};
     else
-      return std::optional<Direct>{};
+      return DirectSink<T, N, S, Out, Inner>{leaf_.shape(), data_, accumulate_};
   }
 
   void finish() {
-    if (partials_) {
+    if constexpr (sums) {
+      if (!partials_) return;
       const auto target = leaf_.gradient_target();
       const auto extents = leaf_.shape().values();
       partials_->combine([&](Index j, C value) {
@@ -192,7 +192,7 @@ class LeafGradient<Leaf, Out, Inner, N> {
         to = static_cast<T>(target.accumulate ? static_cast<C>(to) + value : value);
       });
     } else if (dense_) {
-      add_strided(leaf_.shape(), leaf_.gradient_target(), std::as_const(*dense_).data());
+      add_strided(leaf_.shape(), leaf_.gradient_target(), std::as_const(data_));
     }
   }
 
@@ -205,57 +205,74 @@ class LeafGradient<Leaf, Out, Inner, N> {
   }
 
   decltype(on_tape(std::declval<const Leaf&>(), std::declval<Tape&>())) leaf_;
-  GradientTarget<T, S::extents.size()> direct_{};
-  std::optional<Tensor<T, S, typename Leaf::device>> dense_;
+  T* data_ = nullptr;
+  bool accumulate_ = false;
+  Buffer<Cpu> dense_;
   std::optional<Partials<SumOf, C>> partials_;
 };
 
-template <std::size_t First, class C, int N, class F, class... Args, class Cursor, class Record, class Sinks,
-          class P>
-void push_arguments(const Map<F, Args...>*, const Cursor& cursor, const Record& record, Sinks& sinks, P g,
-                    Index i, Index count, bool full);
+template <class F, class... Args, class Out, int Inner, int N>
+requires differentiable<Map<F, Args...>>
+class NodeGradient<Map<F, Args...>, Out, Inner, N> {
+ public:
+  NodeGradient(const Map<F, Args...>& node, Tape& tape, Index chunks)
+      : arguments_{detail::apply(
+            [&](const auto&... a) {
+              return Tuple<NodeGradient<Args, Out, Inner, N>...>{
+                  NodeGradient<Args, Out, Inner, N>{a, tape, chunks}...};
+            },
+            node.arguments())} {}
 
-/// Pushes gradient packet g of a node to the sinks of its leaves, which start at number First.
-template <std::size_t First, class C, int N, class Node, class Cursor, class Record, class Sinks, class P>
-void push(const Cursor& cursor, const Record& record, Sinks& sinks, P g, Index i, Index count, bool full) {
-  if constexpr (differentiable_leaf<Node>) {
-    auto& sink = std::get<First>(sinks);
-    if (sink) sink->add(g, i, count, full);
-  } else if constexpr (differentiable<Node>) {
-    push_arguments<First, C, N>(static_cast<const Node*>(nullptr), cursor, record, sinks, g, i, count, full);
+  auto sink(Index chunk) {
+    return detail::apply(
+        [&](auto&... a) { return SinkList<decltype(a.sink(chunk))...>{Tuple{a.sink(chunk)...}}; },
+        arguments_);
   }
-}
+  void finish() {
+    detail::apply([](auto&... a) { (a.finish(), ...); }, arguments_);
+  }
+
+ private:
+  Tuple<NodeGradient<Args, Out, Inner, N>...> arguments_;
+};
+
+/// Pushes gradient packet g of a node to the sinks of its leaves.
+template <class C, int N, class Node, class Cursor, class Record, class Sinks, class P>
+void push(const Cursor& cursor, const Record& record, Sinks& sinks, P g, Index i, Index count, bool full);
 
 /// Pushes the gradient g of a map times the slope of one argument to that argument.
-template <std::size_t First, class C, int N, class Arg, class Cursor, class Record, class Sinks, class P,
-          class Slope>
+template <class C, int N, class Arg, class Cursor, class Record, class Sinks, class P, class Slope>
 void push_argument(const Cursor& cursor, const Record& record, Sinks& sinks, P g, Slope slope, Index i,
                    Index count, bool full) {
   if constexpr (differentiable<Arg>) {
     using W = compute_type<typename Arg::element>;
-    push<First, C, N, Arg>(cursor, record, sinks, convert<W>(convert<typename Slope::value_type>(g) * slope),
-                           i, count, full);
+    push<C, N, Arg>(cursor, record, sinks, convert<W>(convert<typename Slope::value_type>(g) * slope), i,
+                    count, full);
   }
 }
 
-template <std::size_t First, class C, int N, class... Args, std::size_t... I, class Cursor, class Record,
-          class Sinks, class P>
-void push_each(std::index_sequence<I...>, const Cursor& cursor, const Record& record, Sinks& sinks, P g,
-               Index i, Index count, bool full) {
-  const auto& records = std::get<1>(record);
-  const auto arguments = Cursor::converted(std::get<0>(std::get<I>(records))...);
-  const auto slopes = derivatives_of(cursor.function(), std::get<0>(record), std::get<I>(arguments)...);
-  (push_argument<First + leaves_before<I, Args...>(), C, N, Args>(
-       std::get<I>(cursor.arguments()), std::get<I>(records), sinks, g, std::get<I>(slopes), i, count, full),
+template <class C, int N, class F, class... Args, std::size_t... I, class Cursor, class Record, class Sinks,
+          class P>
+void push_arguments(const Map<F, Args...>*, std::index_sequence<I...>, const Cursor& cursor,
+                    const Record& record, Sinks& sinks, P g, Index i, Index count, bool full) {
+  const auto& records = record.arguments;
+  const auto arguments = Cursor::converted(detail::get<I>(records).value...);
+  const auto slopes = derivatives_of(cursor.function(), record.value, detail::get<I>(arguments)...);
+  (push_argument<C, N, Args>(detail::get<I>(cursor.arguments()), detail::get<I>(records),
+                             detail::get<I>(sinks.sinks), g, std::get<I>(slopes), i, count, full),
    ...);
 }
 
-template <std::size_t First, class C, int N, class F, class... Args, class Cursor, class Record, class Sinks,
-          class P>
-void push_arguments(const Map<F, Args...>*, const Cursor& cursor, const Record& record, Sinks& sinks, P g,
-                    Index i, Index count, bool full) {
-  push_each<First, C, N, Args...>(std::index_sequence_for<Args...>{}, cursor, record, sinks, g, i, count,
-                                  full);
+template <class C, int N, class Node, class Cursor, class Record, class Sinks, class P>
+void push(const Cursor& cursor, const Record& record, Sinks& sinks, P g, Index i, Index count, bool full) {
+  if constexpr (Node::is_leaf) {
+    if constexpr (differentiable_leaf<Node>) sinks.add(g, i, count, full);
+  } else if constexpr (differentiable<Node>) {
+    push_arguments<C, N>(
+        static_cast<const Node*>(nullptr),
+        std::make_index_sequence<tuple_size<std::remove_cvref_t<decltype(record.arguments)>>>{}, cursor,
+        record, sinks, g, i, count, full);
+  }
 }
 
 /// Adds to the gradients of an expression's leaves, given the gradient of its value (any expression that
@@ -269,59 +286,32 @@ void pull_back(Cpu, const Node& node, const Gradient& gradient) {
   constexpr int inner = inner_axes<Out, Node, Gradient>();
   Tape& tape = *find_tape(node);
   const LoopNest<Out, inner> nest{node.shape()};
-  const auto leaves = leaves_of(node);
-  const Index chunks = chunk_count(
-      node.shape().size(),
-      std::apply(
-          [](const auto&... leaf) {
-            return std::max({Index{1}, summed_size<std::remove_cvref_t<decltype(leaf)>, Out>(leaf)...});
-          },
-          leaves));
+  const Index chunks = chunk_count(node.shape().size(), summed_size<Out>(node));
   const Cursor<Node, Out, inner> source{node};
   const Cursor<Gradient, Out, inner> gradient_source{gradient};
-  auto targets = std::apply(
-      [&](const auto&... leaf) {
-        return std::tuple{
-            LeafGradient<std::remove_cvref_t<decltype(leaf)>, Out, inner, n>{leaf, tape, chunks}...};
-      },
-      leaves);
+  NodeGradient<Node, Out, inner, n> target{node, tape, chunks};
   const auto run = [&](Index c, Index first, Index last, Index begin, Index end) {
     auto cursor = source;
     auto gradient_cursor = gradient_source;
-    auto sinks = std::apply([c](auto&... t) { return std::tuple{t.sink(c)...}; }, targets);
-    const auto each = [&](const auto& f) { std::apply([&](auto&... s) { (f(s), ...); }, sinks); };
+    auto sink = target.sink(c);
     for (Index r = first; r < last; ++r) {
       const auto coordinates = nest.coordinates(r);
       cursor.seek(coordinates);
       gradient_cursor.seek(coordinates);
-      each([&](auto& s) {
-        if (s) s->start_row(coordinates);
-      });
+      sink.start_row(coordinates);
       for_blocks<n>(
-          begin, end,
-          [&] {
-            each([](auto& s) {
-              if (s) s->start_block();
-            });
-          },
+          begin, end, [&] { sink.start_block(); },
           [&]<bool Full>(Index i, Index count) {
             using W = compute_type<typename Node::element>;
             const auto g = convert<W>(gradient_cursor.template at<C, n, Full>(i, count));
-            push<0, C, n, Node>(cursor, cursor.template record<C, n, Full>(i, count), sinks, g, i, count,
-                                Full);
+            push<C, n, Node>(cursor, cursor.template record<C, n, Full>(i, count), sink, g, i, count, Full);
           },
-          [&] {
-            each([](auto& s) {
-              if (s) s->end_block();
-            });
-          });
-      each([](auto& s) {
-        if (s) s->end_row();
-      });
+          [&] { sink.end_block(); });
+      sink.end_row();
     }
   };
   for_chunks<n>(nest, chunks, run);
-  std::apply([](auto&... t) { (t.finish(), ...); }, targets);
+  target.finish();
 }
 
 }  // namespace burrow::detail

@@ -18,7 +18,7 @@ auto untraced(const N& node) {
   else if constexpr (N::is_leaf)
     return node.view();
   else
-    return std::apply(
+    return detail::apply(
         [&](const auto&... a) {
           return Map<typename N::function_type, decltype(untraced(a))...>{node.function(), untraced(a)...};
         },

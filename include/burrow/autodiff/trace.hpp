@@ -27,7 +27,7 @@ bool any_wanted(const N& node) {
   else if constexpr (is_parametric<N>)
     return true;
   else if constexpr (!N::is_leaf)
-    return std::apply([](const auto&... a) { return (any_wanted(a) || ...); }, node.arguments());
+    return detail::apply([](const auto&... a) { return (any_wanted(a) || ...); }, node.arguments());
   else
     return false;
 }
@@ -127,7 +127,7 @@ auto bound(TapeReference tape, const N& node) {
   if constexpr (is_parametric<N>)
     return node.on(*tape.tape);
   else if constexpr (holds_parameters<N>)
-    return std::apply(
+    return detail::apply(
         [&](const auto&... a) {
           return Map<typename N::function_type, decltype(bound(tape, a))...>{node.function(),
                                                                              bound(tape, a)...};

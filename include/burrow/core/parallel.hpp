@@ -36,28 +36,8 @@ class ThreadPool {
   /// exception.
   template <class Task>
   void run(int count, const Task& task) {
-    if (count <= 0) return;
-    if (count == 1 || size_ == 1 || inside()) {
-      for (int i = 0; i < count; ++i) task(i);
-      return;
-    }
-    const std::lock_guard entry{entry_};
-    start();
-    Job job{[](const void* t, int i) { (*static_cast<const Task*>(t))(i); }, &task, count};
-    {
-      const std::lock_guard lock{mutex_};
-      job_ = &job;
-      busy_ = static_cast<int>(threads_.size());
-      generation_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
-    work(job);
-    for (int spin = 0; spin < spins && busy_.load(std::memory_order_acquire) != 0; ++spin) pause();
-    if (busy_.load(std::memory_order_acquire) != 0) {
-      std::unique_lock lock{mutex_};
-      done_.wait(lock, [&] { return busy_.load(std::memory_order_acquire) == 0; });
-    }
-    if (job.error) std::rethrow_exception(job.error);
+    run(
+        count, [](const void* t, int i) { (*static_cast<const Task*>(t))(i); }, &task);
   }
 
   ~ThreadPool() { stop(); }
@@ -73,6 +53,31 @@ class ThreadPool {
   };
 
   static constexpr int spins = 4000;
+
+  void run(int count, void (*call)(const void*, int), const void* task) {
+    if (count <= 0) return;
+    if (count == 1 || size_ == 1 || inside()) {
+      for (int i = 0; i < count; ++i) call(task, i);
+      return;
+    }
+    const std::lock_guard entry{entry_};
+    start();
+    Job job{call, task, count};
+    {
+      const std::lock_guard lock{mutex_};
+      job_ = &job;
+      busy_ = static_cast<int>(threads_.size());
+      generation_.fetch_add(1, std::memory_order_release);
+    }
+    wake_.notify_all();
+    work(job);
+    for (int spin = 0; spin < spins && busy_.load(std::memory_order_acquire) != 0; ++spin) pause();
+    if (busy_.load(std::memory_order_acquire) != 0) {
+      std::unique_lock lock{mutex_};
+      done_.wait(lock, [&] { return busy_.load(std::memory_order_acquire) == 0; });
+    }
+    if (job.error) std::rethrow_exception(job.error);
+  }
 
   ThreadPool() : size_{static_cast<int>(std::max(std::thread::hardware_concurrency(), 1u))} {}
 

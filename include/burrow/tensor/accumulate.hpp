@@ -110,7 +110,8 @@ inline Index chunk_count(Index total, Index target) {
                            Index{most_chunks});
 }
 
-/// Adds packets of a nest over Out into an array of shape S (S broadcasts to Out), type C.
+/// Adds packets of a nest over Out into an array of shape S (S broadcasts to Out), type C; drops them where
+/// there is no array.
 template <class Op, class C, int N, class S, class Out, int Inner>
 class Sink {
   using walk_type = Walk<S, Out, Inner, true>;
@@ -126,7 +127,7 @@ class Sink {
 
   void start_row(const auto& coordinates) {
     if constexpr (moves) {
-      if (rows_left_-- == 0) {
+      if (target_.array != nullptr && rows_left_-- == 0) {
         target_.move_to_totals();
         rows_left_ = rows_between_moves_ - 1;
       }
@@ -146,7 +147,7 @@ class Sink {
         value = P::load(lane);
       }
       block_ = Op::combine(block_, value);
-    } else {
+    } else if (target_.array != nullptr) {
       const P old = full ? P::load(row_ + i) : P::load(row_ + i, count);
       store_packet(row_ + i, Op::combine(old, value), count, full);
     }
@@ -159,7 +160,8 @@ class Sink {
     if constexpr (repeats) wide_ = Op::combine(wide_, static_cast<wide>(Op::lanes(block_)));
   }
   void end_row() {
-    if constexpr (repeats) *row_ = Op::combine(*row_, static_cast<C>(wide_));
+    if constexpr (repeats)
+      if (target_.array != nullptr) *row_ = Op::combine(*row_, static_cast<C>(wide_));
   }
 
  private:

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <tuple>
 #include <utility>
 
 #include <burrow/tensor/expression.hpp>
@@ -203,6 +202,15 @@ auto convert(Mask<From, N> x) {
     return select(x, Packet<To, N>(To(1)), Packet<To, N>(To(0)));
 }
 
+/// The value of a node at one packet and the records of its arguments.
+template <class Value, class Arguments>
+struct Record {
+  Value value;
+  Arguments arguments;
+};
+template <class Value, class Arguments>
+Record(Value, Arguments) -> Record<Value, Arguments>;
+
 template <class Node, class Out, int Inner>
 class Cursor;
 
@@ -221,7 +229,7 @@ class Cursor<Scalar<T>, Out, Inner> {
   }
   template <class C, int N, bool Full>
   auto record(Index i, Index count) const {
-    return std::tuple{at<C, N, Full>(i, count)};
+    return Record{at<C, N, Full>(i, count), Tuple<>{}};
   }
 
  private:
@@ -257,7 +265,7 @@ requires Leaf::is_leaf class Cursor<Leaf, Out, Inner> {
   }
   template <class C, int N, bool Full>
   auto record(Index i, Index count) const {
-    return std::tuple{at<C, N, Full>(i, count)};
+    return Record{at<C, N, Full>(i, count), Tuple<>{}};
   }
 
  private:
@@ -279,29 +287,25 @@ class Cursor<Map<F, Args...>, Out, Inner> {
   using element = typename Map<F, Args...>::element;
   explicit Cursor(const Map<F, Args...>& node)
       : function_{node.function()},
-        arguments_{std::apply([](const auto&... a) { return std::tuple{Cursor<Args, Out, Inner>{a}...}; },
-                              node.arguments())} {}
+        arguments_{detail::apply([](const auto&... a) { return Arguments{Cursor<Args, Out, Inner>{a}...}; },
+                                 node.arguments())} {}
 
   void seek(const auto& coordinates) {
-    std::apply([&](auto&... a) { (a.seek(coordinates), ...); }, arguments_);
+    detail::apply([&](auto&... a) { (a.seek(coordinates), ...); }, arguments_);
   }
 
   template <class C, int N, bool Full>
   auto at(Index i, Index count) const {
-    return std::apply([&](const auto&... a) { return call(a.template at<C, N, Full>(i, count)...); },
-                      arguments_);
+    return detail::apply([&](const auto&... a) { return call(a.template at<C, N, Full>(i, count)...); },
+                         arguments_);
   }
 
-  /// The value here followed by the records of the arguments, for the reverse sweep.
+  /// The values here and below, for the reverse sweep.
   template <class C, int N, bool Full>
   auto record(Index i, Index count) const {
-    return std::apply(
-        [&](const auto&... a) {
-          return [&](const auto&... r) {
-            return std::tuple{call(std::get<0>(r)...), std::tuple<std::remove_cvref_t<decltype(r)>...>{r...}};
-          }(a.template record<C, N, Full>(i, count)...);
-        },
-        arguments_);
+    const auto records = detail::apply(
+        [&](const auto&... a) { return Tuple{a.template record<C, N, Full>(i, count)...}; }, arguments_);
+    return Record{detail::apply([&](const auto&... r) { return call(r.value...); }, records), records};
   }
 
   /// The functor's arguments as it takes them.
@@ -310,13 +314,13 @@ class Cursor<Map<F, Args...>, Out, Inner> {
     if constexpr (std::same_as<F, functors::Where>) {
       using W = compute_type<element>;
       return [](auto condition, auto a, auto b) {
-        return std::tuple{condition, convert<W>(a), convert<W>(b)};
+        return Tuple{condition, convert<W>(a), convert<W>(b)};
       }(p...);
     } else if constexpr (requires { typename F::keeps_type; }) {
-      return std::tuple{p...};
+      return Tuple{p...};
     } else {
       using W = typename argument_type<typename Args::element...>::type;
-      return std::tuple{convert<W>(p)...};
+      return Tuple{convert<W>(p)...};
     }
   }
 
@@ -324,10 +328,11 @@ class Cursor<Map<F, Args...>, Out, Inner> {
   const auto& arguments() const { return arguments_; }
 
  private:
+  using Arguments = Tuple<Cursor<Args, Out, Inner>...>;
+
   template <class... P>
   auto call(P... p) const {
-    const auto value = std::apply(function_, converted(p...));
-    return convert_result(value);
+    return convert_result(detail::apply(function_, converted(p...)));
   }
   template <class P>
   static auto convert_result(P value) {
@@ -335,7 +340,7 @@ class Cursor<Map<F, Args...>, Out, Inner> {
   }
 
   [[no_unique_address]] F function_;
-  std::tuple<Cursor<Args, Out, Inner>...> arguments_;
+  Arguments arguments_;
 };
 
 }  // namespace burrow::detail

@@ -5,11 +5,11 @@
 
 #include <concepts>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 
 #include <burrow/core/misuse.hpp>
 #include <burrow/core/packet.hpp>
+#include <burrow/core/tuple.hpp>
 #include <burrow/tensor/view.hpp>
 
 namespace burrow {
@@ -83,9 +83,9 @@ inline constexpr bool all_on<Device, First, Rest...> =
 template <class Device, class T, class... Rest>
 inline constexpr bool all_on<Device, Scalar<T>, Rest...> = all_on<Device, Rest...>;
 
-template <class... N>
-constexpr auto broadcast_values(std::string_view, const N&... shapes) {
-  return std::get<0>(std::tuple{shapes...});
+template <class S>
+constexpr S broadcast_values(std::string_view, const S& shape) {
+  return shape;
 }
 template <class A, class B, class... Rest>
 constexpr auto broadcast_values(std::string_view operation, const A& a, const B& b, const Rest&... rest) {
@@ -121,12 +121,12 @@ class Map {
 
   const shape_type& shape() const { return shape_; }
   const F& function() const { return function_; }
-  const std::tuple<Args...>& arguments() const { return arguments_; }
+  const detail::Tuple<Args...>& arguments() const { return arguments_; }
 
  private:
   [[no_unique_address]] F function_;
   shape_type shape_;
-  std::tuple<Args...> arguments_;
+  detail::Tuple<Args...> arguments_;
 };
 
 namespace detail {
@@ -158,7 +158,7 @@ void check_untraced(const Node& node) {
   if constexpr (requires { node.check_untraced(); })
     node.check_untraced();
   else if constexpr (!Node::is_leaf)
-    std::apply([](const auto&... a) { (check_untraced(a), ...); }, node.arguments());
+    detail::apply([](const auto&... a) { (check_untraced(a), ...); }, node.arguments());
 }
 
 /// The view of a leaf that is used without a tape.

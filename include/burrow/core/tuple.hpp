@@ -1,0 +1,54 @@
+// Tuple: the values that expressions are made of, and apply. Both do what the standard's do, in a fraction of
+// the compile time: std::apply checks the whole call for exceptions before it makes it, and std::tuple is a
+// chain of classes.
+#pragma once
+
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+namespace burrow::detail {
+
+template <std::size_t I, class T>
+struct TupleElement {
+  [[no_unique_address]] T value;
+};
+
+template <class Indices, class... T>
+struct TupleElements;
+template <std::size_t... I, class... T>
+struct TupleElements<std::index_sequence<I...>, T...> : TupleElement<I, T>... {
+  constexpr explicit TupleElements(T&&... values) : TupleElement<I, T>{std::move(values)}... {}
+};
+
+/// Values of the types T.
+template <class... T>
+struct Tuple : TupleElements<std::index_sequence_for<T...>, T...> {
+  constexpr explicit Tuple(T... values)
+      : TupleElements<std::index_sequence_for<T...>, T...>{std::move(values)...} {}
+};
+
+template <std::size_t I, class T>
+constexpr T& get(TupleElement<I, T>& element) {
+  return element.value;
+}
+template <std::size_t I, class T>
+constexpr const T& get(const TupleElement<I, T>& element) {
+  return element.value;
+}
+
+template <class T>
+inline constexpr std::size_t tuple_size = 0;
+template <class... T>
+inline constexpr std::size_t tuple_size<Tuple<T...>> = sizeof...(T);
+
+template <class F, std::size_t... I, class... T>
+constexpr decltype(auto) apply(const F& f, TupleElements<std::index_sequence<I...>, T...>& tuple) {
+  return f(get<I>(tuple)...);
+}
+template <class F, std::size_t... I, class... T>
+constexpr decltype(auto) apply(const F& f, const TupleElements<std::index_sequence<I...>, T...>& tuple) {
+  return f(get<I>(tuple)...);
+}
+
+}  // namespace burrow::detail
