@@ -1,7 +1,7 @@
 // Rows of a table looked up by integer ids.
 #pragma once
 
-#include <burrow/ops/embedding/cpu.hpp>
+#include <burrow/ops/gather/cpu.hpp>
 
 namespace burrow {
 
@@ -45,13 +45,14 @@ auto embedding(const Table& table, const Ids& ids, Location where = Location::he
   std::copy_n(which.shape().values().begin(), extents.size() - 1, extents.begin());
   extents.back() = from.shape()[1];
   Tensor<Result, S, D> y{S{extents}};
-  const auto rows = detail::rows_of(y.shape());
-  detail::embedding_forward(D{}, rows, from.view().data(), which.view().data(), y.data());
+  const detail::Lines rows{1, vocabulary, from.shape()[1]};
+  const Index count = which.shape().size();
+  detail::gather_forward(D{}, rows, which.view().data(), count, from.view().data(), y.data());
   return record(
       tape, "embedding", y,
-      [from, which, rows, vocabulary](const auto& dy) {
+      [from, which, rows, count](const auto& dy) {
         if (const auto dtable = detail::dense_target(from))
-          detail::embedding_backward(D{}, rows, which.view().data(), dy.data(), vocabulary, dtable);
+          detail::scatter_sum(D{}, rows, which.view().data(), count, dy.data(), dtable);
       },
       from);
 }
