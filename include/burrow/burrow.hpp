@@ -10,8 +10,15 @@
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/combinators.hpp>
 #include <burrow/nn/layers.hpp>
+#include <burrow/ops/argmax/argmax.hpp>
 #include <burrow/ops/cross_entropy/cross_entropy.hpp>
+#include <burrow/ops/gather/gather.hpp>
+#include <burrow/ops/log_sum_exp/log_sum_exp.hpp>
+#include <burrow/ops/norm/norm.hpp>
+#include <burrow/ops/scan/scan.hpp>
 #include <burrow/ops/softmax/softmax.hpp>
+#include <burrow/ops/sort/sort.hpp>
+#include <burrow/ops/statistics/statistics.hpp>
 #include <burrow/optim/adafactor.hpp>
 #include <burrow/optim/adam.hpp>
 #include <burrow/optim/average.hpp>

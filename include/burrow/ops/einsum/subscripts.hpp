@@ -128,7 +128,8 @@ constexpr Subscripts read_subscripts(const FixedString<Size>& text, std::size_t 
   }
   if (!arrow) s.output = implied_output(s);
   if (s.operand_count != operands)
-    return refuse({Reason::operand_count, 0, static_cast<Index>(s.operand_count), static_cast<Index>(operands)});
+    return refuse(
+        {Reason::operand_count, 0, static_cast<Index>(s.operand_count), static_cast<Index>(operands)});
   return refuse(output_refusal(s));
 }
 

@@ -67,10 +67,9 @@ concept ScatterOperands = GatherOperands<Axis, Base, Ids> && Expression<Updates>
 template <class Operation, int Axis, class X, class Ids, class... Updates>
 using GatherMisuse = std::conditional_t<
     !HasAxis<shape_of<X>, Axis>, misuse::axes_do_not_fit<Operation, shape_of<X>, Axis>,
-    std::conditional_t<!IndexElement<element_of<Ids>>,
-                       misuse::element_types_are_refused<Operation, element_of<Ids>>,
-                       misuse::shapes_do_not_fit<Operation, shape_of<X>, shape_of<Ids>,
-                                                 shape_of<Updates>...>>>;
+    std::conditional_t<
+        !IndexElement<element_of<Ids>>, misuse::element_types_are_refused<Operation, element_of<Ids>>,
+        misuse::shapes_do_not_fit<Operation, shape_of<X>, shape_of<Ids>, shape_of<Updates>...>>>;
 
 template <int Axis, class S, class Ids>
 auto gathered_shape(const S& shape, const Ids& ids) {
@@ -170,9 +169,8 @@ auto scatter_add(const Base& base, const Ids& ids, const Updates& updates,
 
 // Operands that do not fit; see core/misuse.hpp.
 template <int Axis, Expression X, Expression Ids>
-requires(!detail::GatherOperands<Axis, X, Ids>)
-    detail::GatherMisuse<operation::gather, Axis, X, Ids> gather(const X&, const Ids&,
-                                                                 Location = Location::here());
+requires(!detail::GatherOperands<Axis, X, Ids>) detail::GatherMisuse<operation::gather, Axis, X, Ids> gather(
+    const X&, const Ids&, Location = Location::here());
 template <int Axis, Expression X, Expression Ids>
 requires(!detail::AlongOperands<Axis, X, Ids>)
     detail::GatherMisuse<operation::take_along, Axis, X, Ids> take_along(const X&, const Ids&,
