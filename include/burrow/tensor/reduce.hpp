@@ -75,8 +75,45 @@ Index reduced_count(const S& shape) {
   return kept_shape<S, Axes...>(shape).size() == 0 ? 0 : shape.size() / kept_shape<S, Axes...>(shape).size();
 }
 
+template <int Rank, int... Axes>
+constexpr bool axes_fit() {
+  std::array<bool, static_cast<std::size_t>(Rank + 1)> used{};
+  for (const int axis : std::array<int, sizeof...(Axes) + 1>{Axes..., Rank}) {
+    if (axis < -Rank || axis > Rank) return false;
+    bool& seen = used[static_cast<std::size_t>(axis < 0 ? axis + Rank : axis)];
+    if (seen) return false;
+    seen = true;
+  }
+  return true;
+}
+
+/// Axes in [-rank, rank), each given once.
 template <class S, int... Axes>
-concept ValidAxes = ((Axes >= -S::rank && Axes < S::rank) && ...);
+concept ValidAxes = axes_fit<S::rank, Axes...>();
+
+/// What is wrong with a reduction of E over Axes, called with further arguments; without `type` where nothing
+/// is.
+template <class Operation, bool OfReals, class E, class Arguments, int... Axes>
+struct reduction_misuse {};
+template <class Operation, bool OfReals, class E, class Arguments, int... Axes>
+requires(
+    !ValidAxes<shape_of<E>, Axes...>) struct reduction_misuse<Operation, OfReals, E, Arguments, Axes...> {
+  using type = misuse::axes_do_not_fit<Operation, shape_of<E>, Axes...>;
+};
+template <class Operation, class E, class Arguments, int... Axes>
+requires(ValidAxes<shape_of<E>, Axes...> &&
+         !Real<element_of<E>>) struct reduction_misuse<Operation, true, E, Arguments, Axes...> {
+  using type = misuse::element_types_are_refused<Operation, element_of<E>>;
+};
+/// `sum(x, 1)`: axes are template arguments.
+template <class Operation, bool OfReals, class E, class Argument, class... More, int... Axes>
+requires(ValidAxes<shape_of<E>, Axes...> &&
+         !std::same_as<Argument, KeepAxes>) struct reduction_misuse<Operation, OfReals, E,
+                                                                    void(Argument, More...), Axes...> {
+  using type = misuse::argument_is_refused<Operation, Argument>;
+};
+template <class Operation, bool OfReals, class E, class Arguments, int... Axes>
+using ReductionMisuse = typename reduction_misuse<Operation, OfReals, E, Arguments, Axes...>::type;
 
 template <class Op, int... Axes, class E, class Result, class Finish>
 auto reduced_into(const E& e, Result result, const Finish& finish) {
@@ -185,5 +222,41 @@ requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto all(const E
   return detail::finished_reduction<detail::MinimumOf, bool, Axes...>(
       detail::truth(e), [](auto smallest) { return smallest > 0; }, keep...);
 }
+
+// What the reductions refuse.
+namespace operation {
+struct sum;
+struct prod;
+struct mean;
+struct max;
+struct min;
+struct count_nonzero;
+struct any;
+struct all;
+}  // namespace operation
+template <int... Axes, Expression E, class... Arguments>
+auto sum(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::sum, false, E, void(Arguments...), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto prod(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::prod, Traced<E>, E, void(Arguments...), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto mean(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::mean, true, E, void(Arguments...), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto max(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::max, Traced<E>, E, void(Arguments...), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto min(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::min, Traced<E>, E, void(Arguments...), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto count_nonzero(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::count_nonzero, false, E, void(Arguments...), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto any(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::any, false, E, void(Arguments...), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto all(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::all, false, E, void(Arguments...), Axes...>;
 
 }  // namespace burrow
