@@ -1,4 +1,4 @@
-// expect: causal_attention
+// expect: shapes_do_not_fit<burrow::operation::causal_attention, burrow::Shape<8, 4>
 #include <burrow/ops/attention/attention.hpp>
 
 int main() {

@@ -1,4 +1,4 @@
-// expect: sum
+// expect: axes_do_not_fit<burrow::operation::sum, burrow::Shape<4, 3>, 2>
 #include <burrow/tensor/reduce.hpp>
 
 int main() {

@@ -1,7 +1,4 @@
-// expect: deleted
-// expect: cross_entropy
-// expect g++: Tensor<float, Shape<4, 3> >
-// expect g++: Tensor<int, Shape<5> >
+// expect: shapes_do_not_fit<burrow::operation::cross_entropy, burrow::Shape<4, 3>, burrow::Shape<5>
 #include <burrow/ops/cross_entropy/cross_entropy.hpp>
 
 int main() {

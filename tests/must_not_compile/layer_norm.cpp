@@ -1,6 +1,5 @@
-// expect: deleted
-// expect: layer_norm
-// expect g++: Bias = Tensor<float, Shape<4> >
+// expect: shapes_do_not_fit<burrow::operation::layer_norm, burrow::Shape<4, 3>, burrow::Shape<3>,
+// burrow::Shape<4>
 #include <burrow/ops/layer_norm/layer_norm.hpp>
 
 int main() {

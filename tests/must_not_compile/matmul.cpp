@@ -1,6 +1,4 @@
-// expect: deleted
-// expect: matmul
-// expect g++: A = Tensor<float, Shape<4, 3> >; B = Tensor<float, Shape<5, 2> >
+// expect: shapes_do_not_fit<burrow::operation::matmul, burrow::Shape<4, 3>, burrow::Shape<5, 2>
 #include <burrow/ops/matmul/matmul.hpp>
 
 int main() {

@@ -1,4 +1,4 @@
-// expect: no matching function for call to 'mean
+// expect: element_types_are_refused<burrow::operation::mean, int>
 #include <burrow/tensor/reduce.hpp>
 
 using namespace burrow;

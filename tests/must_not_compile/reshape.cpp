@@ -1,4 +1,4 @@
-// expect: reshape: the numbers of elements differ
+// expect: shapes_do_not_fit<burrow::operation::reshape, burrow::Shape<4, 3>, burrow::Shape<5>
 #include <burrow/tensor/indexing.hpp>
 
 int main() {

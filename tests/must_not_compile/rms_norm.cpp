@@ -1,6 +1,4 @@
-// expect: deleted
-// expect: rms_norm
-// expect g++: X = Tensor<float, Shape<4, 3> >; Gain = Tensor<float, Shape<5> >
+// expect: shapes_do_not_fit<burrow::operation::rms_norm, burrow::Shape<4, 3>, burrow::Shape<5>
 #include <burrow/ops/rms_norm/rms_norm.hpp>
 
 int main() {

@@ -1,4 +1,4 @@
-// expect: no matching function for call to 'transpose
+// expect: axes_do_not_fit<burrow::operation::transpose, burrow::Shape<4>, -2, -1>
 #include <burrow/tensor/indexing.hpp>
 
 using namespace burrow;

@@ -20,6 +20,10 @@ template <class Operation, class... Elements>
 struct element_types_are_refused;  // the operation's comment in its header says which types it takes
 template <class Operation, class Shape, int... Axes>
 struct axes_do_not_fit;  // an axis is in [-rank, rank) and is given once
+template <class Shape, int Given>
+struct number_of_indices_differs;  // x(i, j, ...) takes one index for each axis
+template <class Shape, int Given>
+struct number_of_elements_differs;  // as many elements as the shape has, row-major
 template <class Operation, class Argument>
 struct argument_is_refused;  // the operation's comment in its header says what it takes
 template <class Operation, class Argument>

@@ -121,6 +121,13 @@ concept PerFeature =
     shape_of<X>::rank >= 1 &&
     Matching<shape_of<V>, Shape<shape_of<X>::extents[shape_of<X>::extents.size() - 1]>>;
 
+/// What is wrong with vectors along the last axis of x: their types, else their shapes.
+template <class Operation, class X, class... Vectors>
+using PerFeatureMisuse =
+    std::conditional_t<Real<element_of<X>> && (Real<element_of<Vectors>> && ...),
+                       misuse::shapes_do_not_fit<Operation, shape_of<X>, shape_of<Vectors>...>,
+                       misuse::element_types_are_refused<Operation, element_of<X>, element_of<Vectors>...>>;
+
 /// Throws where a vector's run-time extent is not that of the last axis of x.
 template <class S, class X>
 void check_per_feature(const char* operation, const char* name, const S& vector, const X& x, Location where) {

@@ -66,6 +66,10 @@ struct without_axis {
 template <class S, int Axis>
 concept HasAxis = Axis >= -S::rank&& Axis < S::rank;
 
+/// Shapes of as many elements, or whose numbers are known at run time only.
+template <class A, class B>
+concept SameCount = !A::is_static || !B::is_static || A{}.size() == B{}.size();
+
 }  // namespace detail
 
 /// The view with two axes exchanged; the last two by default.
@@ -154,10 +158,9 @@ auto at(const E& e, Index index, Location where = Location::here()) {
 
 /// The same elements in row-major order with another shape; a view where they lie without gaps, else a copy.
 template <class To, Expression E>
+requires detail::SameCount<shape_of<E>, To>
 auto reshape(const E& e, const To& shape = {}, Location where = Location::here()) {
   const auto leaf = detail::as_dense_leaf(e);
-  if constexpr (To::is_static && shape_of<E>::is_static)
-    static_assert(To{}.size() == shape_of<E>{}.size(), "reshape: the numbers of elements differ");
   if (shape.size() != leaf.shape().size())
     throw ShapeError("reshape: " + leaf.shape().text() + " has not as many elements as " + shape.text() +
                      at(where));
@@ -165,5 +168,25 @@ auto reshape(const E& e, const To& shape = {}, Location where = Location::here()
                                                    const_cast<element_of<E>*>(leaf.view().data()), shape};
   return detail::rebind(leaf, view);
 }
+
+// What views refuse.
+namespace operation {
+struct transpose;
+struct slice;
+struct at;
+struct reshape;
+}  // namespace operation
+template <int A = -2, int B = -1, Expression E>
+requires(!detail::HasAxis<shape_of<E>, A> || !detail::HasAxis<shape_of<E>, B>) auto transpose(const E&)
+    -> misuse::axes_do_not_fit<operation::transpose, shape_of<E>, A, B>;
+template <int Axis, Index Length = dyn, Expression E>
+requires(!detail::HasAxis<shape_of<E>, Axis>) auto slice(const E&, Index, Index = Length, Index = 1)
+    -> misuse::axes_do_not_fit<operation::slice, shape_of<E>, Axis>;
+template <int Axis = 0, Expression E>
+requires(!detail::HasAxis<shape_of<E>, Axis>) auto at(const E&, Index)
+    -> misuse::axes_do_not_fit<operation::at, shape_of<E>, Axis>;
+template <class To, Expression E>
+requires(!detail::SameCount<shape_of<E>, To>) auto reshape(const E&, const To& = {})
+    -> misuse::shapes_do_not_fit<operation::reshape, shape_of<E>, To>;
 
 }  // namespace burrow

@@ -10,6 +10,16 @@
 
 namespace burrow {
 
+namespace detail {
+/// Untraced expressions that broadcast to the shape of a tensor.
+template <class E, class Target>
+concept AddsTo = !Traced<E> && broadcast_pair<shape_of<E>, shape_of<Target>>::fits &&
+                 Matching<ShapeOf<broadcast_pair<shape_of<E>, shape_of<Target>>>, shape_of<Target>>;
+template <class Operation, class E, class Target>
+using AddsToMisuse = std::conditional_t<Traced<E>, misuse::gradient_would_be_lost<Operation, E>,
+                                        misuse::shapes_do_not_fit<Operation, shape_of<Target>, shape_of<E>>>;
+}  // namespace detail
+
 template <class T, class S, class D = Cpu>
 class Tensor {
   static_assert(Element<T>, "Tensor: the element type is not one of burrow's (see core/dtype.hpp)");
@@ -33,7 +43,8 @@ class Tensor {
   template <class... U>
   requires(S::is_static && sizeof...(U) > 0 && (std::is_arithmetic_v<U> && ...)) Tensor(U... values)
       : Tensor{S{}} {
-    static_assert(Index{sizeof...(U)} == S{}.size(), "Tensor: the number of elements does not fit the shape");
+    if constexpr (Index{sizeof...(U)} != S{}.size())
+      misuse::number_of_elements_differs<S, int{sizeof...(U)}>{};
     Index i = 0;
     ((data_[i++] = static_cast<T>(values)), ...);
   }
@@ -65,9 +76,15 @@ class Tensor {
   Tensor& operator=(Tensor&&) noexcept = default;
 
   template <Expression E>
-  requires Compatible<Tensor, E> Tensor& operator+=(const E& e) { return *this = Tensor(*this + e); }
+  requires detail::AddsTo<E, Tensor> Tensor& operator+=(const E& e) { return *this = Tensor(*this + e); }
   template <Expression E>
-  requires Compatible<Tensor, E> Tensor& operator-=(const E& e) { return *this = Tensor(*this - e); }
+  requires detail::AddsTo<E, Tensor> Tensor& operator-=(const E& e) { return *this = Tensor(*this - e); }
+  template <Expression E>
+  requires(!detail::AddsTo<E, Tensor>) auto operator+=(const E&)
+      -> detail::AddsToMisuse<functors::Add, E, Tensor>;
+  template <Expression E>
+  requires(!detail::AddsTo<E, Tensor>) auto operator-=(const E&)
+      -> detail::AddsToMisuse<functors::Subtract, E, Tensor>;
 
   const S& shape() const { return shape_; }
   Index size() const { return shape_.size(); }
@@ -91,6 +108,9 @@ class Tensor {
     own();
     return data_[leaf().offset({static_cast<Index>(index)...})];
   }
+  template <std::convertible_to<Index>... I>
+  requires(sizeof...(I) != S::extents.size()) auto operator()(I...) const
+      -> misuse::number_of_indices_differs<S, int{sizeof...(I)}>;
 
   /// The only element of a tensor of one element.
   T item(Location where = Location::here()) const {

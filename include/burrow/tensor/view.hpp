@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <burrow/core/memory.hpp>
+#include <burrow/core/misuse.hpp>
 #include <burrow/core/shape.hpp>
 
 namespace burrow {
@@ -60,6 +61,10 @@ class View {
   requires(sizeof...(I) == S::extents.size()) const T& operator()(I... index) const {
     return data_[offset({static_cast<Index>(index)...})];
   }
+
+  template <std::convertible_to<Index>... I>
+  requires(sizeof...(I) != S::extents.size()) auto operator()(I...) const
+      -> misuse::number_of_indices_differs<S, int{sizeof...(I)}>;
 
   Index offset(const strides_type& index) const {
     const auto steps = strides();

@@ -93,12 +93,23 @@ requires(detail::TargetsOf<Targets, Logits> && !Traced<Logits> &&
   return result;
 }
 
-// Targets that do not fit the rows of the logits; deleted so that the error stands in the user's line.
+// What cross_entropy refuses.
+namespace operation {
+struct cross_entropy;
+struct token_log_likelihoods;
+}  // namespace operation
+namespace detail {
+template <class Operation, class Logits, class Targets>
+using TargetsMisuse =
+    std::conditional_t<Real<element_of<Logits>> && IndexElement<element_of<Targets>>,
+                       misuse::shapes_do_not_fit<Operation, shape_of<Logits>, shape_of<Targets>>,
+                       misuse::element_types_are_refused<Operation, element_of<Logits>, element_of<Targets>>>;
+}  // namespace detail
 template <Expression Logits, Expression Targets>
-requires(!detail::TargetsOf<Targets, Logits>) auto cross_entropy(const Logits& logits, const Targets& targets,
-                                                                 Location where = Location::here()) = delete;
+requires(!detail::TargetsOf<Targets, Logits>) auto cross_entropy(const Logits&, const Targets&)
+    -> detail::TargetsMisuse<operation::cross_entropy, Logits, Targets>;
 template <Expression Logits, Expression Targets>
-requires(!detail::TargetsOf<Targets, Logits>) auto token_log_likelihoods(
-    const Logits& logits, const Targets& targets, Location where = Location::here()) = delete;
+requires(!detail::TargetsOf<Targets, Logits>) auto token_log_likelihoods(const Logits&, const Targets&)
+    -> detail::TargetsMisuse<operation::token_log_likelihoods, Logits, Targets>;
 
 }  // namespace burrow

@@ -57,4 +57,19 @@ auto embedding(const Table& table, const Ids& ids, Location where = Location::he
       from);
 }
 
+// What embedding refuses.
+namespace operation {
+struct embedding;
+}
+namespace detail {
+template <class Table, class Ids>
+using EmbeddingMisuse = std::conditional_t<
+    Real<element_of<Table>> && IndexElement<element_of<Ids>>,
+    misuse::shapes_do_not_fit<operation::embedding, shape_of<Table>, shape_of<Ids>>,
+    misuse::element_types_are_refused<operation::embedding, element_of<Table>, element_of<Ids>>>;
+}  // namespace detail
+template <class T = void, Expression Table, Expression Ids>
+requires(!detail::EmbeddingOperands<Table, Ids>) auto embedding(const Table&, const Ids&)
+    -> detail::EmbeddingMisuse<Table, Ids>;
+
 }  // namespace burrow

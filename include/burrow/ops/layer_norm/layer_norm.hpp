@@ -40,11 +40,13 @@ requires(detail::PerFeature<Gain, X>&& detail::PerFeature<Bias, X>) auto layer_n
       in, g, b);
 }
 
-// A gain or bias that does not fit the last axis; deleted so that the error stands in the user's line.
+// What layer_norm refuses.
+namespace operation {
+struct layer_norm;
+}
 template <Expression X, Expression Gain, Expression Bias>
 requires(!detail::PerFeature<Gain, X> ||
-         !detail::PerFeature<Bias, X>) auto layer_norm(const X& x, const Gain& gain, const Bias& bias,
-                                                       double epsilon = 1e-5,
-                                                       Location where = Location::here()) = delete;
+         !detail::PerFeature<Bias, X>) auto layer_norm(const X&, const Gain&, const Bias&, double = 0)
+    -> detail::PerFeatureMisuse<operation::layer_norm, X, Gain, Bias>;
 
 }  // namespace burrow

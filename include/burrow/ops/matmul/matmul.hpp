@@ -110,7 +110,7 @@ void multiply_into(const S& shape, const GradientTarget<T, S::extents.size()>& t
 
 /// Operands whose inner extents meet: [..., m, k] and [k, n], or [..., m, k] and [..., k, n].
 template <class A, class B>
-concept Multipliable = Expression<A> && Expression<B> &&
+concept Multipliable = Expression<A> && Expression<B> && std::same_as<device_of<A>, device_of<B>> &&
     detail::matmul_extents_fit<shape_of<A>, shape_of<B>>();
 
 /// Matrix product over the last axis of a and the last but one of b: [..., m, k] x [k, n] or [..., m, k] x
@@ -194,9 +194,18 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
         left, right);
 }
 
-/// Operands whose inner extents differ; deleted so that the error stands in the user's line and names both
-/// types.
+// What matmul refuses.
+namespace operation {
+struct matmul;
+}
+namespace detail {
 template <class A, class B>
-requires(Expression<A>&& Expression<B> && !Multipliable<A, B>) auto matmul(const A& a, const B& b) = delete;
+using MatmulMisuse =
+    std::conditional_t<std::same_as<device_of<A>, device_of<B>>,
+                       misuse::shapes_do_not_fit<operation::matmul, shape_of<A>, shape_of<B>>,
+                       misuse::devices_differ<operation::matmul, device_of<A>, device_of<B>>>;
+}
+template <Expression A, Expression B>
+requires(!Multipliable<A, B>) auto matmul(const A&, const B&) -> detail::MatmulMisuse<A, B>;
 
 }  // namespace burrow

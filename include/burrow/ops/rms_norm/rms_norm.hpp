@@ -34,9 +34,12 @@ auto rms_norm(const X& x, const Gain& gain, double epsilon = 1e-5, Location wher
       in, g);
 }
 
-// A gain that does not fit the last axis; deleted so that the error stands in the user's line.
+// What rms_norm refuses.
+namespace operation {
+struct rms_norm;
+}
 template <Expression X, Expression Gain>
-requires(!detail::PerFeature<Gain, X>) auto rms_norm(const X& x, const Gain& gain, double epsilon = 1e-5,
-                                                     Location where = Location::here()) = delete;
+requires(!detail::PerFeature<Gain, X>) auto rms_norm(const X&, const Gain&, double = 0)
+    -> detail::PerFeatureMisuse<operation::rms_norm, X, Gain>;
 
 }  // namespace burrow

@@ -52,4 +52,20 @@ auto log_softmax(const X& x) {
       in);
 }
 
+// What softmax refuses.
+namespace operation {
+struct softmax;
+struct log_softmax;
+}  // namespace operation
+namespace detail {
+template <class Operation, class X>
+using RowsMisuse =
+    std::conditional_t<Real<element_of<X>>, misuse::axes_do_not_fit<Operation, shape_of<X>, -1>,
+                       misuse::element_types_are_refused<Operation, element_of<X>>>;
+}  // namespace detail
+template <Expression X>
+requires(!RealRows<X>) auto softmax(const X&) -> detail::RowsMisuse<operation::softmax, X>;
+template <Expression X>
+requires(!RealRows<X>) auto log_softmax(const X&) -> detail::RowsMisuse<operation::log_softmax, X>;
+
 }  // namespace burrow
