@@ -1,4 +1,5 @@
-# The header-only library burrow::burrow and the optional burrow::onednn, burrow::cuda and burrow::mpi.
+# The header-only library burrow::burrow and the optional burrow::onednn, burrow::zlib, burrow::cuda and
+# burrow::mpi.
 
 find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_package(Threads REQUIRED)
@@ -18,11 +19,12 @@ if(BURROW_ONEDNN STREQUAL "ON" AND NOT TARGET burrow::onednn)
   message(FATAL_ERROR
     "BURROW_ONEDNN=ON, but oneDNN was not found: install libdnnl-dev or set CMAKE_PREFIX_PATH")
 endif()
+burrow_find_zlib()
 burrow_find_cuda()
 burrow_find_mpi()
 
 if(PROJECT_IS_TOP_LEVEL)
-  foreach(component onednn cuda mpi)
+  foreach(component onednn zlib cuda mpi)
     if(TARGET burrow::${component})
       message(STATUS "burrow::${component}: found")
     else()

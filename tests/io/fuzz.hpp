@@ -1,8 +1,11 @@
-// Damages bytes at random, reproducibly: flipped, overwritten, inserted, removed, cut off.
+// Damages bytes at random, reproducibly: flipped, overwritten, inserted, removed, cut off. A long run of all
+// readers, with other damages than the usual ones:
+//   BURROW_FUZZ_ROUNDS=1000000 BURROW_FUZZ_SEED=7 build/bin/tests/test_io "[fuzz]"
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,9 +23,11 @@ class Fuzzer {
 
   /// The bytes with one to four damages.
   std::vector<std::byte> damage(std::vector<std::byte> bytes) {
-    static constexpr std::string_view words[] = {
-        "{",   "}", "[", "]", "\"",  ",", ":",        "-1",
-        "1e9", "0", " ", "(", "F64", "'", "99999999", "18446744073709551615"};
+    static constexpr std::string_view words[] = {"{",      "}",      "[",        "]",
+                                                 "\"",     ",",      ":",        "-1",
+                                                 "1e9",    "0",      " ",        "(",
+                                                 "F64",    "'",      "99999999", "18446744073709551615",
+                                                 "PK\1\2", "PK\3\4", "PK\5\6",   "\xFF\xFF\xFF\xFF"};
     for (std::uint32_t count = 1 + below(4); count > 0 && !bytes.empty(); --count) {
       const auto at = bytes.begin() + below(bytes.size());
       switch (below(6)) {
@@ -56,11 +61,23 @@ class Fuzzer {
   std::uint64_t next_ = 0;
 };
 
+/// BURROW_FUZZ_ROUNDS, or `usual` where it is not set.
+inline int fuzz_rounds(int usual) {
+  const char* const rounds = std::getenv("BURROW_FUZZ_ROUNDS");
+  return rounds == nullptr ? usual : std::atoi(rounds);
+}
+
+/// BURROW_FUZZ_SEED, or 2112 where it is not set.
+inline std::uint64_t fuzz_seed() {
+  const char* const seed = std::getenv("BURROW_FUZZ_SEED");
+  return seed == nullptr ? 2112 : std::strtoull(seed, nullptr, 10);
+}
+
 /// Parses `rounds` damaged copies of `bytes`: each is either read or refused with an IoError that begins with
 /// the name. Returns how many were read.
 template <class Parse>
 int fuzz(const std::vector<std::byte>& bytes, int rounds, const Parse& parse) {
-  Fuzzer fuzzer{burrow::Key{2112}};
+  Fuzzer fuzzer{burrow::Key{fuzz_seed()}};
   int read = 0;
   for (int round = 0; round < rounds; ++round) {
     try {

@@ -51,7 +51,7 @@ TEST_CASE("the texts themselves are JSON", "[json]") {
 TEST_CASE("a mutated text is JSON for the reader where it is for the library", "[json][fuzz]") {
   for (const auto& text : texts) {
     int accepted = 0;
-    fuzz(bytes_of(text), 20'000, [&](const std::vector<std::byte>& bytes) {
+    fuzz(bytes_of(text), fuzz_rounds(20'000), [&](const std::vector<std::byte>& bytes) {
       const std::string mutated{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
       const bool ours = accepts(mutated);
       accepted += ours;

@@ -38,6 +38,7 @@ struct Block {
   int size_class = 0;
   Block* next = nullptr;
   void (*release)(Block*) = nullptr;
+  bool read_only = false;  // never written in place: whoever wants to write makes a copy
 };
 
 /// Blocks of the host's memory by size class: eight classes to a factor of two, 64 bytes at least.
@@ -166,7 +167,11 @@ class Storage {
   }
 
   void* data() const { return block_ == nullptr ? nullptr : block_->data; }
-  bool unique() const { return block_ == nullptr || block_->references.load(std::memory_order_acquire) == 1; }
+  /// Nobody else sees what is written.
+  bool unique() const {
+    return block_ == nullptr ||
+           (block_->references.load(std::memory_order_acquire) == 1 && !block_->read_only);
+  }
   explicit operator bool() const { return block_ != nullptr; }
 
  private:

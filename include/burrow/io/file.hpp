@@ -90,7 +90,8 @@ inline std::string read_text(const std::filesystem::path& path) {
 }
 
 /// A regular file mapped into memory, read-only. Pages are read on first use. The file must not be shortened
-/// while it is mapped (write_atomically never does that).
+/// while it is mapped (write_atomically never does that): the system ends a program that touches a page which
+/// is no longer there. `check_size` finds out in time where nobody writes at that very moment.
 class MappedFile {
  public:
   /// Throws IoError when the path cannot be opened or is not a regular file.
@@ -99,6 +100,8 @@ class MappedFile {
     if (!file.is_open()) detail::throw_io_error(path_, "cannot be opened", errno);
     const auto status = detail::status_of(file, path_);
     if (!S_ISREG(status.st_mode)) throw IoError(path_.string() + ": not a regular file");
+    device_ = status.st_dev;
+    inode_ = status.st_ino;
     if (status.st_size == 0) return;
     const auto size = static_cast<std::size_t>(status.st_size);
     void* const address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.value(), 0);
@@ -106,10 +109,15 @@ class MappedFile {
     bytes_ = {static_cast<const std::byte*>(address), size};
   }
   MappedFile(MappedFile&& other) noexcept
-      : path_{std::move(other.path_)}, bytes_{std::exchange(other.bytes_, {})} {}
+      : path_{std::move(other.path_)},
+        bytes_{std::exchange(other.bytes_, {})},
+        device_{other.device_},
+        inode_{other.inode_} {}
   MappedFile& operator=(MappedFile&& other) noexcept {
     std::swap(path_, other.path_);
     std::swap(bytes_, other.bytes_);
+    std::swap(device_, other.device_);
+    std::swap(inode_, other.inode_);
     return *this;
   }
   ~MappedFile() {
@@ -119,9 +127,21 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
 
+  /// Throws IoError when the file has another size than when it was mapped. A file that was replaced or
+  /// removed stays mapped as it was.
+  void check_size() const {
+    struct stat now {};
+    if (::stat(path_.c_str(), &now) != 0 || now.st_dev != device_ || now.st_ino != inode_) return;
+    if (static_cast<std::size_t>(now.st_size) != bytes_.size())
+      throw IoError(path_.string() + ": has " + std::to_string(now.st_size) + " bytes, but had " +
+                    std::to_string(bytes_.size()) + " when it was opened; write a file beside it and rename");
+  }
+
  private:
   std::filesystem::path path_;
   std::span<const std::byte> bytes_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
 };
 
 /// A file being replaced. What is written goes to a temporary file in the same directory; `commit` syncs it

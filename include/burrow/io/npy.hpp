@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -191,34 +192,50 @@ class NpyFile {
  public:
   /// Throws IoError when the file cannot be read or is not a whole, valid .npy file.
   explicit NpyFile(const std::filesystem::path& path)
-      : file_{path}, array_{parse_npy(file_.bytes(), path.string())} {}
+      : file_{std::make_shared<MappedFile>(path)}, array_{parse_npy(file_->bytes(), path.string())} {}
 
   StoredType dtype() const { return array_.dtype; }
   std::span<const std::int64_t> shape() const { return array_.shape; }
   std::span<const std::byte> bytes() const { return array_.bytes; }
 
-  /// The values, without copying; throws IoError when they are of another type or unaligned.
+  /// The values, without copying; throws IoError when they are of another type or unaligned, or the file's
+  /// size has changed.
   template <Element T>
   std::span<const T> values() const {
-    return values_of<T>(array_.bytes, array_.dtype, file_.path().string());
+    file_->check_size();
+    return values_of<T>(array_.bytes, array_.dtype, path().string());
   }
 
+  const std::filesystem::path& path() const { return file_->path(); }
+  /// What keeps the bytes alive.
+  const std::shared_ptr<const MappedFile>& mapping() const { return file_; }
+
  private:
-  MappedFile file_;
+  std::shared_ptr<const MappedFile> file_;
   NpyArray array_;
 };
+
+namespace detail {
+
+/// The header of an array's file. Throws ValueError for bf16, which the format does not know, and for bytes
+/// that contradict the shape.
+inline std::string npy_header_of(const NpyArray& array, const char* caller) {
+  const auto* const known = std::find_if(std::begin(npy_dtypes), std::end(npy_dtypes),
+                                         [&](const auto& pair) { return pair.second == array.dtype; });
+  if (known == std::end(npy_dtypes))
+    throw ValueError(std::string(caller) + ": .npy files cannot hold " + std::string(type_name(array.dtype)));
+  if (byte_size(array.dtype, array.shape) != array.bytes.size())
+    throw ValueError(std::string(caller) + ": " + std::to_string(array.bytes.size()) +
+                     " bytes, which the shape and type contradict");
+  return npy_header(known->first, array.shape);
+}
+
+}  // namespace detail
 
 /// Writes an .npy file, atomically. Throws ValueError for bf16, which the format does not know, and for bytes
 /// that contradict the shape; IoError when the system fails.
 inline void write_npy(const std::filesystem::path& path, const NpyArray& array) {
-  const auto* const known = std::find_if(std::begin(detail::npy_dtypes), std::end(detail::npy_dtypes),
-                                         [&](const auto& pair) { return pair.second == array.dtype; });
-  if (known == std::end(detail::npy_dtypes))
-    throw ValueError("write_npy: .npy files cannot hold " + std::string(type_name(array.dtype)));
-  if (byte_size(array.dtype, array.shape) != array.bytes.size())
-    throw ValueError("write_npy: " + std::to_string(array.bytes.size()) +
-                     " bytes, which the shape and type contradict");
-  const std::string header = detail::npy_header(known->first, array.shape);
+  const std::string header = detail::npy_header_of(array, "write_npy");
   write_atomically(path, [&](AtomicFile& file) {
     file.write(header);
     file.write(array.bytes);

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -60,11 +61,13 @@ inline Safetensors parse_safetensors(std::span<const std::byte> bytes, const std
 }
 
 /// A safetensors file, mapped and checked. Entries stay valid as long as this object, wherever it is moved.
+/// What reads a tensor's values throws IoError also when the file's size has changed (see MappedFile).
 class SafetensorsFile {
  public:
   /// Throws IoError when the file cannot be read or is not a whole, valid safetensors file.
   explicit SafetensorsFile(const std::filesystem::path& path)
-      : file_{path}, content_{parse_safetensors(file_.bytes(), path.string())} {
+      : file_{std::make_shared<MappedFile>(path)},
+        content_{parse_safetensors(file_->bytes(), path.string())} {
     for (std::size_t i = 0; i < content_.entries.size(); ++i) places_.emplace(content_.entries[i].name, i);
   }
 
@@ -89,6 +92,7 @@ class SafetensorsFile {
   template <Element T>
   std::span<const T> values(std::string_view name) const {
     const TensorEntry& entry = at(name);
+    file_->check_size();
     return values_of<T>(entry.bytes, entry.dtype, where(name));
   }
 
@@ -96,17 +100,20 @@ class SafetensorsFile {
   template <Element T>
   void copy_to(std::string_view name, std::span<T> values) const {
     const TensorEntry& entry = at(name);
+    file_->check_size();
     copy_values<T>(entry.bytes, entry.dtype, values, where(name));
   }
 
-  const std::filesystem::path& path() const { return file_.path(); }
+  const std::filesystem::path& path() const { return file_->path(); }
+  /// What keeps the entries' bytes alive.
+  const std::shared_ptr<const MappedFile>& mapping() const { return file_; }
 
  private:
   std::string where(std::string_view name) const {
     return path().string() + ": tensor '" + std::string(name) + "'";
   }
 
-  MappedFile file_;
+  std::shared_ptr<const MappedFile> file_;
   Safetensors content_;
   std::map<std::string, std::size_t, std::less<>> places_;
 };

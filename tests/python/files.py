@@ -1,7 +1,7 @@
-"""Exchanges safetensors files with Python's safetensors package, both ways.
+"""Exchanges safetensors, .npy and .npz files with Python's own packages, both ways.
 
-Usage: safetensors_python_check.py TEST_IO_PROGRAM
-Exits with 77, which ctest reports as skipped, where Python lacks numpy or safetensors.
+Reads BURROW_BIN, the directory of the built programs. Exits with 77, which ctest reports as skipped, where
+Python lacks numpy or safetensors, or the program of the tests is not built.
 """
 
 import os
@@ -16,6 +16,19 @@ try:
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
+
+ARRAYS = {
+    "matrix": np.arange(12, dtype=np.float32).reshape(3, 4) / 2,
+    "long": np.array([-1 << 40]),
+    "double": np.array([1.0, 1e-300]),
+    "flag": np.array([True, False]),
+    "byte": np.array([1, 2, 3], np.uint8),
+    "short": np.array([65535], np.uint16),
+    "int": np.array(-5, np.int32),
+    "half": np.array([0.5], np.float16),
+    "empty": np.zeros((0, 7), np.float32),
+    "zeros": np.zeros(100_000),
+}
 
 
 def run(program, directory, test):
@@ -68,7 +81,32 @@ def check_writing_for_burrow(program, directory):
     run(program, directory, "read the safetensors file that Python wrote")
 
 
+def check_npz_from_burrow(program, directory):
+    run(program, directory, "write an npz file for Python")
+    with np.load(os.path.join(directory, "from_burrow.npz")) as file:
+        assert set(file) == set(ARRAYS), set(file)
+        for name, array in ARRAYS.items():
+            read = file[name]
+            assert read.dtype == array.dtype and read.shape == array.shape, name
+            assert read.tobytes() == array.tobytes(), name
+    read = np.load(os.path.join(directory, "from_burrow.npy"))
+    assert read.dtype == np.float32 and np.array_equal(read, ARRAYS["matrix"])
+
+
+def check_npz_for_burrow(program, directory):
+    np.save(os.path.join(directory, "from_python.npy"), ARRAYS["matrix"])
+    np.savez(os.path.join(directory, "stored.npz"), **ARRAYS)
+    np.savez_compressed(os.path.join(directory, "deflated.npz"), **ARRAYS)
+    run(program, directory, "read the npz files that Python wrote")
+
+
 if __name__ == "__main__":
+    test_io = os.path.join(os.environ["BURROW_BIN"], "tests", "test_io")
+    if not os.path.exists(test_io):
+        print(f"skipped: {test_io} is not built")
+        sys.exit(77)
     with tempfile.TemporaryDirectory() as exchange:
-        check_reading_burrow(sys.argv[1], exchange)
-        check_writing_for_burrow(sys.argv[1], exchange)
+        check_reading_burrow(test_io, exchange)
+        check_writing_for_burrow(test_io, exchange)
+        check_npz_from_burrow(test_io, exchange)
+        check_npz_for_burrow(test_io, exchange)
