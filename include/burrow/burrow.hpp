@@ -12,6 +12,7 @@
 #include <burrow/nn/layers.hpp>
 #include <burrow/ops/argmax/argmax.hpp>
 #include <burrow/ops/cross_entropy/cross_entropy.hpp>
+#include <burrow/ops/einsum/einsum.hpp>
 #include <burrow/ops/gather/gather.hpp>
 #include <burrow/ops/log_sum_exp/log_sum_exp.hpp>
 #include <burrow/ops/norm/norm.hpp>
