@@ -1,10 +1,8 @@
-// Self-attention layers: causal, and with Transformer-XL relative positions; both decode with a key/value
-// cache.
+// Causal self-attention layers: plain, with shared heads of keys and values and a choice of positions, and
+// with Transformer-XL relative positions. All decode with a key/value cache.
 #pragma once
 
-#include <burrow/nn/layers.hpp>
-#include <burrow/ops/attention/attention.hpp>
-#include <burrow/ops/attention/positions.hpp>
+#include <burrow/nn/positions.hpp>
 
 namespace burrow {
 
@@ -123,17 +121,105 @@ struct RelativeAttention {
   }
 };
 
-/// Causal self-attention of Heads heads without positions: [B, T, Width] to [B, T, Width]. All projections
-/// have biases.
+/// Causal self-attention of Heads heads without positions (Vaswani et al. 2017): [B, T, Width] to [B, T,
+/// Width]. All projections have biases.
 template <Index Width, Index Heads, class Policy = Float32<Cpu>>
 struct CausalSelfAttention {
+  using cache_type = AttentionCache<Width, typename Policy::compute, typename Policy::device>;
+
   Linear<Width, Width, Policy> query, key, value, output;
   [[no_unique_address]] Extent<Heads> heads{};
+
+  static CausalSelfAttention sized(Index width, Index heads, Initializer in = init::fan_in(),
+                                   Initializer out = init::fan_in()) {
+    using L = Linear<Width, Width, Policy>;
+    return {L::sized(width, width, in),
+            L::sized(width, width, in),
+            L::sized(width, width, in),
+            L::sized(width, width, out),
+            {heads}};
+  }
 
   auto operator()(const auto& x) const {
     const auto in = operand(tape_of(x), x);
     return output(causal_attention(query(in), key(in), value(in), heads));
   }
+
+  /// Room for `capacity` tokens.
+  cache_type cache(Index capacity) const { return {capacity, key.weight.shape()[1]}; }
+
+  /// The next tokens of one sequence [1, T, Width], given the cached ones before them, which they join.
+  auto operator()(const auto& x, cache_type& past) const {
+    past.append(key(x), value(x));
+    return output(causal_attention(query(x), past.filled(past.keys, past.length),
+                                   past.filled(past.values, past.length), heads));
+  }
 };
+
+/// Causal self-attention whose Heads query heads share KeyValueHeads heads of keys and values (Ainslie et al.
+/// 2023; one is Shazeer's multi-query attention, as many as Heads the usual one): [B, T, Width] to [B, T,
+/// Width], no biases. Heads are Width / Heads wide. Positions says how heads know of positions:
+/// RotaryEmbedding as in Llama, AlibiBiases, or NoPositions.
+template <Index Width, Index Heads, Index KeyValueHeads = Heads, class Positions = RotaryEmbedding,
+          class Policy = Float32<Cpu>>
+struct GroupedQueryAttention {
+  static constexpr bool known = Width != dyn && Heads != dyn && KeyValueHeads != dyn;
+  static_assert(!known || (Heads > 0 && Width % Heads == 0),
+                "GroupedQueryAttention: the width is not a multiple of the heads");
+  static_assert(!known || (KeyValueHeads > 0 && Heads % KeyValueHeads == 0),
+                "GroupedQueryAttention: the heads are not a multiple of the key/value heads");
+  static constexpr Index shared = known ? Width / Heads * KeyValueHeads : dyn;
+  using cache_type = AttentionCache<shared, typename Policy::compute, typename Policy::device>;
+
+  Projection<Width, Width, Policy> query;
+  Projection<Width, shared, Policy> key, value;
+  Projection<Width, Width, Policy> output;
+  [[no_unique_address]] Positions positions{};
+  [[no_unique_address]] Extent<Heads> heads{};
+
+  static GroupedQueryAttention sized(Index width, Index heads, Index key_value_heads,
+                                     Positions positions = {}, Initializer in = init::fan_in(),
+                                     Initializer out = init::fan_in()) {
+    if (heads <= 0 || width % heads != 0 || key_value_heads <= 0 || heads % key_value_heads != 0)
+      throw ShapeError("GroupedQueryAttention: " + std::to_string(heads) + " heads and " +
+                       std::to_string(key_value_heads) + " key/value heads do not share a width of " +
+                       std::to_string(width));
+    using Whole = Projection<Width, Width, Policy>;
+    using Shared = Projection<Width, shared, Policy>;
+    const Index inner = width / heads * key_value_heads;
+    return {Whole::sized(width, width, in),
+            Shared::sized(width, inner, in),
+            Shared::sized(width, inner, in),
+            Whole::sized(width, width, out),
+            positions,
+            {heads}};
+  }
+
+  Index key_value_heads() const {
+    return key.weight.shape()[1] / std::max<Index>(query.weight.shape()[1] / heads, 1);
+  }
+
+  auto operator()(const auto& x) const {
+    const auto in = operand(tape_of(x), x);
+    return output(positions.attend(positions.turned(query(in), heads, 0),
+                                   positions.turned(key(in), key_value_heads(), 0), value(in), heads));
+  }
+
+  /// Room for `capacity` tokens. The cache holds the turned keys.
+  cache_type cache(Index capacity) const { return {capacity, key.weight.shape()[1]}; }
+
+  /// The next tokens of one sequence [1, T, Width], given the cached ones before them, which they join.
+  auto operator()(const auto& x, cache_type& past) const {
+    const Index first = past.length;
+    past.append(positions.turned(key(x), key_value_heads(), first), value(x));
+    return output(positions.attend(positions.turned(query(x), heads, first),
+                                   past.filled(past.keys, past.length), past.filled(past.values, past.length),
+                                   heads));
+  }
+};
+
+/// Causal self-attention with linear biases (Press et al. 2021).
+template <Index Width, Index Heads, class Policy = Float32<Cpu>>
+using AlibiAttention = GroupedQueryAttention<Width, Heads, Heads, AlibiBiases, Policy>;
 
 }  // namespace burrow

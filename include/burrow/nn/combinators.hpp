@@ -10,18 +10,50 @@
 
 namespace burrow {
 
+namespace detail {
+
+/// An argument for number `i` of several modules: a key is folded, so that no two draw the same numbers.
+inline Key argument_for(Key key, std::size_t i) { return key.fold_in(i); }
+template <class T>
+const T& argument_for(const T& argument, std::size_t) {
+  return argument;
+}
+
+/// module(x, extra...), or module(x) where it takes no such arguments.
+template <class M, class X, class... Extra>
+auto call(const M& module, const X& x, const Extra&... extra) {
+  if constexpr (std::invocable<const M&, const X&, const Extra&...>)
+    return module(x, extra...);
+  else
+    return module(x);
+}
+
+/// As `call`, computed again in the backward pass.
+template <class M, class X, class... Extra>
+auto call_again(const M& module, const X& x, const Extra&... extra) {
+  return checkpoint([&module](const auto& y, const auto&... more) { return call(module, y, more...); }, x,
+                    extra...);
+}
+
+}  // namespace detail
+
+// Arguments after x are handed on to the modules that take them: a step's Key, say, to every Dropout. Where
+// several modules stand beside each other, number i gets key.fold_in(i).
+
 /// x + inner(x).
 template <class Inner>
 struct Residual {
   Inner inner;
-  auto operator()(const auto& x) const { return x + inner(x); }
+  auto operator()(const auto& x, const auto&... extra) const { return x + detail::call(inner, x, extra...); }
 };
 
 /// inner(x), whose inner values are computed again in the backward pass instead of being kept.
 template <class Inner>
 struct Remat {
   Inner inner;
-  auto operator()(const auto& x) const { return checkpoint(inner, x); }
+  auto operator()(const auto& x, const auto&... extra) const {
+    return detail::call_again(inner, x, extra...);
+  }
 };
 
 /// The modules one after the other: Sequential<A, B, C>(x) = C(B(A(x))).
@@ -29,12 +61,14 @@ template <class First, class... Rest>
 struct Sequential {
   First first;
   Sequential<Rest...> rest;
-  auto operator()(const auto& x) const { return rest(first(x)); }
+  auto operator()(const auto& x, const auto&... extra) const {
+    return rest(detail::call(first, x, detail::argument_for(extra, 0)...), detail::argument_for(extra, 1)...);
+  }
 };
 template <class Last>
 struct Sequential<Last> {
   Last last;
-  auto operator()(const auto& x) const { return last(x); }
+  auto operator()(const auto& x, const auto&... extra) const { return detail::call(last, x, extra...); }
 };
 
 /// Blocks of one type, applied one after the other in a loop: compile time does not grow with their number,
@@ -51,13 +85,27 @@ struct Repeat {
   auto& modules() { return blocks; }
   const auto& modules() const { return blocks; }
 
-  /// Extra arguments are handed to every block.
   template <class X, class... Extra>
   auto operator()(const X& x, const Extra&... extra) const {
-    auto h = materialize(x);
-    for (const Block& block : blocks) {
-      h = rematerialize ? checkpoint(block, h, extra...) : materialize(block(h, extra...));
+    const auto in = materialize(x);
+    if constexpr (std::same_as<decltype(apply(0, in, extra...)), std::remove_const_t<decltype(in)>>) {
+      return from(0, in, extra...);
+    } else {  // the first block makes run-time extents static
+      if (blocks.empty())
+        throw ShapeError("Repeat: no blocks, so " + in.shape().text() + " gets none of their extents");
+      return from(1, apply(0, in, extra...), extra...);
     }
+  }
+
+ private:
+  template <class X, class... Extra>
+  auto apply(std::size_t i, const X& x, const Extra&... extra) const {
+    return rematerialize ? detail::call_again(blocks[i], x, detail::argument_for(extra, i)...)
+                         : materialize(detail::call(blocks[i], x, detail::argument_for(extra, i)...));
+  }
+  template <class X, class... Extra>
+  X from(std::size_t first, X h, const Extra&... extra) const {
+    for (std::size_t i = first; i < blocks.size(); ++i) h = apply(i, h, extra...);
     return h;
   }
 };

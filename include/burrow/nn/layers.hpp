@@ -1,5 +1,5 @@
-// The basic layers: Linear, Embedding, RmsNorm, LayerNorm, Mlp. Each is a plain struct; run-time extents are
-// given by `sized`, static ones need nothing.
+// The basic layers: Linear, Projection, Embedding, RmsNorm, LayerNorm, Mlp, GluMlp. Each is a plain struct;
+// run-time extents are given by `sized`, static ones need nothing.
 #pragma once
 
 #include <burrow/nn/module.hpp>
@@ -93,5 +93,31 @@ struct Mlp {
   }
   auto operator()(const auto& x) const { return down(gelu(up(x))); }
 };
+
+/// A gated feed-forward block (Shazeer 2020, "GLU variants"): down(gate_function(gate(x)) * up(x)), without
+/// biases. GateFunction is an elementwise functor.
+template <Index Width, Index Hidden, class GateFunction, class Policy = Float32<Cpu>>
+struct GluMlp {
+  Projection<Width, Hidden, Policy> gate, up;
+  Projection<Hidden, Width, Policy> down;
+
+  static GluMlp sized(Index width, Index hidden, Initializer in = init::fan_in(),
+                      Initializer out = init::fan_in()) {
+    return {Projection<Width, Hidden, Policy>::sized(width, hidden, in),
+            Projection<Width, Hidden, Policy>::sized(width, hidden, in),
+            Projection<Hidden, Width, Policy>::sized(hidden, width, out)};
+  }
+  auto operator()(const auto& x) const {
+    const auto in = operand(tape_of(x), x);
+    return down(map(GateFunction{}, gate(in)) * up(in));
+  }
+};
+
+/// down(silu(gate(x)) * up(x)), as in Llama and PaLM.
+template <Index Width, Index Hidden, class Policy = Float32<Cpu>>
+using SwiGlu = GluMlp<Width, Hidden, functors::Silu, Policy>;
+/// down(gelu(gate(x)) * up(x)), as in T5 1.1 and Gemma.
+template <Index Width, Index Hidden, class Policy = Float32<Cpu>>
+using GeGlu = GluMlp<Width, Hidden, functors::Gelu, Policy>;
 
 }  // namespace burrow

@@ -1,5 +1,6 @@
-// Causal attention of many heads, plain and with Transformer-XL relative positions. No array of queries x
-// keys is stored between the passes: the backward pass computes the scores again, block by block.
+// Causal attention of many heads: plain, with linear biases, and with Transformer-XL relative positions. No
+// array of queries x keys is stored between the passes: the backward pass computes the scores again, block by
+// block.
 #pragma once
 
 #include <burrow/autodiff/trace.hpp>
@@ -9,45 +10,49 @@ namespace burrow {
 
 namespace detail {
 
-template <class Q, class K>
-concept AttentionShapes = shape_of<Q>::rank == 3 && shape_of<K>::rank == 3 &&
-                          Broadcastable<Shape<shape_of<Q>::extents[2]>, Shape<shape_of<K>::extents[2]>>;
+/// Widths of queries and keys that may meet: the keys have as many heads, or fewer that are shared evenly.
+constexpr bool head_widths_meet(Index queries, Index keys) {
+  return queries == dyn || keys == dyn || keys == queries || (keys > 0 && queries % keys == 0);
+}
 
 template <class Q, class K>
-cpu::AttentionExtents attention_extents(const char* name, const Q& q, const K& k, const K& v, Index heads,
-                                        Location where) {
-  const cpu::AttentionExtents e{q[0], q[1], k[1], heads, heads > 0 ? q[2] / heads : 0};
+concept AttentionShapes = shape_of<Q>::rank == 3 && shape_of<K>::rank == 3 &&
+                          head_widths_meet(shape_of<Q>::extents[2], shape_of<K>::extents[2]);
+
+/// The extents of queries q and of keys k and values v; `shared` says that fewer key heads are allowed.
+template <class Q, class K, class V>
+cpu::AttentionExtents attention_extents(const char* name, const Q& q, const K& k, const V& v, Index heads,
+                                        bool shared, Location where) {
   if (heads <= 0 || q[2] % heads != 0)
     throw ShapeError(std::string(name) + ": a width of " + std::to_string(q[2]) + " is not a multiple of " +
                      std::to_string(heads) + " heads" + at(where));
-  if (!(k == v) || k[0] != q[0] || k[2] != q[2] || k[1] < q[1])
+  const Index head_width = std::max<Index>(q[2] / heads, 1), key_heads = k[2] / head_width;
+  const bool widths_fit =
+      k[2] == q[2] || (shared && k[2] % head_width == 0 && key_heads > 0 && heads % key_heads == 0);
+  if (k.values() != v.values() || k[0] != q[0] || !widths_fit || k[1] < q[1])
     throw ShapeError(std::string(name) + ": queries " + q.text() + " do not fit keys " + k.text() +
                      " and values " + v.text() + "; keys are at least as many as queries" + at(where));
-  return e;
+  return {q[0], q[1], k[1], heads, q[2] / heads, k[2] == q[2] ? heads : key_heads};
 }
 
-}  // namespace detail
-
-/// Causal attention: out_i = sum_j softmax_j(q_i . k_j / sqrt(head width)) v_j over j <= i + memory, for each
-/// head. Queries are [batch, T, width], keys and values [batch, K, width] with K >= T; the K - T first keys
-/// are memory. Heads split the width evenly. Softmax in fp32 (double for double). Memory grows with T + K,
-/// not with their product.
-template <Expression Q, Expression K, Expression V>
-requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>) auto causal_attention(
-    const Q& queries, const K& keys, const V& values, Index heads, Location where = Location::here()) {
+/// Attention of dense operands; slopes are [heads], or nothing.
+template <class TapeLike, class Q, class K, class V, class Slopes>
+auto attend(TapeLike tape, const char* name, const cpu::AttentionExtents& e, const Q& q, const K& k,
+            const V& v, const Slopes& slopes) {
   using T = element_of<Q>;
-  const auto tape = tape_of(queries, keys, values);
-  const auto q = dense_operand(tape, queries);
-  const auto k = dense_operand(tape, keys);
-  const auto v = dense_operand(tape, values);
-  const auto e = detail::attention_extents("causal_attention", q.shape(), k.shape(), v.shape(), heads, where);
-  const cpu::AttentionOperands<T> in{q.view().data(), k.view().data(), v.view().data()};
+  const cpu::AttentionOperands<T> in{q.view().data(),
+                                     k.view().data(),
+                                     v.view().data(),
+                                     nullptr,
+                                     nullptr,
+                                     nullptr,
+                                     slopes.size() > 0 ? slopes.data() : nullptr};
   Tensor<T, shape_of<Q>, device_of<Q>> out{q.shape()};
   Tensor<compute_type<T>, Shape<dyn>, device_of<Q>> log_sums{Shape<dyn>{{e.batch * e.heads * e.queries}}};
   cpu::attention_forward(e, in, out.data(), log_sums.data());
   return record(
-      tape, "causal_attention", out,
-      [q, k, v, e, in, out, log_sums](const auto& dy) {
+      tape, name, out,
+      [q, k, v, e, in, out, log_sums, slopes](const auto& dy) {
         Tensor<T, shape_of<Q>, device_of<Q>> dq{q.shape()};
         Tensor<T, shape_of<K>, device_of<K>> dk{k.shape()};
         Tensor<T, shape_of<V>, device_of<V>> dv{v.shape()};
@@ -58,6 +63,49 @@ requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>) auto cau
         add_gradient(v, dv);
       },
       q, k, v);
+}
+
+}  // namespace detail
+
+/// Causal attention: out_i = sum_j softmax_j(q_i . k_j / sqrt(head width)) v_j over j <= i + memory, for each
+/// head. Queries are [batch, T, width], keys and values [batch, K, width] with K >= T; the K - T first keys
+/// are memory. Heads split the width evenly. Keys and values may have fewer heads, [batch, K, key heads *
+/// head width] with `heads` a multiple of the key heads: each then serves the next heads / key heads queries
+/// (grouped-query attention, Ainslie et al. 2023; one key head is Shazeer's multi-query attention), without
+/// copies. Softmax in fp32 (double for double). Memory grows with T + K, not with their product.
+template <Expression Q, Expression K, Expression V>
+requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>) auto causal_attention(
+    const Q& queries, const K& keys, const V& values, Index heads, Location where = Location::here()) {
+  const auto tape = tape_of(queries, keys, values);
+  const auto q = dense_operand(tape, queries);
+  const auto k = dense_operand(tape, keys);
+  const auto v = dense_operand(tape, values);
+  const auto e =
+      detail::attention_extents("causal_attention", q.shape(), k.shape(), v.shape(), heads, true, where);
+  const Tensor<compute_type<element_of<Q>>, Shape<dyn>, device_of<Q>> no_slopes{Shape<dyn>{{0}}};
+  return detail::attend(tape, "causal_attention", e, q, k, v, no_slopes);
+}
+
+/// Causal attention with linear biases (ALiBi, Press et al. 2021): score(i, j) = q_i . k_j / sqrt(head width)
+/// - slope_h (i + memory - j). `slopes` is [heads], constants without a gradient, see `alibi_slopes`.
+/// Otherwise as `causal_attention`.
+template <Expression Q, Expression K, Expression V, Expression Slopes>
+requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>&& shape_of<Slopes>::rank == 1 &&
+         !Traced<Slopes>) auto alibi_attention(const Q& queries, const K& keys, const V& values,
+                                               const Slopes& slopes, Index heads,
+                                               Location where = Location::here()) {
+  const auto tape = tape_of(queries, keys, values);
+  const auto q = dense_operand(tape, queries);
+  const auto k = dense_operand(tape, keys);
+  const auto v = dense_operand(tape, values);
+  const auto e =
+      detail::attention_extents("alibi_attention", q.shape(), k.shape(), v.shape(), heads, true, where);
+  if (slopes.shape()[0] != heads)
+    throw ShapeError("alibi_attention: slopes " + slopes.shape().text() + " for " + std::to_string(heads) +
+                     " heads" + at(where));
+  const Tensor<compute_type<element_of<Q>>, Shape<dyn>, device_of<Q>> constants{
+      cast<compute_type<element_of<Q>>>(slopes)};
+  return detail::attend(tape, "alibi_attention", e, q, k, v, constants);
 }
 
 /// Causal attention with Transformer-XL relative positions (Dai et al. 2019):
@@ -80,7 +128,7 @@ requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>&& shape_o
   const auto u = dense_operand(tape, content_bias);
   const auto w = dense_operand(tape, position_bias);
   const auto e =
-      detail::attention_extents("relative_attention", q.shape(), k.shape(), v.shape(), heads, where);
+      detail::attention_extents("relative_attention", q.shape(), k.shape(), v.shape(), heads, false, where);
   if (r.shape()[0] < e.keys || r.shape()[1] != e.width() || u.shape()[0] != e.width() ||
       w.shape()[0] != e.width())
     throw ShapeError("relative_attention: positions " + r.shape().text() + " and biases " + u.shape().text() +

@@ -1,5 +1,6 @@
-// Causal attention on the CPU, one head at a time in blocks of query rows, with or without Transformer-XL
-// relative positions. Scores of a block are the only ones in memory; the backward pass computes them again.
+// Causal attention on the CPU, one head at a time in blocks of query rows: plain, with linear biases, or with
+// Transformer-XL relative positions. Scores of a block are the only ones in memory; the backward pass
+// computes them again. Key/value heads that serve several query heads are read where they lie.
 #pragma once
 
 #include <burrow/ops/matmul/cpu.hpp>
@@ -7,19 +8,25 @@
 
 namespace burrow::cpu {
 
-/// Extents of one attention: `memory` = keys - queries is how many keys come before the first query.
+/// Extents of one attention: `memory` = keys - queries is how many keys come before the first query; each of
+/// the `key_heads` heads of keys and values serves the next `group` query heads.
 struct AttentionExtents {
-  Index batch, queries, keys, heads, head_width;
+  Index batch, queries, keys, heads, head_width, key_heads;
   Index width() const { return heads * head_width; }
+  Index key_width() const { return key_heads * head_width; }
+  Index group() const { return heads / key_heads; }
   Index memory() const { return keys - queries; }
 };
 
-/// Operands of one attention; queries [batch, queries, width], keys and values [batch, keys, width]. Where
-/// `positions` is not null it is [>= keys, width], row delta for distance delta, and the biases are [width].
+/// Operands of one attention; queries [batch, queries, width], keys and values [batch, keys, key_width].
+/// Where `positions` is not null it is [>= keys, width], row delta for distance delta, and the biases are
+/// [width]; as many key heads as heads then. Where `slopes` is not null, it is [heads]: a score falls by its
+/// head's slope for each step of distance.
 template <class T>
 struct AttentionOperands {
   const T *queries, *keys, *values;
   const T *positions = nullptr, *content_bias = nullptr, *position_bias = nullptr;
+  const compute_type<T>* slopes = nullptr;
 };
 
 /// Gradients of the operands, each of its operand's shape; all are written.
@@ -33,17 +40,6 @@ namespace detail {
 
 /// Query rows in a block.
 inline constexpr Index attention_rows = 64;
-
-/// Scratch memory for arrays of C, from the pool.
-template <class C>
-class Scratch {
- public:
-  explicit Scratch(Index count) : buffer_{std::max<Index>(count, 1) * Index{sizeof(C)}} {}
-  C* data() const { return static_cast<C*>(buffer_.data()); }
-
- private:
-  Buffer<Cpu> buffer_;
-};
 
 /// Copies `rows` rows of a head's columns, in order or reversed.
 template <class C, class T>
@@ -62,8 +58,19 @@ void scatter_head(const C* from, Index stride, Index rows, Index head_width, boo
   }
 }
 
-/// One head of one batch item with its operands in compute precision; relative positions are stored by
-/// falling distance.
+/// to[j] += from[j] for j < count.
+template <class C>
+void add_row(C* to, const C* from, Index count) {
+  using P = Packet<C>;
+  burrow::detail::for_packets<lanes<C>>(0, count, [&]<bool Full>(Index j, Index m) {
+    burrow::detail::store_packet(
+        to + j, Full ? P::load(to + j) + P::load(from + j) : P::load(to + j, m) + P::load(from + j, m), m,
+        Full);
+  });
+}
+
+/// One head of one batch item with its operands in compute precision; relative positions and linear biases
+/// are stored by falling distance.
 template <class T>
 class AttentionHead {
  public:
@@ -76,16 +83,20 @@ class AttentionHead {
         queries_{in.queries + item * e.queries * e.width() + head * e.head_width},
         content_bias_{relative_ ? in.content_bias + head * e.head_width : nullptr},
         position_bias_{relative_ ? in.position_bias + head * e.head_width : nullptr},
+        linear_{in.slopes != nullptr},
         keys_{e.keys * e.head_width},
         values_{e.keys * e.head_width},
         positions_{relative_ ? e.keys * e.head_width : 0},
         content_query_{attention_rows * e.head_width},
         position_query_{attention_rows * e.head_width},
         scores_{attention_rows * e.keys},
-        position_scores_{attention_rows * e.keys} {
-    const Index offset = item * e.keys * e.width() + head * e.head_width;
-    gather_head(in.keys + offset, e.width(), e.keys, e.head_width, false, keys_.data());
-    gather_head(in.values + offset, e.width(), e.keys, e.head_width, false, values_.data());
+        position_scores_{relative_ ? attention_rows * e.keys : 0},
+        linear_biases_{linear_ ? e.keys : 0} {
+    const Index offset = item * e.keys * e.key_width() + head / e.group() * e.head_width;
+    gather_head(in.keys + offset, e.key_width(), e.keys, e.head_width, false, keys_.data());
+    gather_head(in.values + offset, e.key_width(), e.keys, e.head_width, false, values_.data());
+    for (Index j = 0; j < (linear_ ? e.keys : 0); ++j)
+      linear_biases_.data()[j] = -in.slopes[head] * static_cast<C>(e.keys - 1 - j);
     if (relative_)
       gather_head(in.positions + head * e.head_width, e.width(), e.keys, e.head_width, true,
                   positions_.data());
@@ -107,22 +118,18 @@ class AttentionHead {
       }
     product<C>(rows, n, d, scale_, {content_query_.data(), d}, {keys_.data(), d, true}, false,
                {scores_.data(), n});
+    if (linear_)
+      for (Index a = 0; a < rows; ++a) {
+        const Index count = visible_row(first, a);
+        add_row(scores_.data() + a * n, linear_biases_.data() + e_.keys - count, count);
+      }
     if (!relative_) return;
     // Column c of the position scores belongs to distance n - 1 - c; row a's key j stands at column j + rows
     // - 1 - a.
     product<C>(rows, n, d, scale_, {position_query_.data(), d},
                {positions_.data() + (e_.keys - n) * d, d, true}, false, {position_scores_.data(), n});
-    for (Index a = 0; a < rows; ++a) {
-      C* const to = scores_.data() + a * n;
-      const C* const from = position_scores_.data() + a * n + rows - 1 - a;
-      const Index count = visible_row(first, a);
-      burrow::detail::for_packets<lanes<C>>(0, count, [&]<bool Full>(Index j, Index m) {
-        using P = Packet<C>;
-        burrow::detail::store_packet(
-            to + j, Full ? P::load(to + j) + P::load(from + j) : P::load(to + j, m) + P::load(from + j, m), m,
-            Full);
-      });
-    }
+    for (Index a = 0; a < rows; ++a)
+      add_row(scores_.data() + a * n, position_scores_.data() + a * n + rows - 1 - a, visible_row(first, a));
   }
 
   /// Turns scores into exp(score - shift[a]) row by row, zero beyond the visible keys; returns row sums
@@ -179,7 +186,9 @@ class AttentionHead {
   const T* queries_;
   const T* content_bias_;
   const T* position_bias_;
-  Scratch<C> keys_, values_, positions_, content_query_, position_query_, scores_, position_scores_;
+  bool linear_;
+  Scratch<C> keys_, values_, positions_, content_query_, position_query_, scores_, position_scores_,
+      linear_biases_;
 };
 
 }  // namespace detail
@@ -211,86 +220,144 @@ void attention_forward(const AttentionExtents& e, const AttentionOperands<T>& in
   });
 }
 
-/// Attention backward from the gradient of its output. Sums over batch items and query rows run in a fixed
-/// order.
+namespace detail {
+
+/// The backward pass of the heads that share one head of keys and values.
+template <class T>
+class AttentionGradientHead {
+ public:
+  using C = compute_type<T>;
+
+  AttentionGradientHead(const AttentionExtents& e, const AttentionOperands<T>& in, const T* out,
+                        const C* log_sums, const T* out_gradient, const AttentionGradients<T>& gradients)
+      : e_{e},
+        in_{in},
+        out_{out},
+        log_sums_{log_sums},
+        out_gradient_{out_gradient},
+        gradients_{gradients},
+        relative_{in.positions != nullptr},
+        dkeys_{e.keys * e.head_width},
+        dvalues_{e.keys * e.head_width},
+        dpositions_{relative_ ? e.keys * e.head_width : 0},
+        dscores_{attention_rows * e.keys},
+        dout_{attention_rows * e.head_width},
+        dcontent_{attention_rows * e.head_width},
+        dposition_{attention_rows * e.head_width},
+        dcontent_bias_{e.head_width},
+        dposition_bias_{e.head_width} {
+    if (relative_) std::fill_n(dpositions_.data(), e.keys * e.head_width, C(0));
+    std::fill_n(dcontent_bias_.data(), e.head_width, C(0));
+    std::fill_n(dposition_bias_.data(), e.head_width, C(0));
+  }
+
+  /// Writes the gradients of one item's queries of these heads, and of their keys and values.
+  void run(Index item, Index key_head) {
+    const Index d = e_.head_width;
+    std::fill_n(dkeys_.data(), e_.keys * d, C(0));
+    std::fill_n(dvalues_.data(), e_.keys * d, C(0));
+    for (Index head = key_head * e_.group(); head < (key_head + 1) * e_.group(); ++head) {
+      AttentionHead<T> h{e_, in_, item, head};
+      for (Index first = 0; first < e_.queries; first += attention_rows)
+        block(h, item, head, first, std::min(attention_rows, e_.queries - first));
+    }
+    const Index offset = item * e_.keys * e_.key_width() + key_head * d;
+    scatter_head(dkeys_.data(), e_.key_width(), e_.keys, d, false, gradients_.keys + offset);
+    scatter_head(dvalues_.data(), e_.key_width(), e_.keys, d, false, gradients_.values + offset);
+  }
+
+  /// Writes the gradients of positions and biases, summed over the items that ran.
+  void finish(Index head) const {
+    const Index d = e_.head_width;
+    scatter_head(dpositions_.data(), e_.width(), e_.keys, d, true, gradients_.positions + head * d);
+    scatter_head(dcontent_bias_.data(), d, 1, d, false, gradients_.content_bias + head * d);
+    scatter_head(dposition_bias_.data(), d, 1, d, false, gradients_.position_bias + head * d);
+  }
+
+ private:
+  void block(AttentionHead<T>& h, Index item, Index head, Index first, Index rows) {
+    const Index n = h.visible(first, rows), d = e_.head_width;
+    const Index at = (item * e_.queries + first) * e_.width() + head * d;
+    score_gradients(h, item, head, first, rows, at);
+    product<C>(rows, d, n, C(1), {dscores_.data(), n}, {h.keys(), d}, false, {dcontent_.data(), d});
+    product<C>(n, d, rows, C(1), {dscores_.data(), n, true}, {h.content_query(), d}, true,
+               {dkeys_.data(), d});
+    if (relative_) position_gradients(h, rows, n);
+    for (Index a = 0; a < rows; ++a)
+      for (Index j = 0; j < d; ++j) {
+        C total = dcontent_.data()[a * d + j];
+        dcontent_bias_.data()[j] += total;
+        if (relative_) {
+          dposition_bias_.data()[j] += dposition_.data()[a * d + j];
+          total += dposition_.data()[a * d + j];
+        }
+        gradients_.queries[at + a * e_.width() + j] = static_cast<T>(total);
+      }
+  }
+
+  /// The gradients of the block's scores and of the values, from the probabilities computed again.
+  void score_gradients(AttentionHead<T>& h, Index item, Index head, Index first, Index rows, Index at) {
+    const Index n = h.visible(first, rows), d = e_.head_width;
+    C sums[attention_rows], weighted[attention_rows];
+    gather_head(out_gradient_ + at, e_.width(), rows, d, false, dout_.data());
+    for (Index a = 0; a < rows; ++a) {
+      weighted[a] = 0;
+      for (Index j = 0; j < d; ++j)
+        weighted[a] += dout_.data()[a * d + j] * static_cast<C>(out_[at + a * e_.width() + j]);
+    }
+    h.score(first, rows);
+    const C* const logs = log_sums_ + (item * e_.heads + head) * e_.queries + first;
+    h.exponentiate(
+        first, rows, [&](const C*, Index, Index a) { return logs[a]; }, sums);
+    product<C>(n, d, rows, C(1), {h.scores(), n, true}, {dout_.data(), d}, true, {dvalues_.data(), d});
+    product<C>(rows, n, d, C(1), {dout_.data(), d}, {h.values(), d, true}, false, {dscores_.data(), n});
+    for (Index a = 0; a < rows; ++a) {
+      C* const ds = dscores_.data() + a * n;
+      const C* const p = h.scores() + a * n;
+      for (Index j = 0; j < n; ++j) ds[j] = p[j] * (ds[j] - weighted[a]) * h.scale();
+    }
+  }
+
+  /// The gradient of the position scores: row a's key j moves to column j + rows - 1 - a.
+  void position_gradients(AttentionHead<T>& h, Index rows, Index n) {
+    const Index d = e_.head_width;
+    C* const skewed = h.position_scores();
+    for (Index a = 0; a < rows; ++a) {
+      const Index shift = rows - 1 - a;
+      std::fill_n(skewed + a * n, shift, C(0));
+      std::copy_n(dscores_.data() + a * n, n - shift, skewed + a * n + shift);
+    }
+    product<C>(rows, d, n, C(1), {skewed, n}, {h.positions(n), d}, false, {dposition_.data(), d});
+    product<C>(n, d, rows, C(1), {skewed, n, true}, {h.position_query(), d}, true,
+               {dpositions_.data() + (e_.keys - n) * d, d});
+  }
+
+  const AttentionExtents& e_;
+  const AttentionOperands<T>& in_;
+  const T* out_;
+  const C* log_sums_;
+  const T* out_gradient_;
+  const AttentionGradients<T>& gradients_;
+  bool relative_;
+  Scratch<C> dkeys_, dvalues_, dpositions_, dscores_, dout_, dcontent_, dposition_, dcontent_bias_,
+      dposition_bias_;
+};
+
+}  // namespace detail
+
+/// Attention backward from the gradient of its output. Sums over batch items, the heads that share keys, and
+/// query rows run in a fixed order.
 template <class T>
 void attention_backward(const AttentionExtents& e, const AttentionOperands<T>& in, const T* out,
                         const compute_type<T>* log_sums, const T* out_gradient,
                         const AttentionGradients<T>& gradients) {
-  using C = compute_type<T>;
-  parallel_tasks(e.heads, [&](Index head) {
-    const Index d = e.head_width, block = detail::attention_rows;
-    const bool relative = in.positions != nullptr;
-    const detail::Scratch<C> dkeys{e.keys * d}, dvalues{e.keys * d}, dpositions{e.keys * d};
-    const detail::Scratch<C> dscores{block * e.keys}, dout{block * d}, dcontent{block * d},
-        dposition{block * d};
-    const detail::Scratch<C> dcontent_bias{d}, dposition_bias{d};
-    std::fill_n(dpositions.data(), e.keys * d, C(0));
-    std::fill_n(dcontent_bias.data(), d, C(0));
-    std::fill_n(dposition_bias.data(), d, C(0));
-    for (Index item = 0; item < e.batch; ++item) {
-      detail::AttentionHead<T> h{e, in, item, head};
-      std::fill_n(dkeys.data(), e.keys * d, C(0));
-      std::fill_n(dvalues.data(), e.keys * d, C(0));
-      for (Index first = 0; first < e.queries; first += block) {
-        const Index rows = std::min(block, e.queries - first), n = h.visible(first, rows);
-        const Index at = (item * e.queries + first) * e.width() + head * d;
-        C sums[detail::attention_rows], weighted[detail::attention_rows];
-        detail::gather_head(out_gradient + at, e.width(), rows, d, false, dout.data());
-        for (Index a = 0; a < rows; ++a) {
-          weighted[a] = 0;
-          for (Index j = 0; j < d; ++j)
-            weighted[a] += dout.data()[a * d + j] * static_cast<C>(out[at + a * e.width() + j]);
-        }
-        h.score(first, rows);
-        const C* const logs = log_sums + (item * e.heads + head) * e.queries + first;
-        h.exponentiate(
-            first, rows, [&](const C*, Index, Index a) { return logs[a]; }, sums);
-        detail::product<C>(n, d, rows, C(1), {h.scores(), n, true}, {dout.data(), d}, true,
-                           {dvalues.data(), d});
-        detail::product<C>(rows, n, d, C(1), {dout.data(), d}, {h.values(), d, true}, false,
-                           {dscores.data(), n});
-        for (Index a = 0; a < rows; ++a) {
-          C* const ds = dscores.data() + a * n;
-          const C* const p = h.scores() + a * n;
-          for (Index j = 0; j < n; ++j) ds[j] = p[j] * (ds[j] - weighted[a]) * h.scale();
-        }
-        detail::product<C>(rows, d, n, C(1), {dscores.data(), n}, {h.keys(), d}, false, {dcontent.data(), d});
-        detail::product<C>(n, d, rows, C(1), {dscores.data(), n, true}, {h.content_query(), d}, true,
-                           {dkeys.data(), d});
-        if (relative) {
-          // The gradient of the position scores: row a's key j moves to column j + rows - 1 - a.
-          C* const skewed = h.position_scores();
-          for (Index a = 0; a < rows; ++a) {
-            const Index shift = rows - 1 - a;
-            std::fill_n(skewed + a * n, shift, C(0));
-            std::copy_n(dscores.data() + a * n, n - shift, skewed + a * n + shift);
-          }
-          detail::product<C>(rows, d, n, C(1), {skewed, n}, {h.positions(n), d}, false,
-                             {dposition.data(), d});
-          detail::product<C>(n, d, rows, C(1), {skewed, n, true}, {h.position_query(), d}, true,
-                             {dpositions.data() + (e.keys - n) * d, d});
-        }
-        for (Index a = 0; a < rows; ++a)
-          for (Index j = 0; j < d; ++j) {
-            C total = dcontent.data()[a * d + j];
-            dcontent_bias.data()[j] += total;
-            if (relative) {
-              dposition_bias.data()[j] += dposition.data()[a * d + j];
-              total += dposition.data()[a * d + j];
-            }
-            gradients.queries[at + a * e.width() + j] = static_cast<T>(total);
-          }
-      }
-      const Index offset = item * e.keys * e.width() + head * d;
-      detail::scatter_head(dkeys.data(), e.width(), e.keys, d, false, gradients.keys + offset);
-      detail::scatter_head(dvalues.data(), e.width(), e.keys, d, false, gradients.values + offset);
-    }
-    if (relative) {
-      detail::scatter_head(dpositions.data(), e.width(), e.keys, d, true, gradients.positions + head * d);
-      detail::scatter_head(dcontent_bias.data(), d, 1, d, false, gradients.content_bias + head * d);
-      detail::scatter_head(dposition_bias.data(), d, 1, d, false, gradients.position_bias + head * d);
-    }
+  const bool over_items = in.positions == nullptr;  // nothing is summed over the items then
+  parallel_tasks(e.key_heads * (over_items ? e.batch : 1), [&](Index task) {
+    const Index head = task % e.key_heads;
+    detail::AttentionGradientHead<T> gradient{e, in, out, log_sums, out_gradient, gradients};
+    if (over_items) return gradient.run(task / e.key_heads, head);
+    for (Index item = 0; item < e.batch; ++item) gradient.run(item, head);
+    gradient.finish(head);
   });
 }
 

@@ -1,4 +1,5 @@
-// Sinusoidal encodings of distances, as Transformer-XL uses them for relative positions.
+// What attention knows of positions beforehand: sinusoidal encodings of distances (Transformer-XL) and the
+// slopes of linear biases (ALiBi).
 #pragma once
 
 #include <cmath>
@@ -37,6 +38,21 @@ Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width) {
   const auto all = table.leaf();
   return Tensor<T, Shape<dyn, Width>, D>::over(
       {Buffer<D>{all.storage()}, const_cast<T*>(all.data()), Shape<dyn, Width>{{count, width}}});
+}
+
+/// The slopes of `alibi_attention` for a number of heads (Press et al. 2021, section 3): 2^(-8 h / heads) for
+/// h = 1 .. heads where `heads` is a power of two. Otherwise those of the next smaller power of two P, then
+/// every second one of 2 P: [heads].
+template <Element T = float, class D = Cpu>
+Tensor<T, Shape<dyn>, D> alibi_slopes(Index heads) {
+  Tensor<T, Shape<dyn>, D> slopes{Shape<dyn>{{heads}}};
+  Index power = 1;
+  while (2 * power <= heads) power *= 2;
+  for (Index h = 0; h < heads; ++h) {
+    const double exponent = h < power ? static_cast<double>(h + 1) : static_cast<double>(h - power) + 0.5;
+    slopes.data()[h] = static_cast<T>(std::exp2(-8.0 * exponent / static_cast<double>(power)));
+  }
+  return slopes;
 }
 
 }  // namespace burrow

@@ -26,6 +26,17 @@ constexpr const char* matmul_backend() {
 
 namespace detail {
 
+/// Scratch memory for arrays of C, from the pool.
+template <class C>
+class Scratch {
+ public:
+  explicit Scratch(Index count) : buffer_{std::max<Index>(count, 1) * Index{sizeof(C)}} {}
+  C* data() const { return static_cast<C*>(buffer_.data()); }
+
+ private:
+  Buffer<Cpu> buffer_;
+};
+
 #ifdef BURROW_WITH_ONEDNN
 /// c (+)= alpha a b by oneDNN on the calling thread.
 inline void onednn_product(Index m, Index n, Index k, float alpha, Matrix<const float> a,

@@ -1,0 +1,108 @@
+// Rotary position embedding: the two halves of a head's features, turned by an angle that grows with the
+// position.
+#pragma once
+
+#include <cmath>
+#include <map>
+#include <mutex>
+
+#include <burrow/ops/rows.hpp>
+
+namespace burrow {
+
+namespace detail {
+
+/// Cosines, then sines, of the angles of one position: row p is [cos(p w_0), ..., sin(p w_0), ...] with w_m =
+/// base^(-2 m / head_width). Rows are kept and shared: asking again computes nothing.
+template <class C>
+Tensor<C, Shape<dyn, dyn>> rotary_angles(Index positions, Index head_width, double base) {
+  static std::mutex mutex;
+  static std::map<std::pair<Index, double>, Tensor<C, Shape<dyn, dyn>>> known;
+  const std::lock_guard lock{mutex};
+  auto& table = known.try_emplace({head_width, base}, Shape<dyn, dyn>{{0, head_width}}).first->second;
+  if (table.shape()[0] < positions) {
+    table = Tensor<C, Shape<dyn, dyn>>{Shape<dyn, dyn>{{positions, head_width}}};
+    C* const out = table.data();
+    const Index half = head_width / 2;
+    parallel_for(positions, 64, [&](Index begin, Index end) {
+      for (Index p = begin; p < end; ++p)
+        for (Index m = 0; m < half; ++m) {
+          const double turn = std::pow(base, -2.0 * static_cast<double>(m) / static_cast<double>(head_width));
+          const double angle = static_cast<double>(p) * turn;
+          out[p * head_width + m] = static_cast<C>(std::cos(angle));
+          out[p * head_width + half + m] = static_cast<C>(std::sin(angle));
+        }
+    });
+  }
+  return table;
+}
+
+/// Turns the heads of `rows`, whose row r is at position first + r % length, forwards or backwards.
+template <class T, class C>
+void rotate(Cpu, const Rows& rows, Index length, Index head_width, const C* angles, bool backwards,
+            const T* x, DenseTarget<T> y) {
+  using P = Packet<C>;
+  const Index half = head_width / 2;
+  const P sign(backwards ? C(-1) : C(1));
+  for_each_row(rows, [&](Index r) {
+    const C* const cosines = angles + r % length * head_width;
+    for (Index head = 0; head < rows.width; head += head_width) {
+      const T* const from = x + r * rows.width + head;
+      const DenseTarget<T> left{y.data + r * rows.width + head, y.accumulate};
+      const DenseTarget<T> right{left.data + half, y.accumulate};
+      for_packets<lanes<C>>(0, half, [&]<bool Full>(Index i, Index count) {
+        const P a = load_packet<C, Full>(from + i, count), b = load_packet<C, Full>(from + half + i, count);
+        const P cosine = load_packet<C, Full>(cosines + i, count);
+        const P sine = load_packet<C, Full>(cosines + half + i, count) * sign;
+        left.template put<Full>(i, a * cosine - b * sine, count);
+        right.template put<Full>(i, b * cosine + a * sine, count);
+      });
+    }
+  });
+}
+
+}  // namespace detail
+
+/// Operands of `rotary`: real numbers [..., T, width].
+template <class X>
+concept RotaryOperand = Expression<X> && Real<element_of<X>> && shape_of<X>::rank >= 2;
+
+/// Rotary position embedding (Su et al. 2021): within each of the `heads` heads of width d, features m and m
+/// + d/2 are a pair that is turned by the angle (first + t) base^(-2m/d) at index t of the last axis but one.
+/// This is the half-split order, as Llama's published weights have it; Su et al. pair neighbours 2m and 2m +
+/// 1, which is the same up to an order of the features. x is [..., T, heads d] with an even d; the result has
+/// its shape and type, computed in fp32 for bf16. The dot product of two turned vectors depends on the
+/// distance of their positions only. Gradient: dy turned back. Throws ShapeError where the heads do not fit.
+template <RotaryOperand X>
+auto rotary(const X& x, Index heads, Index first = 0, double base = 10000.0,
+            Location where = Location::here()) {
+  using T = element_of<X>;
+  using D = device_of<X>;
+  const auto tape = tape_of(x);
+  const auto in = dense_operand(tape, x);
+  const auto rows = detail::rows_of(in.shape());
+  const Index length = std::max<Index>(in.shape()[-2], 1);
+  const Index head_width = heads > 0 ? rows.width / heads : 0;
+  if (heads <= 0 || rows.width % heads != 0 || head_width % 2 != 0 || first < 0)
+    throw ShapeError("rotary: " + in.shape().text() + " from position " + std::to_string(first) +
+                     " is not made of " + std::to_string(heads) + " heads of an even width" + at(where));
+  const auto angles = detail::rotary_angles<compute_type<T>>(first + length, head_width, base);
+  const auto turns = [angles, first, head_width] { return angles.data() + first * head_width; };
+  Tensor<T, shape_of<X>, D> y{in.shape()};
+  detail::rotate(D{}, rows, length, head_width, turns(), false, in.view().data(),
+                 detail::DenseTarget<T>{y.data(), false});
+  return record(
+      tape, "rotary", y,
+      [in, rows, length, head_width, turns](const auto& dy) {
+        if (const auto dx = detail::dense_target(in))
+          detail::rotate(D{}, rows, length, head_width, turns(), true, dy.data(), dx);
+      },
+      in);
+}
+
+// Anything else; deleted so that the error stands in the user's line.
+template <Expression X>
+requires(!RotaryOperand<X>) auto rotary(const X& x, Index heads, Index first = 0,
+                                        double base = 10000.0) = delete;
+
+}  // namespace burrow

@@ -1,0 +1,111 @@
+// Switch routing against a plain loop: what is taken, what is dropped, the balance loss, and the gradients.
+#include <burrow/nn/mixture_of_experts.hpp>
+#include <catch2/catch.hpp>
+
+#include "tests/nn/laws.hpp"
+#include "tests/threads.hpp"
+
+using namespace nn_test;
+
+namespace {
+
+using Double = Float64<Cpu>;
+using Mixture = SwitchMixture<Mlp<4, 6, Double>, 4, 3, Double>;
+using Tokens = Tensor<double, Shape<2, 6, 4>>;
+
+static_assert(parameter_count<Mixture> == 4 * 3 + 3 * parameter_count<Mlp<4, 6>>);
+
+struct Reference {
+  std::vector<double> output;
+  double balance_loss = 0;
+  int dropped = 0;
+};
+
+Reference reference(const Mixture& layer, const Tokens& x, Index capacity) {
+  Reference r;
+  std::array<Index, 3> chosen{};
+  std::array<double, 3> mass{};
+  for (Index t = 0; t < 12; ++t) {
+    const double* const token = x.data() + t * 4;
+    std::array<double, 3> p{};
+    double total = 0;
+    for (std::size_t e = 0; e < 3; ++e) {
+      double logit = 0;
+      for (Index c = 0; c < 4; ++c)
+        logit += token[c] * layer.router.weight.data()[c * 3 + static_cast<Index>(e)];
+      total += p[e] = std::exp(logit);
+    }
+    std::size_t best = 0;
+    for (std::size_t e = 0; e < 3; ++e) {
+      mass[e] += p[e] /= total;
+      if (p[e] > p[best]) best = e;
+    }
+    const bool taken = chosen[best]++ < capacity;
+    r.dropped += taken ? 0 : 1;
+    const Tensor<double, Shape<1, 4>> row{token[0], token[1], token[2], token[3]};
+    const Tensor y = layer.experts[best](row);
+    for (Index c = 0; c < 4; ++c) r.output.push_back(taken ? p[best] * y(0, c) : 0);
+  }
+  for (std::size_t e = 0; e < 3; ++e)
+    r.balance_loss += 3 * static_cast<double>(chosen[e]) / 12 * mass[e] / 12;
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("a switch mixture agrees with a plain loop", "[nn]") {
+  auto layer = build<Mixture>(Key{1});
+  const auto x = normal<Shape<2, 6, 4>, double>(Key{2});
+  for (const double factor : {10.0, 1.25, 0.5, 0.01}) {
+    layer.capacity_factor = factor;
+    const auto expected = reference(layer, x, layer.capacity(12));
+    const auto [output, loss] = layer(x);
+    CAPTURE(factor, expected.dropped);
+    CHECK((expected.dropped > 0) == (factor < 1));
+    CHECK(output.shape() == x.shape());
+    CHECK(distance(Tensor(output), Tensor<double, Shape<48>>{Shape<48>{}, expected.output}) <= 1e-12);
+    CHECK(loss.item() == Approx(expected.balance_loss).epsilon(1e-12));
+  }
+  CHECK(Mixture{}.capacity(12) == 5);
+}
+
+TEST_CASE("the gradients of a switch mixture agree with differences", "[nn]") {
+  auto layer = build<Mixture>(Key{3});
+  layer.capacity_factor = 0.75;
+  const auto x = normal<Shape<2, 6, 4>, double>(Key{4});
+  const auto loss = [&](const auto& in) {
+    const auto [output, balance] = layer(in);
+    return sum(square(output - 0.25)) + balance * 0.5;
+  };
+  CHECK(parameter_gradient_error(layer, x, loss) <= 1e-8);
+  CHECK(gradient_error(loss, x) <= 1e-8);
+}
+
+TEST_CASE("experts are numbered, and may be as many as the run says", "[nn]") {
+  const auto fixed = build<Mixture>(Key{5});
+  CHECK(names_of(fixed).starts_with("router.weight experts.0.up.weight experts.0.up.bias "));
+  SwitchMixture<Mlp<4, 6, Double>, 4, dyn, Double> sized{Projection<4, dyn, Double>::sized(4, 3), {}};
+  sized.experts.resize(3);
+  const auto built = build(std::move(sized), Key{5});
+  const auto x = normal<Shape<2, 6, 4>, double>(Key{6});
+  CHECK(same_bits(Tensor(built(x).output), Tensor(fixed(x).output)));
+  CHECK(built(x).balance_loss.item() == fixed(x).balance_loss.item());
+}
+
+TEST_CASE("a switch mixture in bf16 routes in fp32, on any number of threads alike", "[nn]") {
+  const auto layer = build<SwitchMixture<SwiGlu<8, 16, MixedBf16<Cpu>>, 8, 4, MixedBf16<Cpu>>>(Key{7});
+  const auto x = normal<Shape<50, 8>, bf16>(Key{8});
+  const auto run = [&] {
+    return value_and_grad(layer, [&](Tape& tape) {
+      const auto [output, loss] = layer(tape.watch(x));
+      static_assert(std::same_as<element_of<decltype(output)>, bf16>);
+      return sum(cast<float>(output)) + loss;
+    });
+  };
+  const Threads one{1};
+  const auto expected = run();
+  set_threads(5);
+  const auto again = run();
+  CHECK(expected.first == again.first);
+  CHECK(same_bits(expected.second.values(), again.second.values()));
+}
