@@ -31,7 +31,9 @@ bool same_bits(const A& a, const B& b) {
 
 template <class Model, class X>
 auto gradient_of(const Model& model, const X& x) {
-  return value_and_grad(model, [&](Tape& tape) { return sum(square(model(tape.watch(x)) - 0.25f)); });
+  // Materialised, so that the order of the sum does not depend on what is fused into it.
+  return value_and_grad(model,
+                        [&](Tape& tape) { return sum(square(materialize(model(tape.watch(x))) - 0.25f)); });
 }
 
 template <class Model>
