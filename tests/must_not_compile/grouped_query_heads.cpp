@@ -1,6 +1,4 @@
 // expect: the heads are not a multiple of the key/value heads
 #include <burrow/nn/attention.hpp>
 
-int main() {
-  const burrow::GroupedQueryAttention<64, 8, 3> layer;
-}
+int main() { const burrow::GroupedQueryAttention<64, 8, 3> layer; }
