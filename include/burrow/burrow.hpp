@@ -35,5 +35,6 @@
 #include <burrow/optim/schedule.hpp>
 #include <burrow/optim/sgd.hpp>
 #include <burrow/tensor/create.hpp>
+#include <burrow/tensor/indexing.hpp>
 #include <burrow/tensor/print.hpp>
 #include <burrow/version.hpp>

@@ -59,16 +59,16 @@ auto seen(const X& x, Lie lie) {
     case Lie::every_other_column:
       return slice<-1>(x, 0, columns / 2, 2);
     case Lie::inner_block:
-      return slice<-1>(x, 2, columns - 3);
+      return slice<-1>(x, 2, columns - 3, 1);
     case Lie::transposed_block:
       return transpose(slice<-1>(x, 1, columns - 3));
     case Lie::reversed:
       return slice<-1>(x, columns - 1, columns, -1);
     case Lie::swapped_batch:
-      if constexpr (rank == 4) return slice<-1>(transpose<1, 2>(x), 0, columns);
-      if constexpr (rank == 3) return slice<-1>(transpose<0, 1>(x), 0, columns);
+      if constexpr (rank == 4) return slice<-1>(transpose<1, 2>(x), 0, columns, 1);
+      if constexpr (rank == 3) return slice<-1>(transpose<0, 1>(x), 0, columns, 1);
     default:
-      return slice<-2>(slice<-1>(x, 0, columns), 0, rows);
+      return slice<-2>(slice<-1>(x, 0, columns, 1), 0, rows);
   }
 }
 

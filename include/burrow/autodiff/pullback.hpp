@@ -105,9 +105,47 @@ Index strided_offset(Index j, const std::array<Index, Rank>& extents,
   return offset;
 }
 
+/// Adds the elements of a dense array to the gradient of a leaf that shows some elements repeatedly: one sum
+/// for each element of the leaf's memory, in row-major order of the repetitions.
+template <class S, class T, class C, std::size_t Rank>
+void add_repeated(const S& shape, const GradientTarget<T, Rank>& target, const C* values) {
+  auto once = shape.values(), again = shape.values();
+  Index elements = 1, repetitions = 1;
+  for (std::size_t i = 0; i < Rank; ++i) {
+    (target.strides[i] == 0 ? once : again)[i] = 1;
+    elements *= once[i];
+    repetitions *= again[i];
+  }
+  if (repetitions == 0) return;
+  const auto steps = row_major_strides(shape.values());
+  constexpr Index block = 256;
+  parallel_for((elements + block - 1) / block, std::max<Index>(1, elementwise_grain / (block * repetitions)),
+               [&](Index first, Index last) {
+                 for (Index b = first; b < last; ++b) {
+                   const Index begin = b * block, count = std::min(block, elements - begin);
+                   std::array<Index, block> offsets;
+                   std::array<double, block> sums{};
+                   for (Index k = 0; k < count; ++k)
+                     offsets[static_cast<std::size_t>(k)] = strided_offset(begin + k, once, steps);
+                   for (Index r = 0; r < repetitions; ++r) {
+                     const C* const from = values + strided_offset(r, again, steps);
+                     for (Index k = 0; k < count; ++k)
+                       sums[static_cast<std::size_t>(k)] +=
+                           static_cast<double>(from[offsets[static_cast<std::size_t>(k)]]);
+                   }
+                   for (Index k = 0; k < count; ++k) {
+                     T& to = target.data[strided_offset(begin + k, once, target.strides)];
+                     to = static_cast<T>(static_cast<compute_type<T>>(static_cast<double>(to) +
+                                                                      sums[static_cast<std::size_t>(k)]));
+                   }
+                 }
+               });
+}
+
 /// Adds element j of a dense array to a leaf's gradient for every j.
 template <class S, class T, class C, std::size_t Rank>
 void add_strided(const S& shape, const GradientTarget<T, Rank>& target, const C* values) {
+  if (repeats_elements(shape.values(), target.strides)) return add_repeated(shape, target, values);
   parallel_for(shape.size(), elementwise_grain, [&](Index begin, Index end) {
     for (Index j = begin; j < end; ++j) {
       T& to = target.data[strided_offset(j, shape.values(), target.strides)];
@@ -185,12 +223,10 @@ class NodeGradient<Leaf, Out, Inner, N> {
   void finish() {
     if constexpr (sums) {
       if (!partials_) return;
-      const auto target = leaf_.gradient_target();
-      const auto extents = leaf_.shape().values();
-      partials_->combine([&](Index j, C value) {
-        T& to = target.data[strided_offset(j, extents, target.strides)];
-        to = static_cast<T>(target.accumulate ? static_cast<C>(to) + value : value);
-      });
+      const Buffer<Cpu> total{leaf_.shape().size() * Index{sizeof(C)}};
+      C* const to = static_cast<C*>(total.data());
+      partials_->combine([to](Index j, C value) { to[j] = value; });
+      add_strided(leaf_.shape(), leaf_.gradient_target(), std::as_const(to));
     } else if (dense_) {
       add_strided(leaf_.shape(), leaf_.gradient_target(), std::as_const(data_));
     }

@@ -23,7 +23,7 @@ struct ParameterStore {
 };
 
 /// Where the gradient of a leaf goes. Where not `accumulate`, the elements are uninitialised and all must be
-/// written.
+/// written. Elements that a broadcast leaf shows repeatedly get the sum; see `add_strided`.
 template <class T, std::size_t Rank>
 struct GradientTarget {
   T* data = nullptr;
@@ -305,8 +305,12 @@ class Var {
   /// Where this value's gradient goes; false where nobody asks for it.
   detail::GradientTarget<T, S::extents.size()> gradient_target() const {
     if (!wanted()) return {};
-    const auto [data, accumulate] = tape_->gradient_data<T>(slot_, offset_, view_.shape().size());
-    return {data, view_.strides(), accumulate};
+    const auto strides = view_.strides();
+    // What is shown repeatedly is added to repeatedly, and need not be all of the slot.
+    const bool once = contiguous || !detail::repeats_elements(view_.shape().values(), strides);
+    const auto [data, accumulate] =
+        tape_->gradient_data<T>(slot_, offset_, once ? view_.shape().size() : Index{0});
+    return {data, strides, accumulate};
   }
 
   /// True where this value is all of what its gradient slot holds, in the slot's order.

@@ -20,6 +20,8 @@ template <class Operation, class... Elements>
 struct element_types_are_refused;  // the operation's comment in its header says which types it takes
 template <class Operation, class Shape, int... Axes>
 struct axes_do_not_fit;  // an axis is in [-rank, rank) and is given once
+template <class Operation, class Shape, class... Indices>
+struct indices_do_not_fit;  // one for each axis at most, each inside of its axis, and one ellipsis
 template <class Shape, int Given>
 struct number_of_indices_differs;  // x(i, j, ...) takes one index for each axis
 template <class Shape, int Given>

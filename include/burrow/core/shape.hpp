@@ -95,6 +95,15 @@ constexpr std::array<Index, N> row_major_strides(const std::array<Index, N>& val
   return strides;
 }
 
+/// True where an array of these extents and strides shows an element of memory more than once. Of views, only
+/// broadcast ones do, whose stride is 0.
+template <std::size_t N>
+constexpr bool repeats_elements(const std::array<Index, N>& extents, const std::array<Index, N>& strides) {
+  for (std::size_t i = 0; i < N; ++i)
+    if (strides[i] == 0 && extents[i] > 1) return true;
+  return false;
+}
+
 /// The extent of two broadcast extents, or -2 where they do not fit.
 constexpr Index broadcast_extent(Index a, Index b) {
   if (a == b || b == 1) return a;

@@ -100,7 +100,9 @@ void multiply_into(const S& shape, const GradientTarget<T, S::extents.size()>& t
         },
         accumulate);
   };
-  if (is_matrix(shape, target.strides)) return run(target.data, target.strides, target.accumulate);
+  // The products of a batch run in parallel, so matrices that are one in memory are summed afterwards.
+  if (is_matrix(shape, target.strides) && !repeats_elements(shape.values(), target.strides))
+    return run(target.data, target.strides, target.accumulate);
   Tensor<T, S> dense{shape};
   run(dense.data(), dense.leaf().strides(), false);
   add_strided(shape, target, std::as_const(dense).data());
