@@ -5,6 +5,9 @@
 #include <burrow/autodiff/gradient_check.hpp>
 #include <burrow/autodiff/reduce.hpp>
 #include <burrow/core/device.hpp>
+#include <burrow/debug/describe.hpp>
+#include <burrow/debug/detect_anomaly.hpp>
+#include <burrow/debug/trace.hpp>
 #include <burrow/io/model.hpp>
 #include <burrow/io/npy.hpp>
 #include <burrow/nn/attention.hpp>

@@ -127,6 +127,7 @@ class Tape {
   template <class T>
   std::pair<T*, bool> gradient_data(int slot, Index offset, Index count) {
     Slot& s = slots_[static_cast<std::size_t>(slot)];
+    if (detail::observed()) written_.push_back({slot, &detail::first_nonfinite<T>});
     if (s.external) return {static_cast<T*>(s.data) + offset, true};
     if (!s.data) {
       s.storage = Buffer<Cpu>{s.size * Index{sizeof(T)}};
@@ -149,6 +150,7 @@ class Tape {
   bool adopt_gradient(int slot, const Storage& storage, const T* data, Index count) {
     Slot& s = slots_[static_cast<std::size_t>(slot)];
     if (s.external || s.filled || s.size != count) return false;
+    if (detail::observed()) written_.push_back({slot, &detail::first_nonfinite<T>});
     s.storage = storage;
     s.data = const_cast<T*>(data);
     s.filled = true;
@@ -201,6 +203,25 @@ class Tape {
     bool kept = false;  // until the tape is destroyed, to be read by `gradient`
   };
 
+  /// A slot that the running entry has written to, for observers.
+  struct Written {
+    int slot;
+    Index (*first_nonfinite)(const void*, Index);
+  };
+
+  void begin_observed() {
+    written_.clear();
+    detail::tell_beginning();
+  }
+  std::vector<ObservedValues> written_values() const {
+    std::vector<ObservedValues> values;
+    for (const Written& w : written_) {
+      const Slot& s = slots_[static_cast<std::size_t>(w.slot)];
+      values.push_back({s.data, s.size, w.first_nonfinite});
+    }
+    return values;
+  }
+
   struct AnyEntry {
     const char* name;
     int slot;
@@ -227,7 +248,16 @@ class Tape {
       slot.storage = {};
       slot.data = nullptr;
       slot.filled = false;
+      if (detail::observed()) tape.begin_observed();
       self->backward(std::as_const(dy));
+      if (detail::observed())
+        detail::tell_end({self->name,
+                          true,
+                          dtype_name<T>(),
+                          self->shape.values(),
+                          dy.size() * Index{sizeof(T)},
+                          {},
+                          tape.written_values()});
     }
     static void destroy_entry(AnyEntry* any) {
       auto* const self = static_cast<Entry*>(any);
@@ -265,6 +295,7 @@ class Tape {
   Pooled<Slot> slots_;
   Pooled<AnyEntry*> entries_;
   Pooled<Parameters> parameters_;
+  std::vector<Written> written_;  // filled where somebody observes
 };
 
 /// A traced value: a leaf of expressions like a view, with the tape it is recorded on.

@@ -37,6 +37,7 @@ bool any_wanted(const N& node) {
 /// The tape that watches one of the operands, or the absence of one.
 template <Expression... E>
 auto tape_of(const E&... e) {
+  if (detail::observed()) detail::tell_beginning();
   if constexpr ((Traced<E> || ...)) {
     Tape* found = nullptr;
     ((found = found != nullptr ? found : detail::find_tape(detail::to_node(e))), ...);
@@ -50,12 +51,14 @@ auto tape_of(const E&... e) {
 /// called in the reverse sweep with the gradient of `value`; it calls `add_gradient` for each input. The
 /// inputs say whether anybody asks for a gradient.
 template <class T, class S, class D, class Backward, class... Inputs>
-auto record(detail::NoTape, const char*, const Tensor<T, S, D>& value, Backward&&, const Inputs&...) {
+auto record(detail::NoTape, const char* name, const Tensor<T, S, D>& value, Backward&&, const Inputs&...) {
+  if (detail::observed()) detail::tell_value(name, value);
   return value;
 }
 template <class T, class S, class D, class Backward, class... Inputs>
 auto record(detail::TapeReference tape, const char* name, const Tensor<T, S, D>& value, Backward&& backward,
             const Inputs&... inputs) {
+  if (detail::observed()) detail::tell_value(name, value);
   return tape.tape->record(name, value, (detail::any_wanted(detail::to_node(inputs)) || ...),
                            std::decay_t<Backward>(std::forward<Backward>(backward)));
 }
@@ -100,10 +103,11 @@ auto materialize(const E& e) {
     return e;
   } else {
     const auto node = detail::to_node(e);
+    const auto tape = tape_of(e);
     Tensor<element_of<E>, shape_of<E>, device_of<E>> value{e.shape()};
     detail::evaluate(device_of<E>{}, node, e.shape(), value.data());
     return record(
-        tape_of(e), "elementwise", value, [node](const auto& dy) { add_gradient(node, dy); }, node);
+        tape, detail::node_name<Node>(), value, [node](const auto& dy) { add_gradient(node, dy); }, node);
   }
 }
 

@@ -11,6 +11,7 @@
 namespace burrow::detail {
 
 struct SumOf {
+  static constexpr const char* name = "sum";
   static constexpr bool rounds = true;
   template <class T>
   static constexpr T identity = T(0);
@@ -19,6 +20,7 @@ struct SumOf {
   using wide = double;
 };
 struct ProductOf {
+  static constexpr const char* name = "prod";
   static constexpr bool rounds = false;
   template <class T>
   static constexpr T identity = T(1);
@@ -64,6 +66,7 @@ struct ExtremeOf {
   using wide = double;
 };
 struct MaximumOf : ExtremeOf<MaximumOf> {
+  static constexpr const char* name = "max";
   template <class T>
   static constexpr T identity = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                                      : std::numeric_limits<T>::lowest();
@@ -71,6 +74,7 @@ struct MaximumOf : ExtremeOf<MaximumOf> {
   static auto extreme_lane(auto p) { return reduce_max(p); }
 };
 struct MinimumOf : ExtremeOf<MinimumOf> {
+  static constexpr const char* name = "min";
   template <class T>
   static constexpr T identity = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
                                                                      : std::numeric_limits<T>::max();

@@ -119,7 +119,9 @@ template <class Op, int... Axes, class E, class Result, class Finish>
 auto reduced_into(const E& e, Result result, const Finish& finish) {
   const auto node = to_node(e);
   check_untraced(node);
+  if (observed()) tell_beginning();
   reduce<Op>(device_of<E>{}, node, kept_shape<shape_of<E>, Axes...>(e.shape()), result.data(), finish);
+  if (observed()) tell_value(Op::name, std::as_const(result));
   return result;
 }
 

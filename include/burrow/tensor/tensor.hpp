@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <span>
 
+#include <burrow/core/observe.hpp>
 #include <burrow/tensor/evaluate.hpp>
 #include <burrow/tensor/functions.hpp>
 
@@ -21,6 +22,43 @@ using AddsToMisuse = std::conditional_t<Traced<E>, misuse::gradient_would_be_los
 }  // namespace detail
 
 template <class T, class S, class D = Cpu>
+class Tensor;
+
+namespace detail {
+
+/// The name under which the evaluation of a node is reported: that of its outermost function.
+template <class Node>
+constexpr const char* node_name() {
+  if constexpr (Node::is_leaf)
+    return "copy";
+  else
+    return Node::function_type::name;
+}
+
+template <class T, class D>
+constexpr ObservedValues observed_values(const T* data, Index count) {
+  if constexpr (Real<T> && std::same_as<D, Cpu>)
+    return {data, count, &first_nonfinite<T>};
+  else
+    return {data, count, nullptr};
+}
+
+/// Tells the observers of an operation's value.
+template <class T, class S, class D>
+void tell_value(const char* name, const Tensor<T, S, D>& value) {
+  const ObservedValues written = observed_values<T, D>(value.data(), value.size());
+  tell_end({name,
+            false,
+            dtype_name<T>(),
+            value.shape().values(),
+            value.size() * Index{sizeof(T)},
+            value.leaf().storage(),
+            {&written, 1}});
+}
+
+}  // namespace detail
+
+template <class T, class S, class D>
 class Tensor {
   static_assert(Element<T>, "Tensor: the element type is not one of burrow's (see core/dtype.hpp)");
   static_assert(detail::is_shape<S>, "Tensor: the second argument is a Shape<...>");
@@ -65,7 +103,9 @@ class Tensor {
       : Tensor{fitted(expression.shape().values(), where)} {
     const auto node = detail::to_node(cast<T>(expression));
     detail::check_untraced(node);
+    if (detail::observed()) detail::tell_beginning();
     detail::evaluate(D{}, node, shape_, data_);
+    if (detail::observed()) detail::tell_value(detail::node_name<decltype(node)>(), *this);
   }
   template <Traced E>
   Tensor(const E& expression) = delete;

@@ -1,0 +1,130 @@
+// Trace and DetectAnomaly: observers of operations.
+#include <burrow/autodiff/checkpoint.hpp>
+#include <burrow/autodiff/reduce.hpp>
+#include <burrow/debug/detect_anomaly.hpp>
+#include <burrow/debug/trace.hpp>
+#include <burrow/ops/matmul/matmul.hpp>
+#include <burrow/ops/softmax/softmax.hpp>
+#include <burrow/tensor/create.hpp>
+#include <catch2/catch.hpp>
+#include <sstream>
+
+using namespace burrow;
+
+namespace {
+
+std::string listed(const Trace& trace) {
+  std::string text;
+  for (const TraceEvent& event : trace.events())
+    text += (event.backward ? "<" : "") + event.name + ' ' + event.dtype + ' ' + event.shape + '\n';
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a trace lists untraced operations in order", "[debug]") {
+  const auto x = ones<Shape<4, 3>>();
+  const auto w = ones<Shape<3, 2>>();
+  Trace trace;
+  const auto y = softmax(matmul(x + 1, w));
+  const Tensor z = sqrt(y * 2);
+  const auto total = max<0>(z);
+  CHECK(listed(trace) ==
+        "operator+ float Shape<4, 3>\n"
+        "matmul float Shape<4, 2>\n"
+        "softmax float Shape<4, 2>\n"
+        "sqrt float Shape<4, 2>\n"
+        "max float Shape<2>\n");
+  CHECK(trace.events()[1].bytes == 4 * 2 * 4);
+}
+
+TEST_CASE("a trace lists the forward and the backward pass", "[debug]") {
+  const auto w = ones<Shape<3, 2>>();
+  const auto input = ones<Shape<4, 3>>();
+  Trace trace;
+  Tape tape;
+  const auto x = tape.watch(input);
+  const auto loss = mean(square(matmul(x, w)));
+  tape.backward(loss);
+  CHECK(listed(trace) ==
+        "matmul float Shape<4, 2>\n"
+        "mean float Shape<>\n"
+        "<mean float Shape<>\n"
+        "<matmul float Shape<4, 2>\n");
+  double end = 0;
+  for (const TraceEvent& event : trace.events()) {
+    CHECK(event.start >= end);
+    CHECK(event.duration >= 0);
+    end = event.start + event.duration;
+  }
+}
+
+TEST_CASE("a trace ends with its scope, and nests", "[debug]") {
+  const auto x = ones<Shape<3>>();
+  Trace outer;
+  {
+    Trace inner;
+    [[maybe_unused]] const Tensor y = exp(x);
+    CHECK(inner.events().size() == 1);
+    CHECK(outer.events().size() == 1);
+  }
+  [[maybe_unused]] const Tensor z = exp(x);
+  CHECK(outer.events().size() == 2);
+  outer.clear();
+  CHECK(outer.events().empty());
+}
+
+TEST_CASE("a trace prints totals and writes Chrome's format", "[debug]") {
+  const auto x = ones<Shape<3>>();
+  Trace trace;
+  for (int i = 0; i < 3; ++i) [[maybe_unused]] const Tensor y = x < 2;
+  std::ostringstream table, chrome;
+  table << trace;
+  trace.write_chrome(chrome);
+  CHECK(table.str().find("100%      3  forward   operator<         bool Shape<3>\n") != std::string::npos);
+  CHECK(chrome.str().rfind("{\"traceEvents\":[\n{\"name\":\"operator<\",\"cat\":\"forward\",\"ph\":\"X\"",
+                           0) == 0);
+  CHECK(chrome.str().find("\"args\":{\"value\":\"bool Shape<3>\",\"bytes\":3}}\n]}\n") != std::string::npos);
+}
+
+TEST_CASE("observation leaves results as they are", "[debug]") {
+  const auto run = [] {
+    Tape tape;
+    const auto x = tape.watch(normal<Shape<5, 7>>(Key{3}));
+    tape.backward(sum(checkpoint([](const auto& v) { return materialize(tanh(v)) * v; }, x)));
+    return tape.gradient(x);
+  };
+  const auto alone = run();
+  Trace trace;
+  const auto observed = run();
+  CHECK(sum(alone == observed).item() == 35);
+}
+
+TEST_CASE("an anomaly is reported where it first shows", "[debug]") {
+  const Tensor<float, Shape<2, 2>> x{1, 2, 0, 4};
+  const Tensor y = log(x);  // nobody looks
+  CHECK(std::isinf(y(1, 0)));
+  const DetectAnomaly detect;
+  CHECK_THROWS_WITH(
+      materialize(log(x)),
+      "detect_anomaly: log gives a NaN or an infinity: element 2 (row-major) of float Shape<2, 2>");
+  CHECK_THROWS_WITH(sum(x / 0),
+                    "detect_anomaly: sum gives a NaN or an infinity: element 0 (row-major) of float Shape<>");
+  CHECK_NOTHROW(materialize(x + 1));
+}
+
+TEST_CASE("an anomaly in a gradient names the operation", "[debug]") {
+  const DetectAnomaly detect;
+  Tape tape;
+  const auto x = tape.watch(Tensor<double, Shape<3>>{1, 0, 4});
+  const auto root = materialize(sqrt(x));
+  const auto loss = sum(root * 2);
+  CHECK_THROWS_WITH(tape.backward(loss),
+                    "detect_anomaly: the backward pass of sqrt (double Shape<3>) gives a NaN or an infinity: "
+                    "element 1 (row-major) of the gradient of an operand of 3 elements");
+}
+
+TEST_CASE("integers have no anomalies", "[debug]") {
+  const DetectAnomaly detect;
+  CHECK_NOTHROW(materialize(ones<Shape<3>, std::int32_t>() * 2));
+}
