@@ -136,7 +136,7 @@ TEST_CASE("an array outlives its file object", "[npz]") {
 }
 
 TEST_CASE("numbers of 64 bits are read and written", "[npz]") {
-  for (const std::uint64_t limit : {1, 100, 1000})
+  for (const std::uint64_t limit : {1u, 100u, 1000u})
     REQUIRE(read_all(archive_of({{"a.npy", npy_of(six)}, {"b.npy", npy_of({7})}}, limit)) ==
             read_all(archive_of({{"a.npy", npy_of(six)}, {"b.npy", npy_of({7})}})));
 }

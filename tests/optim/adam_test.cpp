@@ -129,6 +129,22 @@ TEST_CASE("small updates reach bf16 parameters by stochastic rounding or an fp32
   REQUIRE(mean_after_descent(Bf16Update::nearest) == 1.0);
 }
 
+TEST_CASE("half parameters are updated from an fp32 copy, or rounded to nearest", "[adam]") {
+  using burrow::half;
+  std::vector<half> parameters(100, half{1.0f}), rounded = parameters;
+  const std::span<const half> all{parameters};
+  AdamSlice<half> exact{all, 0, {.learning_rate = 1e-4}};
+  AdamSlice<half> nearest{all, 0, {.learning_rate = 1e-4, .bf16_update = Bf16Update::nearest}};
+  const std::vector<float> gradient(100, 1.0f);
+  for (int step = 0; step < 100; ++step) {
+    exact.step(std::span{parameters}, std::span<const float>{gradient});
+    nearest.step(std::span{rounded}, std::span<const float>{gradient});
+  }
+  REQUIRE(static_cast<float>(parameters[99]) == Approx(0.99f).margin(1e-3));
+  REQUIRE(static_cast<float>(rounded[99]) == 1.0f);
+  REQUIRE_THROWS_AS((AdamSlice<half>{all, 0, {.bf16_update = Bf16Update::stochastic}}), burrow::ValueError);
+}
+
 TEST_CASE("the state names what is stored", "[adam]") {
   std::vector<bf16> parameters(3, bf16{1.0f});
   AdamSlice<bf16> with_copy{std::span<const bf16>{parameters}, 0, {}};

@@ -25,8 +25,8 @@
 namespace burrow {
 
 /// How bf16 parameters take an update that is computed in fp32: rounded stochastically (Gopher's 7.1B and
-/// 280B), from an fp32 copy in the optimizer's state, or rounded to nearest (which loses small updates).
-/// Parameters of other types are updated as they are.
+/// 280B), from an fp32 copy in the optimizer's state, or rounded to nearest (which loses small updates). Half
+/// parameters have the latter two. Parameters of other types are updated as they are.
 enum class Bf16Update { stochastic, fp32_copy, nearest };
 
 /// What may change from step to step: the learning rate, and a factor on the gradient (clipping, averaging),
@@ -91,6 +91,8 @@ class ParameterUpdate {
         mode_{mode},
         key_{key},
         ranges_{update_ranges(layout, first_index, count_)} {
+    require_option(!std::same_as<P, half> || mode != Bf16Update::stochastic,
+                   "optimizer: half parameters are not rounded stochastically; keep an fp32 copy");
     if (has_copy()) copy_.assign(parameters.begin(), parameters.end());
   }
 
@@ -130,7 +132,7 @@ class ParameterUpdate {
   }
 
  private:
-  bool has_copy() const { return std::same_as<P, bf16> && mode_ == Bf16Update::fp32_copy; }
+  bool has_copy() const { return Narrow<P> && mode_ == Bf16Update::fp32_copy; }
 
   void check_size(std::size_t size, const char* what) const {
     if (static_cast<Index>(size) != count_)
@@ -152,11 +154,11 @@ class ParameterUpdate {
     if constexpr (std::same_as<P, Compute>)
       kernel(parameters, g, begin, n);
     else
-      update_bf16(parameters, g, begin, n, key, kernel);
+      update_narrow(parameters, g, begin, n, key, kernel);
   }
 
   template <class Kernel>
-  void update_bf16(bf16* parameters, const float* g, Index begin, Index n, Key key, const Kernel& kernel) {
+  void update_narrow(P* parameters, const float* g, Index begin, Index n, Key key, const Kernel& kernel) {
     alignas(64) std::array<float, update_block> buffer;
     float* values = buffer.data();
     if (has_copy())
@@ -164,12 +166,13 @@ class ParameterUpdate {
     else
       std::copy_n(parameters, n, values);
     kernel(values, g, begin, n);
-    const auto size = static_cast<std::size_t>(n);
-    if (mode_ == Bf16Update::stochastic)
-      round_stochastically({values, size}, {parameters, size}, key,
-                           static_cast<std::uint64_t>(first_index_ + begin));
-    else
-      std::copy_n(values, n, parameters);
+    if constexpr (std::same_as<P, bf16>) {
+      const auto size = static_cast<std::size_t>(n);
+      if (mode_ == Bf16Update::stochastic)
+        return round_stochastically({values, size}, {parameters, size}, key,
+                                    static_cast<std::uint64_t>(first_index_ + begin));
+    }
+    std::transform(values, values + n, parameters, [](float value) { return static_cast<P>(value); });
   }
 
   Index count_, first_index_;
