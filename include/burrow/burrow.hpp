@@ -10,6 +10,8 @@
 #include <burrow/debug/trace.hpp>
 #include <burrow/io/model.hpp>
 #include <burrow/io/npy.hpp>
+#include <burrow/io/npz.hpp>
+#include <burrow/io/tensors.hpp>
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/combinators.hpp>
 #include <burrow/nn/convolution.hpp>
