@@ -20,7 +20,7 @@ void check_unary(const F& f, const G& g, double scale = 0.25, double shift = 0) 
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Functions of real numbers", "", float, double, bf16) {
+TEMPLATE_TEST_CASE("Functions of real numbers", "", float, double, half) {
   using T = TestType;
   using C = compute_type<T>;
   const auto logistic = [](C x) { return 1 / (1 + std::exp(-x)); };

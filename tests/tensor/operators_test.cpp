@@ -26,13 +26,15 @@ void check_binary(const F& f, const G& g) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("Operators", "", float, double, bf16, std::int32_t, std::int64_t, std::uint8_t) {
+TEMPLATE_TEST_CASE("Operators", "", float, double, bf16, half, std::int32_t, std::int64_t, std::uint8_t) {
   using T = TestType;
   using C = compute_type<T>;
   check_binary<T>([](auto x, auto y) { return x + y; }, [](C x, C y) { return x + y; });
   check_binary<T>([](auto x, auto y) { return x - y; }, [](C x, C y) { return x - y; });
   check_binary<T>([](auto x, auto y) { return x * y; }, [](C x, C y) { return x * y; });
-  check_binary<T>([](auto x, auto y) { return x / y; }, [](C x, C y) { return x / y; });
+  using R = floating<C>;
+  check_binary<T>([](auto x, auto y) { return x / y; },
+                  [](C x, C y) { return static_cast<R>(x) / static_cast<R>(y); });
   check_binary<T>([](auto x, auto y) { return maximum(x, y); }, [](C x, C y) { return std::max(x, y); });
   check_binary<T>([](auto x, auto y) { return minimum(x, y); }, [](C x, C y) { return std::min(x, y); });
   check_binary<T>([](auto x, auto y) { return x < y; }, [](C x, C y) { return x < y; });
@@ -76,12 +78,12 @@ TEST_CASE("Element types meet by promotion") {
   static_assert(std::same_as<element_of<decltype(h * i)>, bf16>);
   static_assert(std::same_as<element_of<decltype(h + 1.5f)>, bf16>);
   static_assert(std::same_as<element_of<decltype(i + l)>, std::int64_t>);
-  static_assert(std::same_as<element_of<decltype(i * 0.5)>, double>);
+  static_assert(std::same_as<element_of<decltype(i * 0.5)>, float>);
   static_assert(std::same_as<element_of<decltype(f * 0.5)>, float>);
   CHECK(wrong(f / d, [&](Index k) { return static_cast<double>(f(k)) / d(k); }) == 0);
   CHECK(wrong(h * f, [&](Index k) { return static_cast<float>(h(k)) * f(k); }) == 0);
   CHECK(wrong(h / i, [&](Index k) { return static_cast<float>(h(k)) / static_cast<float>(i(k)); }) == 0);
-  CHECK(wrong(i * 0.5, [&](Index k) { return i(k) * 0.5; }) == 0);
+  CHECK(wrong(i * 0.5, [&](Index k) { return static_cast<float>(i(k)) * 0.5f; }) == 0);
   CHECK(wrong(i * l - f, [&](Index k) { return static_cast<float>(i(k) * l(k)) - f(k); }) == 0);
 }
 

@@ -66,6 +66,8 @@ template <>
 inline constexpr double tolerance<double> = 4e-15;
 template <>
 inline constexpr double tolerance<bf16> = 4e-3;
+template <>
+inline constexpr double tolerance<half> = 5e-4;
 
 template <class T>
 bool close(T value, T expected) {

@@ -4,8 +4,8 @@
 #include <burrow/core/parallel.hpp>
 #include <catch2/catch.hpp>
 
-#include "tests/training/tiny_run.hpp"
 #include "tests/threads.hpp"
+#include "tests/training/tiny_run.hpp"
 
 namespace gopher {
 namespace {

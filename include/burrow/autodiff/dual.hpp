@@ -5,7 +5,7 @@
 #include <tuple>
 #include <utility>
 
-#include <burrow/tensor/functors.hpp>
+#include <burrow/tensor/elementary_functors.hpp>
 
 namespace burrow {
 
@@ -60,19 +60,43 @@ Dual<P, K> select(M mask, const Dual<P, K>& a, const Dual<P, K>& b) {
 }
 template <class P, int K>
 Dual<P, K> maximum(const Dual<P, K>& a, const Dual<P, K>& b) {
-  return select(b.v > a.v, b, a);
+  return Dual<P, K>::combine(functors::Maximum{}, a, b);
 }
 template <class P, int K>
 Dual<P, K> minimum(const Dual<P, K>& a, const Dual<P, K>& b) {
-  return select(b.v < a.v, b, a);
+  return Dual<P, K>::combine(functors::Minimum{}, a, b);
 }
 template <class P, int K>
 Dual<P, K> pow(const Dual<P, K>& a, const Dual<P, K>& b) {
   return Dual<P, K>::combine(functors::Power{}, a, b);
 }
 template <class P, int K>
+Dual<P, K> atan2(const Dual<P, K>& a, const Dual<P, K>& b) {
+  return Dual<P, K>::combine(functors::Atan2{}, a, b);
+}
+template <class P, int K>
+Dual<P, K> hypot(const Dual<P, K>& a, const Dual<P, K>& b) {
+  return Dual<P, K>::combine(functors::Hypot{}, a, b);
+}
+template <class P, int K>
+Dual<P, K> fmod(const Dual<P, K>& a, const Dual<P, K>& b) {
+  return Dual<P, K>::combine(functors::Fmod{}, a, b);
+}
+template <class P, int K>
+Dual<P, K> remainder(const Dual<P, K>& a, const Dual<P, K>& b) {
+  return Dual<P, K>::combine(functors::Remainder{}, a, b);
+}
+template <class P, int K>
+Dual<P, K> floor_divide(const Dual<P, K>& a, const Dual<P, K>& b) {
+  return Dual<P, K>::combine(functors::FloorDivide{}, a, b);
+}
+template <class P, int K>
 Dual<P, K> exp(const Dual<P, K>& x) {
   return Dual<P, K>::combine(functors::Exp{}, x);
+}
+template <class P, int K>
+Dual<P, K> exp2(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Exp2{}, x);
 }
 template <class P, int K>
 Dual<P, K> expm1(const Dual<P, K>& x) {
@@ -83,6 +107,14 @@ Dual<P, K> log(const Dual<P, K>& x) {
   return Dual<P, K>::combine(functors::Log{}, x);
 }
 template <class P, int K>
+Dual<P, K> log2(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Log2{}, x);
+}
+template <class P, int K>
+Dual<P, K> log10(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Log10{}, x);
+}
+template <class P, int K>
 Dual<P, K> log1p(const Dual<P, K>& x) {
   return Dual<P, K>::combine(functors::Log1p{}, x);
 }
@@ -91,16 +123,16 @@ Dual<P, K> sqrt(const Dual<P, K>& x) {
   return Dual<P, K>::combine(functors::Sqrt{}, x);
 }
 template <class P, int K>
+Dual<P, K> cbrt(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Cbrt{}, x);
+}
+template <class P, int K>
 Dual<P, K> abs(const Dual<P, K>& x) {
   return Dual<P, K>::combine(functors::Abs{}, x);
 }
 template <class P, int K>
-Dual<P, K> tanh(const Dual<P, K>& x) {
-  return Dual<P, K>::combine(functors::Tanh{}, x);
-}
-template <class P, int K>
-Dual<P, K> erf(const Dual<P, K>& x) {
-  return Dual<P, K>::combine(functors::Erf{}, x);
+Dual<P, K> sign(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Sign{}, x);
 }
 template <class P, int K>
 Dual<P, K> sin(const Dual<P, K>& x) {
@@ -109,6 +141,66 @@ Dual<P, K> sin(const Dual<P, K>& x) {
 template <class P, int K>
 Dual<P, K> cos(const Dual<P, K>& x) {
   return Dual<P, K>::combine(functors::Cos{}, x);
+}
+template <class P, int K>
+Dual<P, K> tan(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Tan{}, x);
+}
+template <class P, int K>
+Dual<P, K> asin(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Asin{}, x);
+}
+template <class P, int K>
+Dual<P, K> acos(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Acos{}, x);
+}
+template <class P, int K>
+Dual<P, K> atan(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Atan{}, x);
+}
+template <class P, int K>
+Dual<P, K> sinh(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Sinh{}, x);
+}
+template <class P, int K>
+Dual<P, K> cosh(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Cosh{}, x);
+}
+template <class P, int K>
+Dual<P, K> tanh(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Tanh{}, x);
+}
+template <class P, int K>
+Dual<P, K> asinh(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Asinh{}, x);
+}
+template <class P, int K>
+Dual<P, K> acosh(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Acosh{}, x);
+}
+template <class P, int K>
+Dual<P, K> atanh(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Atanh{}, x);
+}
+template <class P, int K>
+Dual<P, K> erf(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Erf{}, x);
+}
+template <class P, int K>
+Dual<P, K> floor(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Floor{}, x);
+}
+template <class P, int K>
+Dual<P, K> ceil(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Ceil{}, x);
+}
+template <class P, int K>
+Dual<P, K> round(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Round{}, x);
+}
+template <class P, int K>
+Dual<P, K> trunc(const Dual<P, K>& x) {
+  return Dual<P, K>::combine(functors::Trunc{}, x);
 }
 
 namespace detail {

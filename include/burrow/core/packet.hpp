@@ -194,7 +194,7 @@ struct Packet {
   friend Packet operator-(Packet a, Packet b) { return detail::simd::psub(a.v, b.v); }
   friend Packet operator*(Packet a, Packet b) { return detail::simd::pmul(a.v, b.v); }
   friend Packet operator/(Packet a, Packet b) { return detail::simd::pdiv(a.v, b.v); }
-  friend Packet operator-(Packet a) { return detail::simd::pnegate(a.v); }
+  friend Packet operator-(Packet a) { return -a.v; }
   friend Packet fused_multiply_add(Packet a, Packet b, Packet c) {
     return detail::simd::pmadd(a.v, b.v, c.v);
   }
@@ -263,6 +263,19 @@ struct Packet<T, 1> {
   }
   friend constexpr Packet operator-(Packet a) { return static_cast<T>(-W(a.v)); }
   friend Packet fused_multiply_add(Packet a, Packet b, Packet c) { return a * b + c; }
+  // The bits of integers; a shift by a negative number, or by all bits, shifts all out.
+  friend constexpr Packet operator&(Packet a, Packet b) { return static_cast<T>(a.v & b.v); }
+  friend constexpr Packet operator|(Packet a, Packet b) { return static_cast<T>(a.v | b.v); }
+  friend constexpr Packet operator^(Packet a, Packet b) { return static_cast<T>(a.v ^ b.v); }
+  friend constexpr Packet operator~(Packet a) { return static_cast<T>(~a.v); }
+  friend constexpr Packet operator<<(Packet a, Packet b) {
+    return b.v < T(0) || b.v >= T(8 * sizeof(T)) ? T(0) : static_cast<T>(W(a.v) << b.v);
+  }
+  friend constexpr Packet operator>>(Packet a, Packet b) {
+    constexpr T last = T(8 * sizeof(T) - 1);
+    return static_cast<T>(a.v >> (b.v < T(0) || b.v > last ? last : b.v) >>
+                          (std::is_unsigned_v<T> && b.v > last ? 1 : 0));
+  }
   friend constexpr Mask<T, 1> operator<(Packet a, Packet b) { return {a.v < b.v}; }
   friend constexpr Mask<T, 1> operator<=(Packet a, Packet b) { return {a.v <= b.v}; }
   friend constexpr Mask<T, 1> operator>(Packet a, Packet b) { return {a.v > b.v}; }
@@ -305,7 +318,23 @@ Mask<T, N> operator!=(Mask<T, N> a, Mask<T, N> b) {
   return (a || b) && !(a && b);
 }
 
-// Truth values compute as NumPy's: + is or, * is and, and false is less than true.
+// Truth values compute as NumPy's: + and | are or, * and & are and, and false is less than true.
+template <class T, int N>
+Mask<T, N> operator&(Mask<T, N> a, Mask<T, N> b) {
+  return a && b;
+}
+template <class T, int N>
+Mask<T, N> operator|(Mask<T, N> a, Mask<T, N> b) {
+  return a || b;
+}
+template <class T, int N>
+Mask<T, N> operator^(Mask<T, N> a, Mask<T, N> b) {
+  return a != b;
+}
+template <class T, int N>
+Mask<T, N> operator~(Mask<T, N> a) {
+  return !a;
+}
 template <class T, int N>
 Mask<T, N> operator+(Mask<T, N> a, Mask<T, N> b) {
   return a || b;

@@ -274,12 +274,23 @@ requires Leaf::is_leaf class Cursor<Leaf, Out, Inner> {
   Walk<typename Leaf::shape_type, Out, Inner, Leaf::layout::unit_inner> walk_;
 };
 
-/// The type in which a functor takes its arguments: that of their promoted elements; masks stay masks among
-/// themselves.
-template <class... T>
+/// The type in which a functor takes its arguments: that of their promoted elements, float for integers where
+/// it takes real numbers; masks stay masks among themselves.
+template <class F, class... T>
 struct argument_type {
-  using type = compute_type<typename functors::detail::promote_all<T...>::type>;
+  using promoted_type = typename functors::detail::promote_all<T...>::type;
+  static constexpr bool takes_real = requires { typename F::takes_real; };
+  using type = compute_type<std::conditional_t<takes_real, floating<promoted_type>, promoted_type>>;
 };
+
+/// The values as they are once stored as elements of type To.
+template <Narrow To, int N>
+Packet<float, N> rounded(Packet<float, N> x) {
+  if constexpr (N == 1)
+    return static_cast<float>(To(x.v));
+  else
+    return NarrowLanes::rounded<To>(x.v);
+}
 
 template <class F, class... Args, class Out, int Inner>
 class Cursor<Map<F, Args...>, Out, Inner> {
@@ -319,7 +330,7 @@ class Cursor<Map<F, Args...>, Out, Inner> {
     } else if constexpr (requires { typename F::keeps_type; }) {
       return Tuple{p...};
     } else {
-      using W = typename argument_type<typename Args::element...>::type;
+      using W = typename argument_type<F, typename Args::element...>::type;
       return Tuple{convert<W>(p)...};
     }
   }
@@ -336,7 +347,10 @@ class Cursor<Map<F, Args...>, Out, Inner> {
   }
   template <class P>
   static auto convert_result(P value) {
-    return convert<compute_type<element>>(value);
+    if constexpr (requires { requires F::rounds; })
+      return rounded<element>(convert<float>(value));
+    else
+      return convert<compute_type<element>>(value);
   }
 
   [[no_unique_address]] F function_;

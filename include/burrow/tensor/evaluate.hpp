@@ -46,9 +46,21 @@ void for_rows(const Nest& nest, const Row& row) {
   }
 }
 
+/// A node without the cast that storing its values as T makes anyway.
+template <class T, class Node>
+const auto& without_cast(const Node& node) {
+  return node;
+}
+template <Narrow T, class Node>
+const auto& without_cast(const Map<functors::Cast<T>, Node>& node) {
+  return get<0>(node.arguments());
+}
+
 /// Writes an expression of shape Out, row-major, to `out`.
-template <class T, class Out, class Node>
-void evaluate(Cpu, const Node& node, const Out& shape, T* out) {
+template <class T, class Out, class Expression>
+void evaluate(Cpu, const Expression& expression, const Out& shape, T* out) {
+  const auto& node = without_cast<T>(expression);
+  using Node = std::remove_cvref_t<decltype(node)>;
   constexpr int inner = inner_axes<Out, Node>();
   using Loop = LoopType<Node>;
   constexpr int n = Loop::lanes_used;

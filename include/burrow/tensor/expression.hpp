@@ -168,14 +168,34 @@ const auto& untraced_view(const Leaf& leaf) {
   return leaf.view();
 }
 
-/// A plain number takes the element type of the tensor beside it, unless it is a float beside integers.
+/// The element type of a number of type T beside elements of another: theirs, unless it is of a higher kind
+/// (bool, integer, real). Then it is int32, int64 where it has as many bits, or float.
+template <class Beside, class T>
+struct number_type {
+  static constexpr bool is_real = !std::is_integral_v<T>;
+  static constexpr bool fits =
+      Real<Beside> || std::same_as<T, bool> || (!is_real && !std::same_as<Beside, bool>);
+  using own =
+      std::conditional_t<is_real, float, std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>>;
+  using type = std::conditional_t<fits, Beside, own>;
+};
+
+/// A number as an operand beside elements of another type.
 template <class Beside, class T>
 requires std::is_arithmetic_v<T>
 auto scalar_node(T value) {
-  if constexpr (Real<Beside> || std::is_integral_v<T>)
-    return Scalar<Beside>{static_cast<compute_type<Beside>>(value)};
+  using Number = typename number_type<Beside, T>::type;
+  return Scalar<Number>{static_cast<compute_type<Number>>(value)};
+}
+
+/// A number that integers are compared with: as wide as needed to hold it.
+template <class Beside, class T>
+auto compared_node(T value) {
+  if constexpr (std::is_integral_v<Beside> && std::is_integral_v<T> && !std::same_as<Beside, bool>)
+    return scalar_node<promoted<Beside, std::conditional_t<(sizeof(T) < 4), std::int32_t, std::int64_t>>>(
+        value);
   else
-    return Scalar<T>{value};
+    return scalar_node<Beside>(value);
 }
 
 }  // namespace detail
@@ -191,13 +211,24 @@ struct device_name<Scalar<T>> {
   using type = Scalar<T>;
 };
 
+/// True where F takes elements of these types.
+template <class F, class... T>
+constexpr bool elements_fit() {
+  if constexpr (requires { F::template accepts<T...>; })
+    return F::template accepts<T...>;
+  else
+    return true;
+}
+
 /// Map<F, Nodes...>, or what is wrong with it.
 template <class F, class... Nodes>
 struct mapped {
+  using fitting = std::conditional_t<elements_fit<F, typename Nodes::element...>(), Map<F, Nodes...>,
+                                     misuse::element_types_are_refused<F, typename Nodes::element...>>;
   using type = std::conditional_t<
       !all_on<typename device_among<Nodes...>::type, Nodes...>,
       misuse::devices_differ<F, typename device_name<Nodes>::type...>,
-      std::conditional_t<broadcast_all<typename Nodes::shape_type...>::fits, Map<F, Nodes...>,
+      std::conditional_t<broadcast_all<typename Nodes::shape_type...>::fits, fitting,
                          misuse::shapes_do_not_broadcast<F, typename Nodes::shape_type...>>>;
 };
 template <class F, class... E>
@@ -217,23 +248,28 @@ concept Elementwise = (Expression<A> && Expression<B>) || (Expression<A> && std:
 
 namespace detail {
 /// An operand of a pair as a node; a number takes its type from the operand beside it.
-template <class Beside, Expression X>
+template <class F, class Beside, Expression X>
 auto pair_node(const X& x) {
   return to_node(x);
 }
-template <Expression Beside, class X>
+template <class F, Expression Beside, class X>
 requires std::is_arithmetic_v<X>
-auto pair_node(X x) { return scalar_node<element_of<Beside>>(x); }
-template <class Beside, class X>
-using pair_node_of = decltype(pair_node<Beside>(std::declval<const X&>()));
+auto pair_node(X x) {
+  if constexpr (requires { typename F::compares; })
+    return compared_node<element_of<Beside>>(x);
+  else
+    return scalar_node<element_of<Beside>>(x);
+}
+template <class F, class Beside, class X>
+using pair_node_of = decltype(pair_node<F, Beside>(std::declval<const X&>()));
 
 /// F of two operands, of which one may be a number, or what is wrong with them.
 template <class F, class A, class B>
-using Pair = typename mapped<F, pair_node_of<B, A>, pair_node_of<A, B>>::type;
+using Pair = typename mapped<F, pair_node_of<F, B, A>, pair_node_of<F, A, B>>::type;
 
 template <class F, class A, class B>
 Pair<F, A, B> map_pair(F f, const A& a, const B& b) {
-  return Pair<F, A, B>{f, pair_node<B>(a), pair_node<A>(b)};
+  return Pair<F, A, B>{f, pair_node<F, B>(a), pair_node<F, A>(b)};
 }
 
 template <class A, class B>

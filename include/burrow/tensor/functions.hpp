@@ -1,8 +1,8 @@
 // Elementwise functions and operators on expressions: x + y, exp(x), where(x > 0, x, y). All are lazy.
 #pragma once
 
+#include <burrow/tensor/elementary_functors.hpp>
 #include <burrow/tensor/expression.hpp>
-#include <burrow/tensor/functors.hpp>
 
 namespace burrow {
 
@@ -64,100 +64,249 @@ detail::Mapped<functors::Or, A, B> operator||(const A& a, const B& b) {
 }
 
 template <Expression A>
-auto operator-(const A& a) {
+auto operator-(const A& a) -> detail::Mapped<functors::Negate, A> {
   return map(functors::Negate{}, a);
 }
 template <Expression A>
-auto operator!(const A& a) {
+auto operator!(const A& a) -> detail::Mapped<functors::Not, A> {
   return map(functors::Not{}, a);
 }
+template <Expression A>
+auto operator~(const A& a) -> detail::Mapped<functors::BitNot, A> {
+  return map(functors::BitNot{}, a);
+}
 
-/// The larger of two, element by element; a gradient goes to the first where both are equal.
+// The bits of integers; of bool, the truth values. A shift by a negative number, or by all bits, shifts all
+// out.
+
+template <class A, class B>
+requires Elementwise<A, B>
+auto operator&(const A& a, const B& b) -> detail::Pair<functors::BitAnd, A, B> {
+  return detail::map_pair(functors::BitAnd{}, a, b);
+}
+template <class A, class B>
+requires Elementwise<A, B>
+auto operator|(const A& a, const B& b) -> detail::Pair<functors::BitOr, A, B> {
+  return detail::map_pair(functors::BitOr{}, a, b);
+}
+template <class A, class B>
+requires Elementwise<A, B>
+auto operator^(const A& a, const B& b) -> detail::Pair<functors::BitXor, A, B> {
+  return detail::map_pair(functors::BitXor{}, a, b);
+}
+template <Expression A, class B>
+requires Elementwise<A, B>
+auto operator<<(const A& a, const B& b) -> detail::Pair<functors::ShiftLeft, A, B> {
+  return detail::map_pair(functors::ShiftLeft{}, a, b);
+}
+template <Expression A, class B>
+requires Elementwise<A, B>
+auto operator>>(const A& a, const B& b) -> detail::Pair<functors::ShiftRight, A, B> {
+  return detail::map_pair(functors::ShiftRight{}, a, b);
+}
+
+// Functions of mathematics. Those of real numbers take integers and bool as float. docs/guide/dtypes.md says
+// how accurate they are.
+
+/// The larger of two, element by element, NaN where one is; a gradient goes to the first where both are
+/// equal.
 template <class A, class B>
 requires Elementwise<A, B>
 auto maximum(const A& a, const B& b) -> detail::Pair<functors::Maximum, A, B> {
   return detail::map_pair(functors::Maximum{}, a, b);
 }
-/// The smaller of two, element by element; a gradient goes to the first where both are equal.
+/// The smaller of two, element by element, NaN where one is; a gradient goes to the first where both are
+/// equal.
 template <class A, class B>
 requires Elementwise<A, B>
 auto minimum(const A& a, const B& b) -> detail::Pair<functors::Minimum, A, B> {
   return detail::map_pair(functors::Minimum{}, a, b);
 }
-/// a to the power of b.
+/// x limited to [low, high], NaN where one of the three is; the limits are numbers or expressions. The
+/// gradient is 1 from low to high, both included.
+template <class X, class Low, class High>
+auto clamp(const X& x, const Low& low, const High& high) -> decltype(minimum(maximum(x, low), high)) {
+  return minimum(maximum(x, low), high);
+}
+/// a to the power of b. Powers of integers are integers: they wrap around, and negative ones are truncated.
 template <class A, class B>
 requires Elementwise<A, B>
 auto pow(const A& a, const B& b) -> detail::Pair<functors::Power, A, B> {
   return detail::map_pair(functors::Power{}, a, b);
 }
-
 template <Expression X>
-auto exp(const X& x) {
+auto exp(const X& x) -> detail::Mapped<functors::Exp, X> {
   return map(functors::Exp{}, x);
 }
 template <Expression X>
-auto expm1(const X& x) {
+auto exp2(const X& x) -> detail::Mapped<functors::Exp2, X> {
+  return map(functors::Exp2{}, x);
+}
+template <Expression X>
+auto expm1(const X& x) -> detail::Mapped<functors::Expm1, X> {
   return map(functors::Expm1{}, x);
 }
 template <Expression X>
-auto log(const X& x) {
+auto log(const X& x) -> detail::Mapped<functors::Log, X> {
   return map(functors::Log{}, x);
 }
 template <Expression X>
-auto log1p(const X& x) {
+auto log2(const X& x) -> detail::Mapped<functors::Log2, X> {
+  return map(functors::Log2{}, x);
+}
+template <Expression X>
+auto log10(const X& x) -> detail::Mapped<functors::Log10, X> {
+  return map(functors::Log10{}, x);
+}
+template <Expression X>
+auto log1p(const X& x) -> detail::Mapped<functors::Log1p, X> {
   return map(functors::Log1p{}, x);
 }
 template <Expression X>
-auto sqrt(const X& x) {
+auto sqrt(const X& x) -> detail::Mapped<functors::Sqrt, X> {
   return map(functors::Sqrt{}, x);
 }
+/// 1 / sqrt x.
 template <Expression X>
-auto square(const X& x) {
+auto rsqrt(const X& x) -> detail::Mapped<functors::Rsqrt, X> {
+  return map(functors::Rsqrt{}, x);
+}
+template <Expression X>
+auto cbrt(const X& x) -> detail::Mapped<functors::Cbrt, X> {
+  return map(functors::Cbrt{}, x);
+}
+/// 1 / x.
+template <Expression X>
+auto reciprocal(const X& x) -> detail::Mapped<functors::Reciprocal, X> {
+  return map(functors::Reciprocal{}, x);
+}
+template <Expression X>
+auto square(const X& x) -> detail::Mapped<functors::Square, X> {
   return map(functors::Square{}, x);
 }
+/// |x|; its gradient is 0 at 0.
 template <Expression X>
-auto abs(const X& x) {
+auto abs(const X& x) -> detail::Mapped<functors::Abs, X> {
   return map(functors::Abs{}, x);
 }
+/// -1, 0 or 1, and NaN of NaN; its gradient is 0.
 template <Expression X>
-auto sin(const X& x) {
+auto sign(const X& x) -> detail::Mapped<functors::Sign, X> {
+  return map(functors::Sign{}, x);
+}
+template <Expression X>
+auto sin(const X& x) -> detail::Mapped<functors::Sin, X> {
   return map(functors::Sin{}, x);
 }
 template <Expression X>
-auto cos(const X& x) {
+auto cos(const X& x) -> detail::Mapped<functors::Cos, X> {
   return map(functors::Cos{}, x);
 }
 template <Expression X>
-auto tanh(const X& x) {
+auto tan(const X& x) -> detail::Mapped<functors::Tan, X> {
+  return map(functors::Tan{}, x);
+}
+template <Expression X>
+auto asin(const X& x) -> detail::Mapped<functors::Asin, X> {
+  return map(functors::Asin{}, x);
+}
+template <Expression X>
+auto acos(const X& x) -> detail::Mapped<functors::Acos, X> {
+  return map(functors::Acos{}, x);
+}
+template <Expression X>
+auto atan(const X& x) -> detail::Mapped<functors::Atan, X> {
+  return map(functors::Atan{}, x);
+}
+/// The angle of the point (x, y), from -pi to pi.
+template <class A, class B>
+requires Elementwise<A, B>
+auto atan2(const A& y, const B& x) -> detail::Pair<functors::Atan2, A, B> {
+  return detail::map_pair(functors::Atan2{}, y, x);
+}
+template <Expression X>
+auto sinh(const X& x) -> detail::Mapped<functors::Sinh, X> {
+  return map(functors::Sinh{}, x);
+}
+template <Expression X>
+auto cosh(const X& x) -> detail::Mapped<functors::Cosh, X> {
+  return map(functors::Cosh{}, x);
+}
+template <Expression X>
+auto tanh(const X& x) -> detail::Mapped<functors::Tanh, X> {
   return map(functors::Tanh{}, x);
 }
 template <Expression X>
-auto erf(const X& x) {
+auto asinh(const X& x) -> detail::Mapped<functors::Asinh, X> {
+  return map(functors::Asinh{}, x);
+}
+template <Expression X>
+auto acosh(const X& x) -> detail::Mapped<functors::Acosh, X> {
+  return map(functors::Acosh{}, x);
+}
+template <Expression X>
+auto atanh(const X& x) -> detail::Mapped<functors::Atanh, X> {
+  return map(functors::Atanh{}, x);
+}
+template <Expression X>
+auto erf(const X& x) -> detail::Mapped<functors::Erf, X> {
   return map(functors::Erf{}, x);
 }
-/// 1 / (1 + e^-x).
+/// sqrt(a^2 + b^2) without overflow.
+template <class A, class B>
+requires Elementwise<A, B>
+auto hypot(const A& a, const B& b) -> detail::Pair<functors::Hypot, A, B> {
+  return detail::map_pair(functors::Hypot{}, a, b);
+}
+/// The largest integer not above x. The gradient of all roundings is 0; integers stay as they are.
 template <Expression X>
-auto sigmoid(const X& x) {
-  return map(functors::Sigmoid{}, x);
+auto floor(const X& x) -> detail::Mapped<functors::Floor, X> {
+  return map(functors::Floor{}, x);
+}
+/// The smallest integer not below x.
+template <Expression X>
+auto ceil(const X& x) -> detail::Mapped<functors::Ceil, X> {
+  return map(functors::Ceil{}, x);
+}
+/// The nearest integer, ties to even.
+template <Expression X>
+auto round(const X& x) -> detail::Mapped<functors::Round, X> {
+  return map(functors::Round{}, x);
+}
+/// x without its fraction.
+template <Expression X>
+auto trunc(const X& x) -> detail::Mapped<functors::Trunc, X> {
+  return map(functors::Trunc{}, x);
+}
+/// The remainder of a / b with the sign of a, as in C; of integers 0 where b is 0.
+template <class A, class B>
+requires Elementwise<A, B>
+auto fmod(const A& a, const B& b) -> detail::Pair<functors::Fmod, A, B> {
+  return detail::map_pair(functors::Fmod{}, a, b);
+}
+/// The remainder of a / b with the sign of b, as Python's %; of integers 0 where b is 0.
+template <class A, class B>
+requires Elementwise<A, B>
+auto remainder(const A& a, const B& b) -> detail::Pair<functors::Remainder, A, B> {
+  return detail::map_pair(functors::Remainder{}, a, b);
+}
+/// a / b rounded down, as Python's //; of integers 0 where b is 0.
+template <class A, class B>
+requires Elementwise<A, B>
+auto floor_divide(const A& a, const B& b) -> detail::Pair<functors::FloorDivide, A, B> {
+  return detail::map_pair(functors::FloorDivide{}, a, b);
 }
 template <Expression X>
-auto relu(const X& x) {
-  return map(functors::Relu{}, x);
+auto isnan(const X& x) -> detail::Mapped<functors::IsNan, X> {
+  return map(functors::IsNan{}, x);
 }
-/// x sigmoid(x).
 template <Expression X>
-auto silu(const X& x) {
-  return map(functors::Silu{}, x);
+auto isinf(const X& x) -> detail::Mapped<functors::IsInf, X> {
+  return map(functors::IsInf{}, x);
 }
-/// GELU in GPT-2's tanh form: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
 template <Expression X>
-auto gelu(const X& x) {
-  return map(functors::Gelu{}, x);
-}
-/// log(1 + e^x).
-template <Expression X>
-auto softplus(const X& x) {
-  return map(functors::Softplus{}, x);
+auto isfinite(const X& x) -> detail::Mapped<functors::IsFinite, X> {
+  return map(functors::IsFinite{}, x);
 }
 
 /// The same values as elements of type T; the expression itself where they are already.
@@ -173,7 +322,8 @@ namespace detail {
 template <class Condition, class A, class B>
 using Selected = std::conditional_t<
     std::same_as<element_of<Condition>, bool>,
-    typename mapped<functors::Where, node_of<Condition>, pair_node_of<B, A>, pair_node_of<A, B>>::type,
+    typename mapped<functors::Where, node_of<Condition>, pair_node_of<functors::Where, B, A>,
+                    pair_node_of<functors::Where, A, B>>::type,
     misuse::element_types_are_refused<functors::Where, element_of<Condition>>>;
 }  // namespace detail
 
@@ -182,7 +332,8 @@ template <Expression Condition, class A, class B>
 requires Elementwise<A, B> detail::Selected<Condition, A, B> where(const Condition& condition, const A& a,
                                                                    const B& b) {
   return detail::Selected<Condition, A, B>{functors::Where{}, detail::to_node(condition),
-                                           detail::pair_node<B>(a), detail::pair_node<A>(b)};
+                                           detail::pair_node<functors::Where, B>(a),
+                                           detail::pair_node<functors::Where, A>(b)};
 }
 
 namespace functors {
@@ -197,7 +348,8 @@ struct Lambda : Arithmetic {
 
 /// An elementwise function made from one lambda: `constexpr auto mish = elementwise([](auto x) { return x *
 /// tanh(log1p(exp(x))); })`. The lambda calls the functions of packets (exp, log1p, tanh, select ...); its
-/// derivative is found at compile time.
+/// derivative is found at compile time. It computes in the promoted type of its arguments, so cast integers
+/// to float where it calls functions of real numbers.
 template <class F>
 constexpr auto elementwise(F function) {
   return [function](const Expression auto&... x)

@@ -1,5 +1,6 @@
-// The elementwise functors: how each computes a value from packets and, where it has one, its derivatives. A
-// functor without a stated derivative gets it from dual numbers (autodiff/dual.hpp).
+// The functors of operators, and the bases of all elementwise functors: how each computes a value from
+// packets and, where it has one, its derivatives. A functor without a stated derivative gets it from dual
+// numbers (autodiff/dual.hpp).
 #pragma once
 
 #include <numbers>
@@ -24,10 +25,38 @@ struct Arithmetic {
   using result = typename detail::promote_all<T...>::type;
 };
 
+/// Arithmetic that has no meaning for truth values alone.
+struct Numeric : Arithmetic {
+  template <class... T>
+  static constexpr bool accepts = !(std::same_as<T, bool> && ...);
+};
+
+/// Functors that leave the integers: those of real numbers, which take integers and bool as float.
+struct Floating {
+  using takes_real = void;
+  template <class... T>
+  using result = floating<typename detail::promote_all<T...>::type>;
+};
+
 /// Functors whose result is true or false.
 struct Logical {
   template <class... T>
   using result = bool;
+};
+
+/// Comparisons; a number beside integers is compared as it is, even where their type cannot hold it.
+struct Comparison : Logical {
+  using compares = void;
+};
+
+/// Functors on the bits of integers, which are those on truth values for bool.
+struct Bitwise : Arithmetic {
+  template <class... T>
+  static constexpr bool accepts = (std::is_integral_v<T> && ...);
+};
+struct Shift : Arithmetic {
+  template <class... T>
+  static constexpr bool accepts = ((std::is_integral_v<T> && !std::same_as<T, bool>)&&...);
 };
 
 struct Add : Arithmetic {
@@ -35,7 +64,8 @@ struct Add : Arithmetic {
   auto operator()(auto a, auto b) const { return a + b; }
   static auto derivatives(auto a, auto, auto) { return std::tuple{decltype(a)(1), decltype(a)(1)}; }
 };
-struct Subtract : Arithmetic {
+/// Refused for two truth values: write `a != b`, or cast.
+struct Subtract : Numeric {
   static constexpr const char* name = "operator-";
   auto operator()(auto a, auto b) const { return a - b; }
   static auto derivatives(auto a, auto, auto) { return std::tuple{decltype(a)(1), decltype(a)(-1)}; }
@@ -45,12 +75,13 @@ struct Multiply : Arithmetic {
   auto operator()(auto a, auto b) const { return a * b; }
   static auto derivatives(auto a, auto b, auto) { return std::tuple{b, a}; }
 };
-struct Divide : Arithmetic {
+/// True division: integers give float.
+struct Divide : Floating {
   static constexpr const char* name = "operator/";
   auto operator()(auto a, auto b) const { return a / b; }
   static auto derivatives(auto a, auto b, auto y) { return std::tuple{decltype(a)(1) / b, -y / b}; }
 };
-struct Negate : Arithmetic {
+struct Negate : Numeric {
   static constexpr const char* name = "operator-";
   auto operator()(auto a) const { return -a; }
   static auto derivatives(auto a, auto) { return std::tuple{decltype(a)(-1)}; }
@@ -61,7 +92,8 @@ struct Maximum : Arithmetic {
   auto operator()(auto a, auto b) const { return maximum(a, b); }
   static auto derivatives(auto a, auto b, auto) {
     using P = decltype(a);
-    return std::tuple{select(b > a, P(0), P(1)), select(b > a, P(1), P(0))};
+    const auto first = a >= b || a != a;
+    return std::tuple{select(first, P(1), P(0)), select(first, P(0), P(1))};
   }
 };
 /// The smaller of two; where both are equal the gradient goes to the first.
@@ -70,142 +102,23 @@ struct Minimum : Arithmetic {
   auto operator()(auto a, auto b) const { return minimum(a, b); }
   static auto derivatives(auto a, auto b, auto) {
     using P = decltype(a);
-    return std::tuple{select(b < a, P(0), P(1)), select(b < a, P(1), P(0))};
+    const auto first = a <= b || a != a;
+    return std::tuple{select(first, P(1), P(0)), select(first, P(0), P(1))};
   }
 };
-struct Power : Arithmetic {
-  static constexpr const char* name = "pow";
-  auto operator()(auto a, auto b) const { return pow(a, b); }
-  static auto derivatives(auto a, auto b, auto y) {
-    return std::tuple{b * pow(a, b - decltype(b)(1)), y * log(a)};
-  }
-};
-struct Exp : Arithmetic {
-  static constexpr const char* name = "exp";
-  auto operator()(auto x) const { return exp(x); }
-  static auto derivatives(auto, auto y) { return std::tuple{y}; }
-};
-struct Expm1 : Arithmetic {
-  static constexpr const char* name = "expm1";
-  auto operator()(auto x) const { return expm1(x); }
-  static auto derivatives(auto, auto y) { return std::tuple{y + decltype(y)(1)}; }
-};
-struct Log : Arithmetic {
-  static constexpr const char* name = "log";
-  auto operator()(auto x) const { return log(x); }
-  static auto derivatives(auto x, auto) { return std::tuple{decltype(x)(1) / x}; }
-};
-struct Log1p : Arithmetic {
-  static constexpr const char* name = "log1p";
-  auto operator()(auto x) const { return log1p(x); }
-  static auto derivatives(auto x, auto) { return std::tuple{decltype(x)(1) / (decltype(x)(1) + x)}; }
-};
-struct Sqrt : Arithmetic {
-  static constexpr const char* name = "sqrt";
-  auto operator()(auto x) const { return sqrt(x); }
-  static auto derivatives(auto x, auto y) { return std::tuple{decltype(x)(0.5f) / y}; }
-};
-struct Square : Arithmetic {
-  static constexpr const char* name = "square";
-  auto operator()(auto x) const { return x * x; }
-  static auto derivatives(auto x, auto) { return std::tuple{x + x}; }
-};
-struct Abs : Arithmetic {
-  static constexpr const char* name = "abs";
-  auto operator()(auto x) const { return abs(x); }
-  static auto derivatives(auto x, auto) {
-    using P = decltype(x);
-    return std::tuple{select(x < P(0), P(-1), select(x > P(0), P(1), P(0)))};
-  }
-};
-struct Sin : Arithmetic {
-  static constexpr const char* name = "sin";
-  auto operator()(auto x) const { return sin(x); }
-  static auto derivatives(auto x, auto) { return std::tuple{cos(x)}; }
-};
-struct Cos : Arithmetic {
-  static constexpr const char* name = "cos";
-  auto operator()(auto x) const { return cos(x); }
-  static auto derivatives(auto x, auto) { return std::tuple{-sin(x)}; }
-};
-struct Tanh : Arithmetic {
-  static constexpr const char* name = "tanh";
-  auto operator()(auto x) const { return tanh(x); }
-  static auto derivatives(auto, auto y) { return std::tuple{decltype(y)(1) - y * y}; }
-};
-struct Erf : Arithmetic {
-  static constexpr const char* name = "erf";
-  auto operator()(auto x) const { return erf(x); }
-  static auto derivatives(auto x, auto) {
-    using P = decltype(x);
-    using T = typename P::value_type;
-    return std::tuple{P(T(2 * std::numbers::inv_sqrtpi)) * exp(-x * x)};
-  }
-};
-/// 1 / (1 + e^-x).
-struct Sigmoid : Arithmetic {
-  static constexpr const char* name = "sigmoid";
-  auto operator()(auto x) const { return decltype(x)(1) / (decltype(x)(1) + exp(-x)); }
-  static auto derivatives(auto, auto y) { return std::tuple{y * (decltype(y)(1) - y)}; }
-};
-struct Relu : Arithmetic {
-  static constexpr const char* name = "relu";
-  auto operator()(auto x) const { return maximum(x, decltype(x)(0)); }
-  static auto derivatives(auto x, auto) {
-    using P = decltype(x);
-    return std::tuple{select(x > P(0), P(1), P(0))};
-  }
-};
-/// x sigmoid(x).
-struct Silu : Arithmetic {
-  static constexpr const char* name = "silu";
-  auto operator()(auto x) const { return x / (decltype(x)(1) + exp(-x)); }
-  static auto derivatives(auto x, auto y) {
-    using P = decltype(x);
-    const P s = P(1) / (P(1) + exp(-x));
-    return std::tuple{s + y * (P(1) - s)};
-  }
-};
-/// GELU in the tanh form that GPT-2's code uses: x/2 (1 + tanh u) = x sigmoid(2 u), u = sqrt(2/pi) (x +
-/// 0.044715 x^3).
-struct Gelu : Arithmetic {
-  static constexpr const char* name = "gelu";
-  template <class P>
-  static P gate(P x) {
-    using T = typename P::value_type;
-    constexpr T scale = T(-2 * 0.7978845608028654);
-    return P(1) / (P(1) + exp(x * (P(scale) + P(scale * T(0.044715)) * x * x)));
-  }
-  auto operator()(auto x) const { return x * gate(x); }
-  static auto derivatives(auto x, auto y) {
-    using P = decltype(x);
-    using T = typename P::value_type;
-    const P s = gate(x);
-    constexpr T scale = T(2 * 0.7978845608028654);
-    const P inner = P(scale) + P(scale * T(3 * 0.044715)) * x * x;
-    return std::tuple{s + y * (P(1) - s) * inner};
-  }
-};
-/// log(1 + e^x), computed without overflow.
-struct Softplus : Arithmetic {
-  static constexpr const char* name = "softplus";
-  auto operator()(auto x) const { return maximum(x, decltype(x)(0)) + log1p(exp(-abs(x))); }
-  static auto derivatives(auto x, auto) { return std::tuple{decltype(x)(1) / (decltype(x)(1) + exp(-x))}; }
-};
-
-struct Less : Logical {
+struct Less : Comparison {
   static constexpr const char* name = "operator<";
   auto operator()(auto a, auto b) const { return a < b; }
 };
-struct LessEqual : Logical {
+struct LessEqual : Comparison {
   static constexpr const char* name = "operator<=";
   auto operator()(auto a, auto b) const { return a <= b; }
 };
-struct Equal : Logical {
+struct Equal : Comparison {
   static constexpr const char* name = "operator==";
   auto operator()(auto a, auto b) const { return a == b; }
 };
-struct NotEqual : Logical {
+struct NotEqual : Comparison {
   static constexpr const char* name = "operator!=";
   auto operator()(auto a, auto b) const { return a != b; }
 };
@@ -220,6 +133,31 @@ struct Or : Logical {
 struct Not : Logical {
   static constexpr const char* name = "operator!";
   auto operator()(auto a) const { return !a; }
+};
+
+struct BitAnd : Bitwise {
+  static constexpr const char* name = "operator&";
+  auto operator()(auto a, auto b) const { return a & b; }
+};
+struct BitOr : Bitwise {
+  static constexpr const char* name = "operator|";
+  auto operator()(auto a, auto b) const { return a | b; }
+};
+struct BitXor : Bitwise {
+  static constexpr const char* name = "operator^";
+  auto operator()(auto a, auto b) const { return a ^ b; }
+};
+struct BitNot : Bitwise {
+  static constexpr const char* name = "operator~";
+  auto operator()(auto a) const { return ~a; }
+};
+struct ShiftLeft : Shift {
+  static constexpr const char* name = "operator<<";
+  auto operator()(auto a, auto b) const { return a << b; }
+};
+struct ShiftRight : Shift {
+  static constexpr const char* name = "operator>>";
+  auto operator()(auto a, auto b) const { return a >> b; }
 };
 
 /// a where the condition is true, b elsewhere.
@@ -238,6 +176,7 @@ struct Where {
 template <class To>
 struct Cast {
   using keeps_type = void;  // the argument comes as it is; the result is converted
+  static constexpr bool rounds = Narrow<To>;
   template <class>
   using result = To;
   static constexpr const char* name = "cast";

@@ -6,8 +6,8 @@
 #include <span>
 
 #include <burrow/core/observe.hpp>
+#include <burrow/tensor/activations.hpp>
 #include <burrow/tensor/evaluate.hpp>
-#include <burrow/tensor/functions.hpp>
 
 namespace burrow {
 
