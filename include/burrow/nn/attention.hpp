@@ -184,13 +184,13 @@ struct GroupedQueryAttention {
       throw ShapeError("GroupedQueryAttention: " + std::to_string(heads) + " heads and " +
                        std::to_string(key_value_heads) + " key/value heads do not share a width of " +
                        std::to_string(width));
-    using Whole = Projection<Width, Width, Policy>;
+    using AllHeads = Projection<Width, Width, Policy>;
     using Shared = Projection<Width, shared, Policy>;
     const Index inner = width / heads * key_value_heads;
-    return {Whole::sized(width, width, in),
+    return {AllHeads::sized(width, width, in),
             Shared::sized(width, inner, in),
             Shared::sized(width, inner, in),
-            Whole::sized(width, width, out),
+            AllHeads::sized(width, width, out),
             positions,
             {heads}};
   }
