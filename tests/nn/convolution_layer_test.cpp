@@ -10,15 +10,15 @@ using namespace nn_test;
 namespace {
 
 using Double = Float64<Cpu>;
-constexpr Window<2> half{.stride = {2, 2}, .same = true};
+constexpr Window<2> halving{.stride = {2, 2}, .same = true};
 constexpr Window<1> causal{.dilation = {2}, .before = {4}};
 
 static_assert(parameter_count<Convolution2d<4, 6, 3>> == 3 * 3 * 4 * 6 + 6);
-static_assert(parameter_count<Convolution2d<4, 4, 3, half, 4>> == 3 * 3 * 4 + 4);
+static_assert(parameter_count<Convolution2d<4, 4, 3, halving, 4>> == 3 * 3 * 4 + 4);
 static_assert(parameter_count<Convolution1d<2, 5, 3>> == 3 * 2 * 5 + 5);
 
 struct Network {
-  Convolution2d<2, 4, 3, half> first;
+  Convolution2d<2, 4, 3, halving> first;
   Convolution2d<4, 4, 3, Window<2>{.same = true}, 4> second;
   auto operator()(const auto& x) const { return mean<1, 2>(max_pool2d<2, 2>(relu(second(relu(first(x)))))); }
 };
@@ -26,15 +26,15 @@ struct Network {
 }  // namespace
 
 TEST_CASE("convolution layers are a convolution and a bias", "[nn]") {
-  auto image_layer = build<Convolution2d<2, 3, 3, half, 1, Double>>(Key{1});
+  auto image_layer = build<Convolution2d<2, 3, 3, halving, 1, Double>>(Key{1});
   for (double& b : image_layer.bias.values()) b = 0.5;
   const auto images = normal<Shape<2, 5, 4, 2>, double>(Key{2});
   const Tensor y = image_layer(images);
   CHECK(y.shape() == Shape<2, 3, 2, 3>{});
-  CHECK(distance(y, Tensor(convolution2d<half>(images, image_layer.weight) + 0.5)) <= 1e-15);
+  CHECK(distance(y, Tensor(convolution2d<halving>(images, image_layer.weight) + 0.5)) <= 1e-15);
   CHECK(gradients_agree(image_layer, images));
   CHECK(names_of(image_layer) == "weight bias ");
-  using Sized = Convolution2d<dyn, dyn, dyn, half, 1, Double>;
+  using Sized = Convolution2d<dyn, dyn, dyn, halving, 1, Double>;
   auto sized = build(Sized::sized(2, 3, 3), Key{1});
   for (double& b : sized.bias.values()) b = 0.5;
   CHECK(same_bits(Tensor(sized(images)), y));
