@@ -2,9 +2,14 @@
 #pragma once
 
 #include <burrow/autodiff/checkpoint.hpp>
+#include <burrow/autodiff/custom_gradient.hpp>
+#include <burrow/autodiff/forward.hpp>
 #include <burrow/autodiff/gradient_check.hpp>
+#include <burrow/autodiff/operation_check.hpp>
 #include <burrow/autodiff/reduce.hpp>
+#include <burrow/autodiff/transform.hpp>
 #include <burrow/core/device.hpp>
+#include <burrow/core/dual_number.hpp>
 #include <burrow/debug/describe.hpp>
 #include <burrow/debug/detect_anomaly.hpp>
 #include <burrow/debug/trace.hpp>
@@ -13,12 +18,15 @@
 #include <burrow/io/npz.hpp>
 #include <burrow/io/tensors.hpp>
 #include <burrow/nn/attention.hpp>
+#include <burrow/nn/clone.hpp>
 #include <burrow/nn/combinators.hpp>
 #include <burrow/nn/convolution.hpp>
+#include <burrow/nn/curvature.hpp>
 #include <burrow/nn/dropout.hpp>
 #include <burrow/nn/layers.hpp>
 #include <burrow/nn/mixture_of_experts.hpp>
 #include <burrow/nn/positions.hpp>
+#include <burrow/nn/selection.hpp>
 #include <burrow/ops/argmax/argmax.hpp>
 #include <burrow/ops/cross_entropy/cross_entropy.hpp>
 #include <burrow/ops/einsum/einsum.hpp>

@@ -51,8 +51,10 @@ TEST_CASE("A tape is swept once") {
   const auto loss = sum(x * x);
   tape.backward(loss);
   CHECK(tape.size() == 0);
-  CHECK_THROWS_WITH(tape.backward(loss, {"user.cpp", 5}),
-                    "backward: this tape has been swept already; record the computation again [user.cpp:5]");
+  CHECK_THROWS_WITH(
+      tape.backward(loss, {"user.cpp", 5}),
+      "backward: this tape has been swept already; record the computation again, or sweep it first "
+      "with backward(loss, keep_record) [user.cpp:5]");
 }
 
 TEST_CASE("Gradients are there after backward, and only of what was watched") {

@@ -83,8 +83,16 @@ class ParameterView {
     }
   }
 
+  /// True where the tape differentiates this parameter.
+  bool wanted_on(const Tape& tape) const {
+    return tape.parameter_gradient<compute_type<T>>(*store_, offset_) != nullptr;
+  }
+
   void check_untraced() const {
-    if (store_->recording)
+    if (!store_->differentiates(offset_)) return;
+    if (store_->recording == detail::Recording::suspended)
+      store_->met = true;
+    else
       throw Error("a parameter of " + view_.shape().text() +
                   " meets no traced operand while gradients are recorded, so its gradient would be lost; "
                   "trace the operand "

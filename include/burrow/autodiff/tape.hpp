@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <burrow/tensor/tensor.hpp>
@@ -15,11 +16,30 @@ class Var;
 
 namespace detail {
 
+/// Elements [begin, end) of a flat store.
+struct ParameterRange {
+  Index begin, end;
+};
+
+/// Whether a tape differentiates the parameters of a store now; suspended inside `checkpoint`.
+enum class Recording { off, on, suspended };
+
 /// The flat parameters of a built model, as a tape knows them.
 struct ParameterStore {
   Storage storage;
   Index size = 0;
-  bool recording = false;  // a tape differentiates these parameters now
+  Recording recording = Recording::off;
+  std::span<const ParameterRange> differentiated = {};  // all of the store where empty
+  bool met = false;                                     // a differentiated parameter was used while suspended
+
+  bool differentiates(Index offset) const {
+    return recording != Recording::off && contains(differentiated, offset);
+  }
+  static bool contains(std::span<const ParameterRange> ranges, Index offset) {
+    for (const auto& range : ranges)
+      if (range.begin <= offset && offset < range.end) return true;
+    return ranges.empty();
+  }
 };
 
 /// Where the gradient of a leaf goes. Where not `accumulate`, the elements are uninitialised and all must be
@@ -34,7 +54,11 @@ struct GradientTarget {
 
 }  // namespace detail
 
-/// Records operations on watched values and computes gradients in one reverse sweep. A tape is used on one
+/// Keeps the record of a sweep, so that the tape can be swept again: `tape.backward(loss, keep_record)`.
+struct KeepRecord {};
+inline constexpr KeepRecord keep_record{};
+
+/// Records operations on watched values and computes gradients in a reverse sweep. A tape is used on one
 /// thread, for one computation.
 class Tape {
  public:
@@ -47,7 +71,10 @@ class Tape {
   Tape& operator=(const Tape&) = delete;
   ~Tape() {
     clear();
-    for (const auto& entry : parameters_) entry.store->recording = entry.was_recording;
+    for (const auto& entry : parameters_) {
+      entry.store->recording = entry.was_recording;
+      entry.store->differentiated = entry.was_differentiated;
+    }
   }
 
   /// A traced value; what is computed from it is recorded here. Integers carry the tape but have no gradient.
@@ -59,16 +86,16 @@ class Tape {
     return Var<T, S, D>{this, slot, x.leaf()};
   }
 
-  /// Computes the gradients of a traced scalar with respect to everything watched. Once for each tape.
+  /// Computes the gradients of a traced scalar with respect to everything watched, and drops the record.
   template <class T, class S, class D>
   void backward(const Var<T, S, D>& loss, Location where = Location::here()) {
-    static_assert(Real<T>, "backward: a loss has a floating-point type");
-    if (loss.shape().size() != 1)
-      throw ShapeError("backward: the loss has " + loss.shape().text() +
-                       " and no seed is given; reduce it to one element" + at(where));
-    Tensor<T, S, D> seed{loss.shape()};
-    *seed.data() = T(1);
-    backward(loss, seed, where);
+    sweep(loss, unit_seed(loss, where), false, where);
+  }
+  /// As above, and keeps the record for another sweep, from the same or another result. `gradient` gives what
+  /// the last sweep found; gradients of parameters, which belong to the caller, add up.
+  template <class T, class S, class D>
+  void backward(const Var<T, S, D>& loss, KeepRecord, Location where = Location::here()) {
+    sweep(loss, unit_seed(loss, where), true, where);
   }
 
   /// As above, for a loss that is an expression, such as a sum of two losses.
@@ -76,10 +103,21 @@ class Tape {
   requires(!E::is_leaf) void backward(const E& loss, Location where = Location::here()) {
     backward(materialize(loss), where);
   }
+  template <Traced E>
+  requires(!E::is_leaf) void backward(const E& loss, KeepRecord, Location where = Location::here()) {
+    backward(materialize(loss), keep_record, where);
+  }
 
   /// Computes vector-Jacobian products: the gradients of sum(y * seed).
   template <class T, class S, class D>
-  void backward(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, Location where = Location::here());
+  void backward(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, Location where = Location::here()) {
+    sweep(y, seed, false, where);
+  }
+  template <class T, class S, class D>
+  void backward(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, KeepRecord,
+                Location where = Location::here()) {
+    sweep(y, seed, true, where);
+  }
 
   /// The gradient of a watched value after `backward`; zero where the result does not depend on it. Throws
   /// Error for a value that was not watched.
@@ -101,10 +139,13 @@ class Tape {
     return result;
   }
 
-  /// Lets the gradients of a store's parameters be added to `gradient` (as many elements as the store).
-  void differentiate(detail::ParameterStore& store, void* gradient) {
-    parameters_.push_back({&store, gradient, store.recording});
-    store.recording = true;
+  /// Lets the gradients of a store's parameters be added to `gradient` (as many elements as the store): of
+  /// all, or of those in the ranges, which outlive the tape.
+  void differentiate(detail::ParameterStore& store, void* gradient,
+                     std::span<const detail::ParameterRange> ranges = {}) {
+    parameters_.push_back({&store, gradient, ranges, store.recording, store.differentiated});
+    store.recording = detail::Recording::on;
+    store.differentiated = ranges;
   }
 
   /// Records an operation: its value, and `backward(dy)`, which adds to the gradients of its inputs. For
@@ -174,22 +215,36 @@ class Tape {
   template <class G>
   G* parameter_gradient(const detail::ParameterStore& store, Index offset) const {
     for (const auto& entry : parameters_)
-      if (entry.store == &store) return static_cast<G*>(entry.gradient) + offset;
+      if (entry.store == &store && detail::ParameterStore::contains(entry.ranges, offset))
+        return static_cast<G*>(entry.gradient) + offset;
     return nullptr;
   }
 
   /// A tape for a part of this computation that is differentiated on its own, with the same parameters.
   void share_parameters(const Tape& other) {
     for (const auto& entry : other.parameters_)
-      parameters_.push_back({entry.store, entry.gradient, entry.store->recording});
+      parameters_.push_back(
+          {entry.store, entry.gradient, entry.ranges, entry.store->recording, entry.store->differentiated});
   }
 
-  /// Lets parameters be used without a trace (inside `checkpoint`), or not again.
-  void suspend_parameters(bool suspended) {
-    for (const auto& entry : parameters_) entry.store->recording = !suspended;
+  /// Lets parameters be used without a trace (inside `checkpoint`), until `resume_parameters`.
+  void suspend_parameters() {
+    for (const auto& entry : parameters_) {
+      entry.store->recording = detail::Recording::suspended;
+      entry.store->met = false;
+    }
+  }
+  void resume_parameters() {
+    for (const auto& entry : parameters_) entry.store->recording = detail::Recording::on;
+  }
+  /// True where a differentiated parameter was used since they were last suspended.
+  bool parameters_met() const {
+    for (const auto& entry : parameters_)
+      if (entry.store->met) return true;
+    return false;
   }
 
-  /// Number of operations recorded and not yet swept.
+  /// Number of operations recorded and not dropped by a sweep.
   std::size_t size() const { return entries_.size(); }
 
  private:
@@ -269,11 +324,50 @@ class Tape {
   struct Parameters {
     detail::ParameterStore* store;
     void* gradient;
-    bool was_recording;
+    std::span<const detail::ParameterRange> ranges;
+    detail::Recording was_recording;
+    std::span<const detail::ParameterRange> was_differentiated;
   };
 
   template <class T>
   using Pooled = std::vector<T, PoolAllocator<T>>;
+
+  template <class T, class S, class D>
+  static Tensor<T, S, D> unit_seed(const Var<T, S, D>& loss, Location where) {
+    static_assert(Real<T>, "backward: a loss has a floating-point type");
+    if (loss.shape().size() != 1)
+      throw ShapeError("backward: the loss has " + loss.shape().text() +
+                       " and no seed is given; reduce it to one element" + at(where));
+    Tensor<T, S, D> seed{loss.shape()};
+    *seed.data() = T(1);
+    return seed;
+  }
+
+  template <class T, class S, class D>
+  void sweep(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, bool keep, Location where);
+
+  /// Runs what is recorded from the end, dropping each entry once it has run.
+  void run_and_drop() {
+    while (!entries_.empty()) {
+      AnyEntry* const entry = entries_.back();
+      entries_.pop_back();
+      struct Guard {
+        AnyEntry* entry;
+        ~Guard() { entry->destroy(entry); }
+      } guard{entry};
+      entry->run(entry, *this);
+    }
+  }
+
+  /// Forgets what an earlier sweep found.
+  void clear_gradients() {
+    for (Slot& slot : slots_) {
+      if (slot.external) continue;
+      slot.storage = {};
+      slot.data = nullptr;
+      slot.filled = false;
+    }
+  }
 
   int add_slot(Index size, bool wanted) {
     slots_.push_back({});
@@ -292,6 +386,7 @@ class Tape {
 
   Inputs inputs_;
   bool swept_ = false;
+  bool dropped_ = false;
   Pooled<Slot> slots_;
   Pooled<AnyEntry*> entries_;
   Pooled<Parameters> parameters_;
@@ -363,25 +458,24 @@ class Var {
 };
 
 template <class T, class S, class D>
-void Tape::backward(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, Location where) {
-  if (swept_)
-    throw Error("backward: this tape has been swept already; record the computation again" + at(where));
+void Tape::sweep(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, bool keep, Location where) {
+  if (dropped_)
+    throw Error(
+        "backward: this tape has been swept already; record the computation again, or sweep it first with "
+        "backward(loss, keep_record)" +
+        at(where));
   if (!(seed.shape() == y.shape()))
     throw ShapeError("backward: a seed of " + seed.shape().text() + " for " + y.shape().text() + at(where));
+  if (swept_) clear_gradients();
   swept_ = true;
+  dropped_ = !keep;
   if (y.wanted()) {
     const auto target = y.gradient_target();
-    for (Index i = 0; i < seed.size(); ++i) target.data[i] = seed.data()[i];
+    for (Index i = 0; i < seed.size(); ++i)
+      target.data[i] = target.accumulate ? static_cast<T>(target.data[i] + seed.data()[i]) : seed.data()[i];
   }
-  while (!entries_.empty()) {
-    AnyEntry* const entry = entries_.back();
-    entries_.pop_back();
-    struct Guard {
-      AnyEntry* entry;
-      ~Guard() { entry->destroy(entry); }
-    } guard{entry};
-    entry->run(entry, *this);
-  }
+  if (!keep) return run_and_drop();
+  for (std::size_t i = entries_.size(); i-- > 0;) entries_[i]->run(entries_[i], *this);
 }
 
 }  // namespace burrow

@@ -20,14 +20,15 @@ struct TapeReference {
   Tape* tape;
 };
 
+/// True where the tape differentiates a leaf of an expression.
 template <class N>
-bool any_wanted(const N& node) {
+bool any_wanted(const Tape& tape, const N& node) {
   if constexpr (requires { node.wanted(); })
     return node.wanted();
   else if constexpr (is_parametric<N>)
-    return true;
+    return node.wanted_on(tape);
   else if constexpr (!N::is_leaf)
-    return detail::apply([](const auto&... a) { return (any_wanted(a) || ...); }, node.arguments());
+    return detail::apply([&](const auto&... a) { return (any_wanted(tape, a) || ...); }, node.arguments());
   else
     return false;
 }
@@ -59,7 +60,7 @@ template <class T, class S, class D, class Backward, class... Inputs>
 auto record(detail::TapeReference tape, const char* name, const Tensor<T, S, D>& value, Backward&& backward,
             const Inputs&... inputs) {
   if (detail::observed()) detail::tell_value(name, value);
-  return tape.tape->record(name, value, (detail::any_wanted(detail::to_node(inputs)) || ...),
+  return tape.tape->record(name, value, (detail::any_wanted(*tape.tape, detail::to_node(inputs)) || ...),
                            std::decay_t<Backward>(std::forward<Backward>(backward)));
 }
 

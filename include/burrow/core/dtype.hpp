@@ -44,18 +44,32 @@ class bf16 {
 
 inline std::ostream& operator<<(std::ostream& out, bf16 value) { return out << static_cast<float>(value); }
 
+template <class T>
+struct DualNumber;
+
+namespace detail {
+template <class T>
+inline constexpr bool is_dual = false;
+template <class T>
+inline constexpr bool is_dual<DualNumber<T>> = true;
+}  // namespace detail
+
 /// True for the floating-point types of 16 bits, which are computed in float.
 template <class T>
 concept Narrow = std::same_as<T, bf16> || std::same_as<T, half>;
 
-/// True for element types that have gradients.
+/// True for element types that have gradients. DualNumber, for forward mode, stands in core/dual_number.hpp.
 template <class T>
-concept Real = std::same_as<T, float> || std::same_as<T, double> || Narrow<T>;
+concept Real = std::same_as<T, float> || std::same_as<T, double> || Narrow<T> || detail::is_dual<T>;
 
 /// True for the element types a tensor can have.
 template <class T>
 concept Element = Real<T> || std::same_as<T, bool> ||(std::signed_integral<T> && sizeof(T) >= 4) ||
                   std::same_as<T, std::uint8_t> || std::same_as<T, std::uint16_t>;
+
+/// True for what may stand beside a tensor as a number.
+template <class T>
+concept Number = std::is_arithmetic_v<T> || detail::is_dual<T>;
 
 namespace detail {
 template <class T>
@@ -109,6 +123,7 @@ constexpr std::string_view dtype_name() {
   if constexpr (std::signed_integral<T>) return sizeof(T) == 8 ? "int64" : "int32";
   if constexpr (std::same_as<T, std::uint8_t>) return "uint8";
   if constexpr (std::same_as<T, std::uint16_t>) return "uint16";
+  if constexpr (detail::is_dual<T>) return std::same_as<T, DualNumber<float>> ? "dual float" : "dual double";
   return "";
 }
 

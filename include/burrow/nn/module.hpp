@@ -249,7 +249,10 @@ class Gradient {
  public:
   using element = compute_type<detail::module_element_of<Model>>;
 
-  explicit Gradient(const Model& model) : values_{Shape<dyn>{{parameters(model).store().size}}} { clear(); }
+  explicit Gradient(const Model& model)
+      : values_{Shape<dyn>{{parameters(model).store().size}}}, ranges_{ranges_of(model)} {
+    clear();
+  }
 
   std::span<element> values() { return values_.values(); }
   std::span<const element> values() const { return values_.values(); }
@@ -260,6 +263,9 @@ class Gradient {
     });
   }
 
+  /// The flat ranges of the parameters that are differentiated; empty where all are. The rest stays zero.
+  std::span<const detail::ParameterRange> ranges() const { return ranges_; }
+
   /// The gradient of one parameter of the model, as a span of its size.
   template <class P>
   std::span<const element> of(const P& parameter) const {
@@ -268,7 +274,17 @@ class Gradient {
   }
 
  private:
+  static std::vector<detail::ParameterRange> ranges_of(const Model& model) {
+    if constexpr (requires {
+                    { model.ranges() } -> std::convertible_to<std::vector<detail::ParameterRange>>;
+                  })
+      return model.ranges();
+    else
+      return {};
+  }
+
   Tensor<element, Shape<dyn>> values_;
+  std::vector<detail::ParameterRange> ranges_;
 };
 
 /// Adds the gradient of f(tape), a traced scalar, to `gradient`, and returns the value of f. Inputs watched
@@ -276,7 +292,7 @@ class Gradient {
 template <Module Model, class F>
 auto accumulate_gradient(const Model& model, Gradient<Model>& gradient, const F& f) {
   Tape tape{Tape::Inputs::constant};
-  tape.differentiate(parameters(model).store(), gradient.values().data());
+  tape.differentiate(parameters(model).store(), gradient.values().data(), gradient.ranges());
   const auto loss = materialize(f(tape));
   static_assert(Traced<decltype(loss)>,
                 "value_and_grad: the loss is not traced; watch the input with tape.watch(x)");

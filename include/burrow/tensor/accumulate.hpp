@@ -17,7 +17,6 @@ struct SumOf {
   static constexpr T identity = T(0);
   static auto combine(auto a, auto b) { return a + b; }
   static auto lanes(auto p) { return reduce_add(p); }
-  using wide = double;
 };
 struct ProductOf {
   static constexpr const char* name = "prod";
@@ -45,11 +44,11 @@ struct ExtremeOf {
   static constexpr bool rounds = false;
   template <class T>
   static T combine(T a, T b) {
-    if constexpr (std::is_floating_point_v<T>)
-      return Self::beyond(b, a) || std::isnan(b) ? b : a;
+    if constexpr (Real<T>)
+      return Self::beyond(b, a) || b != b ? b : a;
     else if constexpr (std::is_arithmetic_v<T>)
       return Self::beyond(b, a) ? b : a;
-    else if constexpr (std::is_floating_point_v<typename T::value_type>)
+    else if constexpr (Real<typename T::value_type>)
       return select(Self::beyond(b, a) || b != b, b, a);
     else
       return select(Self::beyond(b, a), b, a);
@@ -84,7 +83,7 @@ struct MinimumOf : ExtremeOf<MinimumOf> {
 
 /// The type in which partial results of type C are combined.
 template <class Op, class C>
-using wide_type = std::conditional_t<std::is_floating_point_v<C>, typename Op::wide, C>;
+using wide_type = std::conditional_t<std::is_integral_v<C>, C, promoted<C, typename Op::wide>>;
 
 /// Where one chunk's results go. A sum of many terms is moved to an array of wider sums now and then, which
 /// is made when it is first needed.
@@ -170,7 +169,7 @@ class Sink {
 
  private:
   using wide = wide_type<Op, C>;
-  static constexpr bool moves = Op::rounds && std::is_floating_point_v<C>;
+  static constexpr bool moves = Op::rounds && !std::is_integral_v<C>;
   static constexpr Index terms = 128;  // that an element of the array sums, about, before it is moved
 
   /// Number of elements of the array that one row meets.

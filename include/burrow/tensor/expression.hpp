@@ -179,13 +179,17 @@ struct number_type {
       std::conditional_t<is_real, float, std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>>;
   using type = std::conditional_t<fits, Beside, own>;
 };
+template <class Beside, class T>
+requires is_dual<T>
+struct number_type<Beside, T> {
+  using type = promoted<Beside, T>;
+};
 
 /// A number as an operand beside elements of another type.
-template <class Beside, class T>
-requires std::is_arithmetic_v<T>
+template <class Beside, Number T>
 auto scalar_node(T value) {
-  using Number = typename number_type<Beside, T>::type;
-  return Scalar<Number>{static_cast<compute_type<Number>>(value)};
+  using Own = typename number_type<Beside, T>::type;
+  return Scalar<Own>{static_cast<compute_type<Own>>(value)};
 }
 
 /// A number that integers are compared with: as wide as needed to hold it.
@@ -243,8 +247,8 @@ detail::Mapped<F, E...> map(F f, const E&... e) {
 
 /// True where an expression and another, or a number, can meet in an elementwise function.
 template <class A, class B>
-concept Elementwise = (Expression<A> && Expression<B>) || (Expression<A> && std::is_arithmetic_v<B>) ||
-                      (std::is_arithmetic_v<A> && Expression<B>);
+concept Elementwise = (Expression<A> && Expression<B>) || (Expression<A> && Number<B>) ||
+                      (Number<A> && Expression<B>);
 
 namespace detail {
 /// An operand of a pair as a node; a number takes its type from the operand beside it.
@@ -253,7 +257,7 @@ auto pair_node(const X& x) {
   return to_node(x);
 }
 template <class F, Expression Beside, class X>
-requires std::is_arithmetic_v<X>
+requires Number<X>
 auto pair_node(X x) {
   if constexpr (requires { typename F::compares; })
     return compared_node<element_of<Beside>>(x);

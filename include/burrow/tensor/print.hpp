@@ -23,6 +23,8 @@ std::string element_text(T value) {
     return value ? "true" : "false";
   } else if constexpr (std::is_integral_v<T>) {
     return std::to_string(value);
+  } else if constexpr (is_dual<T>) {
+    return "(" + element_text(value.value) + ", " + element_text(value.tangent) + ")";
   } else {
     char text[32];
     std::snprintf(text, sizeof(text), "%.6g", static_cast<double>(value));

@@ -79,8 +79,7 @@ class Tensor {
 
   /// The elements of a static shape in row-major order: `Tensor<float, Shape<3>> bias{1, 2, 3}`.
   template <class... U>
-  requires(S::is_static && sizeof...(U) > 0 && (std::is_arithmetic_v<U> && ...)) Tensor(U... values)
-      : Tensor{S{}} {
+  requires(S::is_static && sizeof...(U) > 0 && (Number<U> && ...)) Tensor(U... values) : Tensor{S{}} {
     if constexpr (Index{sizeof...(U)} != S{}.size())
       misuse::number_of_elements_differs<S, int{sizeof...(U)}>{};
     Index i = 0;

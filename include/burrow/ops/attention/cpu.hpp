@@ -58,6 +58,12 @@ void scatter_head(const C* from, Index stride, Index rows, Index head_width, boo
   }
 }
 
+template <class C>
+C inverse_sqrt(Index width) {
+  using std::sqrt;
+  return C(1) / sqrt(static_cast<C>(width));
+}
+
 /// to[j] += from[j] for j < count.
 template <class C>
 void add_row(C* to, const C* from, Index count) {
@@ -79,7 +85,7 @@ class AttentionHead {
   AttentionHead(const AttentionExtents& e, const AttentionOperands<T>& in, Index item, Index head)
       : e_{e},
         relative_{in.positions != nullptr},
-        scale_{C(1) / std::sqrt(static_cast<C>(e.head_width))},
+        scale_{inverse_sqrt<C>(e.head_width)},
         queries_{in.queries + item * e.queries * e.width() + head * e.head_width},
         content_bias_{relative_ ? in.content_bias + head * e.head_width : nullptr},
         position_bias_{relative_ ? in.position_bias + head * e.head_width : nullptr},
@@ -212,7 +218,8 @@ void attention_forward(const AttentionExtents& e, const AttentionOperands<T>& in
           sums);
       detail::product<C>(rows, d, n, C(1), {h.scores(), n}, {h.values(), d}, false, {result.data(), d});
       for (Index a = 0; a < rows; ++a) {
-        log_sums[task * e.queries + first + a] = tops[a] + std::log(sums[a]);
+        using std::log;
+        log_sums[task * e.queries + first + a] = tops[a] + log(sums[a]);
         T* const to = out + (item * e.queries + first + a) * e.width() + head * d;
         for (Index j = 0; j < d; ++j) to[j] = static_cast<T>(result.data()[a * d + j] / sums[a]);
       }

@@ -24,8 +24,9 @@ void target_log_likelihoods(Cpu, const Rows& rows, const T* logits, const I* tar
 /// Writes the sum of the negated likelihoods, taken in order.
 template <class C>
 void negated_sum(Cpu, const C* likelihoods, Index count, C* sum) {
-  double total = 0;
-  for (Index i = 0; i < count; ++i) total -= static_cast<double>(likelihoods[i]);
+  using Wide = promoted<C, double>;
+  Wide total(0);
+  for (Index i = 0; i < count; ++i) total -= static_cast<Wide>(likelihoods[i]);
   *sum = static_cast<C>(total);
 }
 
@@ -48,7 +49,8 @@ void cross_entropy_backward(Cpu, const Rows& rows, const T* logits, const I* tar
     for_packets<lanes<C>>(0, rows.width, [&]<bool Full>(Index i, Index count) {
       to.template put<Full>(i, exp(load_packet<C, Full>(row + i, count) - m - l) * scale, count);
     });
-    const C probability = std::exp(static_cast<C>(row[target]) - maximum - log_sum);
+    using std::exp;
+    const C probability = exp(static_cast<C>(row[target]) - maximum - log_sum);
     to.data[target] = static_cast<T>(old + (probability - C(1)) * *dsum);
   });
 }

@@ -21,7 +21,8 @@ RowMoments<C> row_moments(const T* x, Index width, C epsilon) {
     const auto centered = load_packet<C, Full>(x + i, count) - Packet<C>(mean);
     return centered * centered;
   });
-  return {mean, C(1) / std::sqrt(squares / static_cast<C>(width) + epsilon)};
+  using std::sqrt;
+  return {mean, C(1) / sqrt(squares / static_cast<C>(width) + epsilon)};
 }
 
 /// Also writes the moments of each row.

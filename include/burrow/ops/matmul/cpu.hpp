@@ -65,10 +65,55 @@ inline void bf16_product(Index m, Index n, Index k, float alpha, Matrix<const bf
     }
 }
 
+template <class T>
+void product(Index m, Index n, Index k, T alpha, Matrix<const T> a, Matrix<const T> b, bool accumulate,
+             Matrix<T> c);
+
+/// The values and the tangents of a matrix of dual numbers as two matrices without gaps.
+template <class T>
+struct DualParts {
+  Buffer<Cpu> storage;
+  Matrix<const T> value, tangent;
+
+  DualParts(Matrix<const DualNumber<T>> x, Index rows, Index columns)
+      : storage{2 * rows * columns * Index{sizeof(T)}} {
+    const Index lines = x.transposed ? columns : rows, length = x.transposed ? rows : columns;
+    auto* const values = static_cast<T*>(storage.data());
+    auto* const tangents = values + rows * columns;
+    for (Index i = 0; i < lines; ++i)
+      for (Index j = 0; j < length; ++j) {
+        values[i * length + j] = x.data[i * x.stride + j].value;
+        tangents[i * length + j] = x.data[i * x.stride + j].tangent;
+      }
+    value = {values, length, x.transposed};
+    tangent = {tangents, length, x.transposed};
+  }
+};
+
+/// A product of dual matrices as three of plain ones: a b, and a' b + a b'.
+template <class T>
+void dual_product(Index m, Index n, Index k, DualNumber<T> alpha, Matrix<const DualNumber<T>> a,
+                  Matrix<const DualNumber<T>> b, bool accumulate, Matrix<DualNumber<T>> c) {
+  const DualParts<T> left{a, m, k}, right{b, k, n};
+  const Buffer<Cpu> sums{2 * m * n * Index{sizeof(T)}};
+  auto* const value = static_cast<T*>(sums.data());
+  T* const tangent = value + m * n;
+  product<T>(m, n, k, T(1), left.value, right.value, false, {value, n});
+  product<T>(m, n, k, T(1), left.tangent, right.value, false, {tangent, n});
+  product<T>(m, n, k, T(1), left.value, right.tangent, true, {tangent, n});
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < n; ++j) {
+      auto& to = c.data[i * c.stride + j];
+      const auto term = alpha * DualNumber<T>{value[i * n + j], tangent[i * n + j]};
+      to = accumulate ? to + term : term;
+    }
+}
+
 /// c (+)= alpha a b on the calling thread; c is not transposed.
 template <class T>
 void product(Index m, Index n, Index k, T alpha, Matrix<const T> a, Matrix<const T> b, bool accumulate,
              Matrix<T> c) {
+  if constexpr (burrow::detail::is_dual<T>) return dual_product(m, n, k, alpha, a, b, accumulate, c);
 #ifdef BURROW_WITH_ONEDNN
   if constexpr (std::same_as<T, float>) return onednn_product(m, n, k, alpha, a, b, accumulate, c);
 #endif
