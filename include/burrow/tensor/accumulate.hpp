@@ -35,7 +35,6 @@ struct ProductOf {
     for (int i = 1; i < N; ++i) product = combine(product, lane[i]);
     return product;
   }
-  using wide = double;
 };
 
 /// What the largest and the smallest share. NaN wins, as it does in NumPy.
@@ -62,7 +61,6 @@ struct ExtremeOf {
       return std::isnan(nan) ? nan : Self::extreme_lane(p);
     }
   }
-  using wide = double;
 };
 struct MaximumOf : ExtremeOf<MaximumOf> {
   static constexpr const char* name = "max";
@@ -82,14 +80,14 @@ struct MinimumOf : ExtremeOf<MinimumOf> {
 };
 
 /// The type in which partial results of type C are combined.
-template <class Op, class C>
-using wide_type = std::conditional_t<std::is_integral_v<C>, C, promoted<C, typename Op::wide>>;
+template <class C>
+using wide_type = std::conditional_t<std::is_integral_v<C>, C, promoted<C, double>>;
 
 /// Where one chunk's results go. A sum of many terms is moved to an array of wider sums now and then, which
 /// is made when it is first needed.
 template <class Op, class C>
 struct Partial {
-  using wide = wide_type<Op, C>;
+  using wide = wide_type<C>;
   C* array;
   Index size;
   Buffer<Cpu>* totals;
@@ -168,7 +166,7 @@ class Sink {
   }
 
  private:
-  using wide = wide_type<Op, C>;
+  using wide = wide_type<C>;
   static constexpr bool moves = Op::rounds && !std::is_integral_v<C>;
   static constexpr Index terms = 128;  // that an element of the array sums, about, before it is moved
 
@@ -235,7 +233,7 @@ class Partials {
   /// write(j, combined value) for every element, in parallel.
   template <class Write>
   void combine(const Write& write) const {
-    using wide = wide_type<Op, C>;
+    using wide = wide_type<C>;
     const C* const arrays = static_cast<const C*>(storage_.data());
     parallel_for(size_, elementwise_grain / chunks_, [&](Index begin, Index end) {
       for (Index j = begin; j < end; ++j) {
