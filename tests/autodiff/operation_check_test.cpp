@@ -1,6 +1,5 @@
 #include <burrow/autodiff/custom_gradient.hpp>
 #include <burrow/autodiff/operation_check.hpp>
-#include <burrow/ops/softmax/softmax.hpp>
 #include <burrow/tensor/create.hpp>
 #include <catch2/catch.hpp>
 
@@ -14,19 +13,17 @@ namespace {
 enum class Fault { none, gradient, accumulation, strides, float_only, dynamic_shape, untraced, threads };
 
 /// y = a b, row by row, written with pointers as a custom operation may be, and broken on demand.
-template <Fault fault>
+Fault fault = Fault::none;
+
 const auto product = [](const auto& a, const auto& b) {
   const auto tape = tape_of(a, b);
   using T = element_of<decltype(a)>;
-  const auto l = [&] {
-    if constexpr (fault == Fault::strides)
-      return operand(tape, a);
-    else
-      return dense_operand(tape, a);
-  }();
+  const auto raw = operand(tape, a);
+  const auto l = dense_operand(tape, raw);
+  const auto* const from = fault == Fault::strides ? raw.view().data() : l.view().data();
   const auto r = dense_operand(tape, b);
   Tensor<T, shape_of<decltype(a)>> y{l.shape()};
-  for (Index i = 0; i < y.size(); ++i) y.data()[i] = static_cast<T>(l.view().data()[i] * r.view().data()[i]);
+  for (Index i = 0; i < y.size(); ++i) y.data()[i] = static_cast<T>(from[i] * r.view().data()[i]);
   if (fault == Fault::float_only && !std::same_as<T, double>) y.data()[1] = 100;
   if (fault == Fault::dynamic_shape && !shape_of<decltype(a)>::is_static) y.data()[0] = T(0);
   if (fault == Fault::untraced && !Traced<decltype(a)>) y.data()[0] = T(0);
@@ -38,11 +35,11 @@ const auto product = [](const auto& a, const auto& b) {
       db.data()[i] = static_cast<T>(dy.data()[i] * l.view().data()[i]);
     }
     if (fault == Fault::gradient) db.data()[3] = T(0);
-    if constexpr (fault == Fault::accumulation && decltype(l)::contiguous && Traced<decltype(l)>) {
-      const auto target = l.gradient_target();
-      std::copy_n(da.data(), da.size(), target.data);
-    } else {
-      add_gradient(l, da);
+    if constexpr (Traced<decltype(l)>) {
+      if (fault == Fault::accumulation && l.wanted())
+        std::copy_n(std::as_const(da).data(), da.size(), l.gradient_target().data);
+      else
+        add_gradient(l, da);
     }
     add_gradient(r, db);
   };
@@ -52,11 +49,11 @@ const auto product = [](const auto& a, const auto& b) {
 const auto a = [] { return normal<Shape<3, 5>, double>(Key{1}); };
 const auto b = [] { return normal<Shape<3, 5>, double>(Key{2}); };
 
-template <Fault fault>
-std::string complaint() {
+std::string complaint(Fault broken) {
   const Threads four{4};
+  fault = broken;
   try {
-    check_operation(product<fault>, a(), b());
+    check_operation(product, a(), b());
   } catch (const Error& error) {
     return error.what();
   }
@@ -65,24 +62,18 @@ std::string complaint() {
 
 }  // namespace
 
-TEST_CASE("A correct operation passes") { CHECK(complaint<Fault::none>() == ""); }
+TEST_CASE("A correct operation passes") { CHECK(complaint(Fault::none) == ""); }
 
 TEST_CASE("Each fault of an operation is found, and said") {
   using Catch::Matchers::StartsWith;
-  CHECK_THAT(complaint<Fault::gradient>(), StartsWith("check_gradient: the gradient of element 3"));
-  CHECK_THAT(complaint<Fault::accumulation>(), StartsWith("check_operation: operands used twice: element"));
-  CHECK_THAT(complaint<Fault::strides>(), StartsWith("check_operation: strided operands: element"));
-  CHECK_THAT(complaint<Fault::float_only>(),
+  CHECK_THAT(complaint(Fault::gradient), StartsWith("check_gradient: the gradient of element 3"));
+  CHECK_THAT(complaint(Fault::accumulation), StartsWith("check_operation: operands used twice: element"));
+  CHECK_THAT(complaint(Fault::strides), StartsWith("check_operation: strided operands: element"));
+  CHECK_THAT(complaint(Fault::float_only),
              StartsWith("check_operation: float: element 1 (row-major) of the value is 100.0"));
-  CHECK_THAT(complaint<Fault::dynamic_shape>(), StartsWith("check_operation: run-time extents: element 0"));
-  CHECK_THAT(complaint<Fault::untraced>(), StartsWith("check_operation: untraced operands: element 0"));
-  CHECK_THAT(complaint<Fault::threads>(), StartsWith("check_operation: 1 threads: element 2"));
-}
-
-TEST_CASE("burrow's own operations pass: softmax, and a function of a vector") {
-  check_operation([](const auto& x) { return softmax(x); }, a());
-  check_operation([](const auto& x, const auto& v) { return sum<0>(x * v) * v; }, a(),
-                  normal<Shape<5>, double>(Key{3}));
+  CHECK_THAT(complaint(Fault::dynamic_shape), StartsWith("check_operation: run-time extents: element 0"));
+  CHECK_THAT(complaint(Fault::untraced), StartsWith("check_operation: untraced operands: element 0"));
+  CHECK_THAT(complaint(Fault::threads), StartsWith("check_operation: 1 threads: element 2"));
 }
 
 TEST_CASE("A custom gradient takes the place of the function's own") {

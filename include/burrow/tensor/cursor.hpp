@@ -187,7 +187,10 @@ auto convert(Packet<From, N> x) {
     return x != Packet<From, N>(From(0));
   else {
     static_assert(N == 1, "a vectorised loop has one type");
-    return Packet<To, 1>(static_cast<To>(x.v));
+    if constexpr (is_dual<From> && !is_dual<To>)  // the gradient of a plain operand beside dual numbers
+      return Packet<To, 1>(static_cast<To>(x.v.value));
+    else
+      return Packet<To, 1>(static_cast<To>(x.v));
   }
 }
 template <class To, class From, int N>

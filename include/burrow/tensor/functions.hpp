@@ -312,6 +312,8 @@ auto isfinite(const X& x) -> detail::Mapped<functors::IsFinite, X> {
 /// The same values as elements of type T; the expression itself where they are already.
 template <Element T, Expression X>
 auto cast(const X& x) {
+  static_assert(!detail::is_dual<element_of<X>> || detail::is_dual<T>,
+                "cast: dual numbers would lose their tangents; see primal_of and tangent_of");
   if constexpr (std::same_as<T, element_of<X>>)
     return detail::to_node(x);
   else
