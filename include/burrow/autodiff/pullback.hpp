@@ -109,6 +109,7 @@ Index strided_offset(Index j, const std::array<Index, Rank>& extents,
 /// for each element of the leaf's memory, in row-major order of the repetitions.
 template <class S, class T, class C, std::size_t Rank>
 void add_repeated(const S& shape, const GradientTarget<T, Rank>& target, const C* values) {
+  using Wide = wide_type<compute_type<T>>;
   auto once = shape.values(), again = shape.values();
   Index elements = 1, repetitions = 1;
   for (std::size_t i = 0; i < Rank; ++i) {
@@ -124,18 +125,18 @@ void add_repeated(const S& shape, const GradientTarget<T, Rank>& target, const C
                  for (Index b = first; b < last; ++b) {
                    const Index begin = b * block, count = std::min(block, elements - begin);
                    std::array<Index, block> offsets;
-                   std::array<double, block> sums{};
+                   std::array<Wide, block> sums{};
                    for (Index k = 0; k < count; ++k)
                      offsets[static_cast<std::size_t>(k)] = strided_offset(begin + k, once, steps);
                    for (Index r = 0; r < repetitions; ++r) {
                      const C* const from = values + strided_offset(r, again, steps);
                      for (Index k = 0; k < count; ++k)
                        sums[static_cast<std::size_t>(k)] +=
-                           static_cast<double>(from[offsets[static_cast<std::size_t>(k)]]);
+                           static_cast<Wide>(from[offsets[static_cast<std::size_t>(k)]]);
                    }
                    for (Index k = 0; k < count; ++k) {
                      T& to = target.data[strided_offset(begin + k, once, target.strides)];
-                     to = static_cast<T>(static_cast<compute_type<T>>(static_cast<double>(to) +
+                     to = static_cast<T>(static_cast<compute_type<T>>(static_cast<Wide>(to) +
                                                                       sums[static_cast<std::size_t>(k)]));
                    }
                  }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include <burrow/core/dtype.hpp>
 #include <burrow/core/memory.hpp>
 #include <burrow/core/shape.hpp>
 
@@ -74,7 +75,7 @@ template <class T>
 Index first_nonfinite(const void* data, Index count) {
   const T* const values = static_cast<const T*>(data);
   for (Index i = 0; i < count; ++i) {
-    const auto value = static_cast<double>(values[i]);
+    const auto value = static_cast<compute_type<T>>(values[i]);
     if (!(value - value == 0)) return i;
   }
   return -1;

@@ -8,7 +8,7 @@ namespace burrow::detail {
 /// y[o, k, i] = Op over x[o, j, i] for j <= k, or for j >= k where Backward; carried in a wide type.
 template <class Op, bool Backward, class T, class Y>
 void scan(Cpu, const Lines& lines, const T* x, DenseTarget<Y> y) {
-  using W = wide_type<Op, compute_type<Y>>;
+  using W = wide_type<compute_type<Y>>;
   for_line_blocks<W>(lines, 1, [&](Index o, Index first, Index last, W* carry) {
     std::fill_n(carry, last - first, Op::template identity<W>);
     for (Index step = 0; step < lines.extent; ++step) {
@@ -27,16 +27,17 @@ void scan(Cpu, const Lines& lines, const T* x, DenseTarget<Y> y) {
 template <class T>
 void cumprod_backward(Cpu, const Lines& lines, const T* x, const T* y, const T* dy, DenseTarget<T> dx) {
   using C = compute_type<T>;
-  for_line_blocks<double>(lines, 1, [&](Index o, Index first, Index last, double* sum) {
-    std::fill_n(sum, last - first, 0.0);
+  using W = wide_type<C>;
+  for_line_blocks<W>(lines, 1, [&](Index o, Index first, Index last, W* sum) {
+    std::fill_n(sum, last - first, W(0));
     for (Index k = lines.extent; k-- > 0;) {
       const Index row = (o * lines.extent + k) * lines.inner;
       for (Index i = first; i < last; ++i) {
         const Index at = row + i, next = at + lines.inner, previous = at - lines.inner;
-        const double slope = k + 1 < lines.extent ? static_cast<double>(x[next]) : 0.0;
-        double& s = sum[i - first];
-        s = static_cast<double>(dy[at]) + slope * s;
-        dx.put(at, static_cast<C>(k > 0 ? static_cast<double>(y[previous]) * s : s));
+        const W slope = k + 1 < lines.extent ? static_cast<W>(x[next]) : W(0);
+        W& s = sum[i - first];
+        s = static_cast<W>(dy[at]) + slope * s;
+        dx.put(at, static_cast<C>(k > 0 ? static_cast<W>(y[previous]) * s : s));
       }
     }
   });
