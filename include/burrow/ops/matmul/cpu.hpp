@@ -52,15 +52,16 @@ inline void onednn_product(Index m, Index n, Index k, float alpha, Matrix<const 
 }
 #endif
 
-/// c (+)= alpha a b for bf16: operands are widened as they are packed, sums are in fp32.
-inline void bf16_product(Index m, Index n, Index k, float alpha, Matrix<const bf16> a, Matrix<const bf16> b,
-                         bool accumulate, Matrix<bf16> c) {
+/// c (+)= alpha a b for half and bf16: operands are widened as they are packed, sums are in fp32.
+template <Narrow T>
+void narrow_product(Index m, Index n, Index k, float alpha, Matrix<const T> a, Matrix<const T> b,
+                    bool accumulate, Matrix<T> c) {
   const Buffer<Cpu> wide{m * n * Index{sizeof(float)}};
   auto* const sums = static_cast<float*>(wide.data());
   multiply_packed<float>(m, n, k, alpha, a, b, false, sums, n);
   for (Index i = 0; i < m; ++i)
     for (Index j = 0; j < n; ++j) {
-      bf16& to = c.data[i * c.stride + j];
+      T& to = c.data[i * c.stride + j];
       to = accumulate ? static_cast<float>(to) + sums[i * n + j] : sums[i * n + j];
     }
 }
@@ -132,7 +133,7 @@ void product(Index m, Index n, Index k, T alpha, Matrix<const T> a, Matrix<const
 
 }  // namespace detail
 
-/// c (+)= alpha a b for a of m x k and b of k x n, on the calling thread; sums in fp32 for bf16.
+/// c (+)= alpha a b for a of m x k and b of k x n, on the calling thread; sums in fp32 for half and bf16.
 template <class T>
 void multiply_on_thread(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const T> a,
                         Matrix<const T> b, bool accumulate, Matrix<T> c) {
@@ -151,8 +152,8 @@ void multiply_on_thread(Index m, Index n, Index k, compute_type<T> alpha, Matrix
       return detail::multiply_vector(n, k, alpha, b.transpose(), a.data, a.transposed ? a.stride : 1,
                                      accumulate, c.data, Index{1});
   }
-  if constexpr (std::same_as<T, bf16>)
-    detail::bf16_product(m, n, k, alpha, a, b, accumulate, c);
+  if constexpr (Narrow<T>)
+    detail::narrow_product<T>(m, n, k, alpha, a, b, accumulate, c);
   else
     detail::product<T>(m, n, k, alpha, a, b, accumulate, c);
 }
