@@ -63,4 +63,15 @@ requires(sizeof...(Axis) <= 1 &&
   return detail::positions_of<detail::MinimumOf, Axis...>("argmin", e, where, keep);
 }
 
+// What does not fit; see core/misuse.hpp.
+namespace operation {
+struct argmax;
+struct argmin;
+}  // namespace operation
+
+template <int... Axes, Expression E, class... Arguments>
+auto argmax(const E&, Arguments...) -> detail::ReductionMisuse<operation::argmax, false, E, void(), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto argmin(const E&, Arguments...) -> detail::ReductionMisuse<operation::argmin, false, E, void(), Axes...>;
+
 }  // namespace burrow

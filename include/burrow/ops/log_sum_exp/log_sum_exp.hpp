@@ -33,4 +33,13 @@ requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto log
   }
 }
 
+// What does not fit; see core/misuse.hpp.
+namespace operation {
+struct log_sum_exp;
+}  // namespace operation
+
+template <int... Axes, Expression E, class... Arguments>
+auto log_sum_exp(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::log_sum_exp, true, E, void(Arguments...), Axes...>;
+
 }  // namespace burrow

@@ -28,4 +28,21 @@ requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto max
   return materialize(where(largest < 0, 0, largest));
 }
 
+// What does not fit; see core/misuse.hpp.
+namespace operation {
+struct norm;
+struct l1_norm;
+struct max_norm;
+}  // namespace operation
+
+template <int... Axes, Expression E, class... Arguments>
+auto norm(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::norm, true, E, void(Arguments...), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto l1_norm(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::l1_norm, true, E, void(Arguments...), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto max_norm(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::max_norm, true, E, void(Arguments...), Axes...>;
+
 }  // namespace burrow

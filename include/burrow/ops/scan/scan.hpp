@@ -56,4 +56,17 @@ auto cumprod(const X& x) {
       in);
 }
 
+// What does not fit; see core/misuse.hpp.
+namespace operation {
+struct cumsum;
+struct cumprod;
+}  // namespace operation
+
+template <int Axis, Expression X>
+requires(!detail::HasAxis<shape_of<X>, Axis>)
+    misuse::axes_do_not_fit<operation::cumsum, shape_of<X>, Axis> cumsum(const X&);
+template <int Axis, Expression X>
+requires(!detail::HasAxis<shape_of<X>, Axis>)
+    misuse::axes_do_not_fit<operation::cumprod, shape_of<X>, Axis> cumprod(const X&);
+
 }  // namespace burrow

@@ -89,4 +89,22 @@ auto topk(const X& x, Index k, Location where = Location::here()) {
   return detail::topk<Axis, dyn>(x, k, where);
 }
 
+// What does not fit; see core/misuse.hpp.
+namespace operation {
+struct sort;
+struct argsort;
+struct topk;
+}  // namespace operation
+
+template <int Axis = -1, Expression X>
+requires(!detail::HasAxis<shape_of<X>, Axis>)
+    misuse::axes_do_not_fit<operation::sort, shape_of<X>, Axis> sort(const X&);
+template <int Axis = -1, Expression X>
+requires(!detail::HasAxis<shape_of<X>, Axis>)
+    misuse::axes_do_not_fit<operation::argsort, shape_of<X>, Axis> argsort(const X&);
+template <int Axis = -1, Expression X>
+requires(!detail::HasAxis<shape_of<X>, Axis>)
+    misuse::axes_do_not_fit<operation::topk, shape_of<X>, Axis> topk(const X&, Index,
+                                                                     Location = Location::here());
+
 }  // namespace burrow

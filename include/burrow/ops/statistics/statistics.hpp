@@ -62,4 +62,17 @@ requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto sta
   return standard_deviation<Axes...>(e, Correction{}, keep...);
 }
 
+// What does not fit; see core/misuse.hpp.
+namespace operation {
+struct variance;
+struct standard_deviation;
+}  // namespace operation
+
+template <int... Axes, Expression E, class... Arguments>
+auto variance(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::variance, true, E, void(), Axes...>;
+template <int... Axes, Expression E, class... Arguments>
+auto standard_deviation(const E&, Arguments...)
+    -> detail::ReductionMisuse<operation::standard_deviation, true, E, void(), Axes...>;
+
 }  // namespace burrow
