@@ -1,4 +1,4 @@
-// expect: indices_do_not_fit<burrow::operation::view, burrow::Shape<4, 3>, int, burrow::Whole, burrow::Whole
+// expect: indices_do_not_fit<burrow::operation::view, burrow::Shape<4, 3>, int, burrow::WholeAxis, burrow::WholeAxis
 #include <burrow/tensor/slicing.hpp>
 
 using namespace burrow;

@@ -1,4 +1,4 @@
-// expect: indices_do_not_fit<burrow::operation::view, burrow::Shape<4, 3>, burrow::Whole,
+// expect: indices_do_not_fit<burrow::operation::view, burrow::Shape<4, 3>, burrow::WholeAxis,
 // burrow::StaticIndex<3>
 #include <burrow/tensor/slicing.hpp>
 

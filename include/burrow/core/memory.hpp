@@ -187,6 +187,20 @@ class Buffer : public Storage {
   explicit Buffer(Storage storage) : Storage{std::move(storage)} {}
 };
 
+namespace detail {
+/// A handle for memory that others own: it never counts as the only one, so tensors that share such memory
+/// copy it before they write.
+inline Storage borrowed_storage() {
+  static Block* const block = [] {
+    auto* const b = new Block;  // outlives every static tensor
+    b->references.store(1, std::memory_order_relaxed);
+    return b;
+  }();
+  block->references.fetch_add(1, std::memory_order_relaxed);
+  return Storage{block};
+}
+}  // namespace detail
+
 /// A standard allocator that takes its memory from the host's pool.
 template <class T>
 struct PoolAllocator {

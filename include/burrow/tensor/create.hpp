@@ -1,5 +1,7 @@
-// Tensors from nothing: zeros, ones, full, arange, and random ones from a key.
+// Tensors from nothing: zeros, ones, full, arange, linspace, and random ones from a key.
 #pragma once
+
+#include <cmath>
 
 #include <burrow/core/key.hpp>
 #include <burrow/tensor/functions.hpp>
@@ -23,6 +25,20 @@ Tensor<T, S, D> ones(const S& shape = {}) {
   return full<S, T, D>(T(1), shape);
 }
 
+/// A tensor of the shape, the element type and the device of x with every element `value`.
+template <Expression E>
+auto full_like(const E& x, element_of<E> value) {
+  return full<shape_of<E>, element_of<E>, device_of<E>>(value, x.shape());
+}
+template <Expression E>
+auto zeros_like(const E& x) {
+  return full_like(x, element_of<E>(0));
+}
+template <Expression E>
+auto ones_like(const E& x) {
+  return full_like(x, element_of<E>(1));
+}
+
 /// 0, 1, 2, ... in row-major order.
 template <class S, Element T = float, class D = Cpu>
 Tensor<T, S, D> arange(const S& shape = {}) {
@@ -30,6 +46,59 @@ Tensor<T, S, D> arange(const S& shape = {}) {
   T* const out = result.data();
   for (Index i = 0; i < result.size(); ++i) out[i] = static_cast<T>(i);
   return result;
+}
+
+namespace detail {
+/// The element type of a sequence: T where it is stated, else that of its bounds.
+template <class T, class... Bounds>
+using sequence_element = std::conditional_t<std::is_void_v<T>, std::common_type_t<Bounds...>, T>;
+
+/// Number of elements of begin, begin + step, ... before end.
+template <class C>
+Index sequence_length(C begin, C end, C step, Location where) {
+  if (step == C(0)) throw ValueError("arange: the step is 0" + at(where));
+  const double length =
+      std::ceil((static_cast<double>(end) - static_cast<double>(begin)) / static_cast<double>(step));
+  if (!(length < 9e15)) throw ValueError("arange: the number of elements is not finite" + at(where));
+  return std::max<Index>(static_cast<Index>(length), 0);
+}
+}  // namespace detail
+
+/// begin, begin + step, ... before end, as in NumPy: element i is begin + i step. The elements are of type T,
+/// or of the type of the arguments: arange(0, 5) are integers. Throws ValueError for a step of 0.
+template <class T = void, class D = Cpu, class B, class E, class Step = B>
+requires(std::is_arithmetic_v<B>&& std::is_arithmetic_v<E>&& std::is_arithmetic_v<Step>) auto arange(
+    B begin, E end, Step step = Step(1), Location where = Location::here()) {
+  using Result = detail::sequence_element<T, B, E, Step>;
+  using C = std::common_type_t<B, E, Step>;
+  const Shape<dyn> shape{{detail::sequence_length<C>(begin, end, step, where)}};
+  Tensor<Result, Shape<dyn>, D> result{shape};
+  Result* const out = result.data();
+  for (Index i = 0; i < result.size(); ++i)
+    out[i] = static_cast<Result>(static_cast<C>(begin) + static_cast<C>(i) * static_cast<C>(step));
+  return result;
+}
+
+/// Evenly spaced numbers from `begin` to `end`, both included.
+template <Element T = float, class D = Cpu, Index Count>
+requires Real<T> Tensor<T, Shape<Count>, D> linspace(double begin, double end, const Shape<Count>& count) {
+  Tensor<T, Shape<Count>, D> result{count};
+  T* const out = result.data();
+  const Index last = result.size() - 1;
+  for (Index i = 0; i <= last; ++i) {
+    const double t = last > 0 ? static_cast<double>(i) / static_cast<double>(last) : 0.0;
+    out[i] = static_cast<T>(static_cast<compute_type<T>>(begin * (1 - t) + end * t));
+  }
+  return result;
+}
+/// The same with a static number of elements, linspace<5>(0, 1), or one known at run time.
+template <Index Count, Element T = float, class D = Cpu>
+requires Real<T>
+auto linspace(double begin, double end) { return linspace<T, D>(begin, end, Shape<Count>{}); }
+template <Element T = float, class D = Cpu>
+requires Real<T>
+auto linspace(double begin, double end, Index count) {
+  return linspace<T, D>(begin, end, Shape<dyn>{{count}});
 }
 
 /// Standard normal numbers; element i depends on the key and i only.

@@ -1,6 +1,8 @@
 // Evaluation of an expression on the CPU: one fused pass, in packets, on all threads.
 #pragma once
 
+#include <algorithm>
+
 #include <burrow/core/parallel.hpp>
 #include <burrow/tensor/cursor.hpp>
 #include <burrow/tensor/functors.hpp>
@@ -73,6 +75,42 @@ void evaluate(Cpu, const Expression& expression, const Out& shape, T* out) {
       T* const to = out + r * nest.inner;
       for_packets<n>(begin, end, [&]<bool Full>(Index i, Index count) {
         store_packet(to + i, cursor.template at<typename Loop::base, n, Full>(i, count), count, Full);
+      });
+    }
+  });
+}
+
+/// The lanes of a packet written as elements that are `stride` apart.
+template <int N, class T, class P>
+void scatter_packet(T* out, Index stride, P value, Index count) {
+  alignas(64) T lane[N];
+  store_packet(lane, value, Index{N}, true);
+  for (Index i = 0; i < count; ++i) out[i * stride] = lane[i];
+}
+
+/// Writes an expression that broadcasts to Out to a part of an array: elements at any strides, of which the
+/// last Gapless axes lie in memory without gaps.
+template <int Gapless, class T, class Out, class Node>
+void evaluate_into(Cpu, const Node& node, const Out& shape, T* out,
+                   const std::array<Index, Out::extents.size()>& strides) {
+  constexpr int inner = std::min(inner_axes<Out, Node>(), std::max(Gapless, 1));
+  using Loop = LoopType<Node>;
+  constexpr int n = Loop::lanes_used;
+  const LoopNest<Out, inner> nest{shape};
+  const Cursor<Node, Out, inner> source{node};
+  const Walk<Out, Out, inner, true> walk{strides};
+  for_rows<n>(nest, [&](Index first, Index last, Index begin, Index end) {
+    auto cursor = source;
+    for (Index r = first; r < last; ++r) {
+      const auto coordinates = nest.coordinates(r);
+      cursor.seek(coordinates);
+      T* const to = out + walk.row_offset(coordinates);
+      for_packets<n>(begin, end, [&]<bool Full>(Index i, Index count) {
+        const auto value = cursor.template at<typename Loop::base, n, Full>(i, count);
+        if constexpr (Gapless > 0)
+          store_packet(to + i, value, count, Full);
+        else
+          scatter_packet<n>(to + i * walk.inner_stride, walk.inner_stride, value, count);
       });
     }
   });

@@ -14,8 +14,8 @@ namespace burrow {
 inline constexpr Index omitted = std::numeric_limits<Index>::min();
 
 /// The whole of one axis, NumPy's `:`.
-struct Whole {};
-inline constexpr Whole whole{};
+struct WholeAxis {};
+inline constexpr WholeAxis whole{};
 
 /// As many whole axes as the other indices leave, NumPy's `...`.
 struct Ellipsis {};
@@ -27,19 +27,19 @@ inline constexpr NewAxis new_axis{};
 
 /// A range whose numbers are known at compile time.
 template <Index Begin, Index End, Index Step>
-struct StaticRange {
+struct StaticIndexRange {
   static_assert(Step != 0, "range: the step is not 0");
 };
 
 /// A range whose numbers are known at run time; UnitStep says that its step is 1.
 template <bool UnitStep>
-struct Range {
+struct IndexRange {
   Index begin, end, step = 1;
 };
 
 /// A range of Length elements (or of `length`, where Length is dyn) from a begin known at run time.
 template <Index Length, bool UnitStep>
-struct RangeOf {
+struct IndexRangeOf {
   Index begin, length, step = 1;
 };
 
@@ -50,20 +50,20 @@ struct StaticIndex {};
 /// Elements Begin, Begin + Step, ... before End of an axis, NumPy's x[Begin:End:Step]. Negative numbers count
 /// from the end of the axis; what lies outside is left out.
 template <Index Begin, Index End, Index Step = 1>
-constexpr StaticRange<Begin, End, Step> range() {
+constexpr StaticIndexRange<Begin, End, Step> range() {
   return {};
 }
 /// The same with numbers known at run time; the extent is then dyn.
-constexpr Range<true> range(Index begin, Index end) { return {begin, end}; }
-constexpr Range<false> range(Index begin, Index end, Index step) { return {begin, end, step}; }
+constexpr IndexRange<true> range(Index begin, Index end) { return {begin, end}; }
+constexpr IndexRange<false> range(Index begin, Index end, Index step) { return {begin, end, step}; }
 
 /// Length elements from `begin` on: a static extent at a place known at run time. All of them must be there.
 template <Index Length>
-constexpr RangeOf<Length, true> range_of(Index begin) {
+constexpr IndexRangeOf<Length, true> range_of(Index begin) {
   return {begin, Length};
 }
 template <Index Length>
-constexpr RangeOf<Length, false> range_of(Index begin, Index step) {
+constexpr IndexRangeOf<Length, false> range_of(Index begin, Index step) {
   return {begin, Length, step};
 }
 
@@ -88,7 +88,7 @@ struct AxisIndex {
   bool unit = true;
 };
 
-constexpr AxisIndex axis_index(Whole) { return {}; }
+constexpr AxisIndex axis_index(WholeAxis) { return {}; }
 constexpr AxisIndex axis_index(Ellipsis) { return {IndexKind::ellipsis}; }
 constexpr AxisIndex axis_index(NoIndex) { return {IndexKind::absent}; }
 constexpr AxisIndex axis_index(NewAxis) { return {IndexKind::new_axis}; }
@@ -98,15 +98,15 @@ constexpr AxisIndex axis_index(StaticIndex<I>) {
   return {IndexKind::element, I};
 }
 template <Index Begin, Index End, Index Step>
-constexpr AxisIndex axis_index(StaticRange<Begin, End, Step>) {
+constexpr AxisIndex axis_index(StaticIndexRange<Begin, End, Step>) {
   return {IndexKind::range, Begin, End, Step, true, Step == 1};
 }
 template <bool UnitStep>
-constexpr AxisIndex axis_index(Range<UnitStep> r) {
+constexpr AxisIndex axis_index(IndexRange<UnitStep> r) {
   return {IndexKind::range, r.begin, r.end, r.step};
 }
 template <Index Length, bool UnitStep>
-constexpr AxisIndex axis_index(RangeOf<Length, UnitStep> r) {
+constexpr AxisIndex axis_index(IndexRangeOf<Length, UnitStep> r) {
   return {IndexKind::range_of, r.begin, r.length, r.step};
 }
 
@@ -120,11 +120,11 @@ struct static_index<I> {
   static constexpr AxisIndex value{IndexKind::element, 0, 0, 1, false, false};
 };
 template <bool UnitStep>
-struct static_index<Range<UnitStep>> {
+struct static_index<IndexRange<UnitStep>> {
   static constexpr AxisIndex value{IndexKind::range, 0, 0, 1, false, UnitStep};
 };
 template <Index Length, bool UnitStep>
-struct static_index<RangeOf<Length, UnitStep>> {
+struct static_index<IndexRangeOf<Length, UnitStep>> {
   static constexpr AxisIndex value{IndexKind::range_of, 0, Length, 1, false, UnitStep};
 };
 
@@ -132,7 +132,7 @@ struct static_index<RangeOf<Length, UnitStep>> {
 template <class I>
 inline constexpr bool is_index = std::integral<I> && !std::same_as<I, bool>;
 template <>
-inline constexpr bool is_index<Whole> = true;
+inline constexpr bool is_index<WholeAxis> = true;
 template <>
 inline constexpr bool is_index<Ellipsis> = true;
 template <>
@@ -142,11 +142,11 @@ inline constexpr bool is_index<NewAxis> = true;
 template <Index I>
 inline constexpr bool is_index<StaticIndex<I>> = true;
 template <Index Begin, Index End, Index Step>
-inline constexpr bool is_index<StaticRange<Begin, End, Step>> = true;
+inline constexpr bool is_index<StaticIndexRange<Begin, End, Step>> = true;
 template <bool UnitStep>
-inline constexpr bool is_index<Range<UnitStep>> = true;
+inline constexpr bool is_index<IndexRange<UnitStep>> = true;
 template <Index Length, bool UnitStep>
-inline constexpr bool is_index<RangeOf<Length, UnitStep>> = true;
+inline constexpr bool is_index<IndexRangeOf<Length, UnitStep>> = true;
 
 /// The first element and the number of elements of a range along an axis, as in Python: numbers are clipped.
 struct ResolvedRange {

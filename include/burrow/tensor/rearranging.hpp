@@ -170,16 +170,6 @@ requires(detail::MayHaveExtentOne<shape_of<E>, Axes>&&...) auto squeeze(const E&
 
 namespace detail {
 
-template <class S, class To>
-constexpr bool broadcasts_to() {
-  if (S::rank > To::rank) return false;
-  for (std::size_t i = 0; i < S::extents.size(); ++i) {
-    const Index from = S::extents[i], to = To::extents[i + To::extents.size() - S::extents.size()];
-    if (from != to && from != 1 && from != dyn && to != dyn) return false;
-  }
-  return true;
-}
-
 /// The packing of a leaf repeated over To.
 template <class S, class To>
 constexpr Packing broadcast_packing(Packing source) {
@@ -202,15 +192,10 @@ requires(detail::broadcasts_to<shape_of<E>, To>()) auto broadcast_to(const E& x,
   using S = shape_of<E>;
   constexpr std::size_t missing = To::extents.size() - S::extents.size();
   const auto leaf = detail::as_leaf(x);
-  const auto from = leaf.shape().values();
   const auto steps = leaf.view().strides();
   std::array<Index, To::extents.size()> strides{};
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    if (S::extents[i] != 1 && from[i] != shape.values()[i + missing])
-      throw ShapeError("broadcast_to: " + leaf.shape().text() + " does not repeat over " + shape.text() +
-                       " (an extent that is broadcast is a static 1)" + at(where));
-    strides[i + missing] = S::extents[i] == 1 ? 0 : steps[i];
-  }
+  detail::check_broadcasts_to("broadcast_to", leaf.shape(), shape, where);
+  for (std::size_t i = 0; i < steps.size(); ++i) strides[i + missing] = S::extents[i] == 1 ? 0 : steps[i];
   return detail::seen_as<To, detail::broadcast_packing<S, To>(detail::packing<decltype(leaf)>)>(
       leaf, 0, shape.values(), strides, where);
 }

@@ -81,6 +81,26 @@ struct without_axis {
   }();
 };
 
+/// True where S repeats over To, as far as the compiler knows.
+template <class S, class To>
+constexpr bool broadcasts_to() {
+  if (S::rank > To::rank) return false;
+  for (std::size_t i = 0; i < S::extents.size(); ++i) {
+    const Index from = S::extents[i], to = To::extents[i + To::extents.size() - S::extents.size()];
+    if (from != to && from != 1 && from != dyn && to != dyn) return false;
+  }
+  return true;
+}
+
+/// Throws where an extent that is known at run time is not the one that it should be.
+template <class S, class To>
+void check_broadcasts_to(const char* operation, const S& shape, const To& to, Location where) {
+  for (std::size_t i = 0; i < S::extents.size(); ++i)
+    if (S::extents[i] != 1 && shape.values()[i] != to.values()[i + To::extents.size() - S::extents.size()])
+      throw ShapeError(std::string(operation) + ": " + shape.text() + " does not repeat over " + to.text() +
+                       " (an extent that is broadcast is a static 1)" + at(where));
+}
+
 /// What a list of indices makes of a shape at compile time.
 template <class S, class... I>
 struct IndexPlan {
@@ -188,18 +208,20 @@ auto at(const E& x, Index index, Location where = Location::here()) {
 template <int Axis, Index Length, Expression E>
 requires(detail::HasAxis<shape_of<E>, Axis>&& Length >= 0) auto slice(const E& x, Index begin,
                                                                       Location where = Location::here()) {
-  return detail::indexed_axis<Axis>("slice", detail::as_leaf(x), where, RangeOf<Length, true>{begin, Length});
+  return detail::indexed_axis<Axis>("slice", detail::as_leaf(x), where,
+                                    IndexRangeOf<Length, true>{begin, Length});
 }
 template <int Axis, Index Length = dyn, Expression E>
 requires detail::HasAxis<shape_of<E>, Axis>
 auto slice(const E& x, Index begin, Index length, Location where = Location::here()) {
-  return detail::indexed_axis<Axis>("slice", detail::as_leaf(x), where, RangeOf<Length, true>{begin, length});
+  return detail::indexed_axis<Axis>("slice", detail::as_leaf(x), where,
+                                    IndexRangeOf<Length, true>{begin, length});
 }
 template <int Axis, Index Length = dyn, Expression E>
 requires detail::HasAxis<shape_of<E>, Axis>
 auto slice(const E& x, Index begin, Index length, Index step, Location where = Location::here()) {
   return detail::indexed_axis<Axis>("slice", detail::as_leaf(x), where,
-                                    RangeOf<Length, false>{begin, length, step});
+                                    IndexRangeOf<Length, false>{begin, length, step});
 }
 
 namespace detail {
