@@ -6,5 +6,5 @@ using namespace burrow;
 
 int main() {
   const Tensor<float, Shape<4, 3>> x;
-  const auto y = view(x, whole, index<3>());
+  const auto y = view(x, whole_axis, index<3>());
 }

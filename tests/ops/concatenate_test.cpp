@@ -19,7 +19,7 @@ constexpr bool has_shape = std::same_as<shape_of<E>, S>;
 TEST_CASE("concatenate puts operands one after the other") {
   const auto a = sample<float>(Shape<2, 3, 19>{}, 1);
   const auto b = sample<float>(Shape<dyn, 2, 19>{{2, 2, 19}}, 2);
-  const auto y = concatenate<1>(a, b * 2, view(a, whole, range<2, omitted, -1>()));
+  const auto y = concatenate<1>(a, b * 2, view(a, whole_axis, range<2, omitted, -1>()));
   static_assert(has_shape<decltype(y), Shape<2, 8, 19>>);
   for_each_element(y.shape(), [&](const auto& i, Index) {
     const Index k = i[1];

@@ -32,7 +32,8 @@ TEST_CASE("with_part is assignment to a part for traced values") {
   });
   CHECK_NOTHROW(check_gradient(
       [](const auto& a, const auto& b) { return with_part(a * a, sin(b), range(1, 3)); }, x, y));
-  CHECK_NOTHROW(check_gradient([](const auto& a) { return with_part(a, at<1>(a, 0), whole, -2) * a; }, x));
+  CHECK_NOTHROW(
+      check_gradient([](const auto& a) { return with_part(a, at<1>(a, 0), whole_axis, -2) * a; }, x));
 }
 
 TEST_CASE("one_hot marks the class of each id") {

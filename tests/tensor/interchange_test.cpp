@@ -47,7 +47,7 @@ TEST_CASE("Eigen reads views where they lie") {
   const auto turned = transpose(x);
   const auto block = view(x, range<0, 4, 2>(), range(1, 6, 2));
   const auto column = at<1>(x, 3);
-  const auto thin = view(x, whole, range_of<1>(3));
+  const auto thin = view(x, whole_axis, range_of<1>(3));
   const auto wide = broadcast_to<Shape<3, 6>>(at(x, 1));
   const auto agrees = [](const auto& view) {
     const auto map = as_eigen(view);

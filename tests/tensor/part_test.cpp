@@ -15,7 +15,7 @@ TEST_CASE("Parts of all kinds are written in place") {
   const auto source = sample<float>(Shape<21>{}, 1);
   part(x, 1) = source;
   part(x, range<2, omitted>(), range(20, omitted, -1)) = source * 2;
-  part(x, whole, 5) += 100;
+  part(x, whole_axis, 5) += 100;
   part(x, range_of<1>(3), range<0, 4>()) *= 0.5f;
   part(x, 0, -1) = 7;
   CHECK(std::as_const(x).data() == place);
@@ -53,7 +53,7 @@ TEST_CASE("Masks, integers and bf16 are written as their type") {
   part(mask, range<1, 3>()) = Tensor<float, Shape<2>>{1, -1} > 0;
   CHECK(equal(mask, Tensor<bool, Shape<3>>{false, true, false}));
   auto counts = zeros<Shape<2, 3>, std::int64_t>();
-  part(counts, whole, 1) = arange(5, 7);
+  part(counts, whole_axis, 1) = arange(5, 7);
   CHECK(equal(counts, Tensor<std::int64_t, Shape<2, 3>>{0, 5, 0, 0, 6, 0}));
   auto narrow = zeros<Shape<4>, bf16>();
   part(narrow, range(0, 4, 2)) = arange<Shape<2>>() + 0.5f;

@@ -80,10 +80,10 @@ TEST_CASE("Indices of all kinds mix as in NumPy") {
   static_assert(has_shape<decltype(view(x, ellipsis, 0)), Shape<4, 5>>);
   static_assert(has_shape<decltype(view(x, 0, ellipsis, new_axis)), Shape<5, 6, 1>>);
   static_assert(has_shape<decltype(view(x, ellipsis)), Shape<4, 5, 6>>);
-  static_assert(has_shape<decltype(view(x, whole, index<-1>())), Shape<4, 6>>);
+  static_assert(has_shape<decltype(view(x, whole_axis, index<-1>())), Shape<4, 6>>);
   static_assert(has_shape<decltype(view(x, 1, 2, ellipsis, 3)), Shape<>>);
   CHECK(view(x, -1, -2, -3)() == x(3, 3, 3));
-  CHECK(view(x, whole, index<-1>())(2, 5) == x(2, 4, 5));
+  CHECK(view(x, whole_axis, index<-1>())(2, 5) == x(2, 4, 5));
   CHECK(view(x, ellipsis, 0)(3, 4) == x(3, 4, 0));
   CHECK(view(x * 2, 1)(2, 3) == 2 * x(1, 2, 3));
   const std::int32_t narrow = 2;
@@ -99,17 +99,17 @@ TEST_CASE("A view without gaps is contiguous in its type, and one with neighbour
   static_assert(decltype(slice<0>(open, 1, 2))::contiguous);
   static_assert(decltype(view(open, range<1, 3>(), new_axis))::contiguous);
   static_assert(decltype(view(x, range_of<1>(2), range<1, 4>()))::contiguous);
-  static_assert(!decltype(view(x, whole, 2))::contiguous);
+  static_assert(!decltype(view(x, whole_axis, 2))::contiguous);
   static_assert(!decltype(view(x, range<0, 4, 2>()))::contiguous);
-  static_assert(!decltype(view(x, whole, range(0, 5)))::contiguous);
-  static_assert(!decltype(view(open, whole, range<0, 5>()))::contiguous);
+  static_assert(!decltype(view(x, whole_axis, range(0, 5)))::contiguous);
+  static_assert(!decltype(view(open, whole_axis, range<0, 5>()))::contiguous);
   static_assert(!decltype(view(x, range(0, 4, 1)))::contiguous);
-  static_assert(decltype(view(x, whole, 2))::layout::unit_inner);
-  static_assert(decltype(view(x, whole, whole, range(1, 3)))::layout::unit_inner);
-  static_assert(!decltype(view(x, whole, whole, range<1, 5, 2>()))::layout::unit_inner);
-  static_assert(!decltype(view(x, whole, whole, 1))::layout::unit_inner);
-  static_assert(!decltype(view(x, whole, whole, 1, new_axis))::layout::unit_inner);
-  const Tensor inner = view(x, whole, range<1, 3>(), range(2, 6)) * 1;
+  static_assert(decltype(view(x, whole_axis, 2))::layout::unit_inner);
+  static_assert(decltype(view(x, whole_axis, whole_axis, range(1, 3)))::layout::unit_inner);
+  static_assert(!decltype(view(x, whole_axis, whole_axis, range<1, 5, 2>()))::layout::unit_inner);
+  static_assert(!decltype(view(x, whole_axis, whole_axis, 1))::layout::unit_inner);
+  static_assert(!decltype(view(x, whole_axis, whole_axis, 1, new_axis))::layout::unit_inner);
+  const Tensor inner = view(x, whole_axis, range<1, 3>(), range(2, 6)) * 1;
   const Tensor row = view(x, range_of<1>(2), range<1, 4>()) * 1;
   for_each_element(inner.shape(), [&](const auto& i, Index) {
     CHECK(inner(i[0], i[1], i[2]) == x(i[0], i[1] + 1, i[2] + 2));
@@ -130,7 +130,7 @@ TEST_CASE("split gives equal parts as views") {
 
 TEST_CASE("What is not there is named with the user's line") {
   const auto x = sample<float>(Shape<5, 7>{}, 1);
-  CHECK_THROWS_WITH(view(x, whole, 7),
+  CHECK_THROWS_WITH(view(x, whole_axis, 7),
                     Contains("view: index 7 is not in axis 1 of Shape<5, 7> [slicing_test.cpp:"));
   CHECK_THROWS_WITH(view(x, new_axis, -6), Contains("view: index -6 is not in axis 0 of Shape<5, 7>"));
   CHECK_THROWS_WITH(view(x, range_of<3>(3)),
@@ -141,7 +141,7 @@ TEST_CASE("What is not there is named with the user's line") {
 TEST_CASE("Reversed and stepped operands fuse in expressions and reductions") {
   const auto x = sample<float>(Shape<3, 37>{}, 1);
   const auto back = view(x, range<omitted, omitted, -1>(), range<omitted, omitted, -1>());
-  const Tensor sums = back + view(x, whole, range(0, 37));
+  const Tensor sums = back + view(x, whole_axis, range(0, 37));
   Index wrong = 0;
   for_each_element(x.shape(), [&](const auto& i, Index) {
     wrong += sums(i[0], i[1]) == x(2 - i[0], 36 - i[1]) + x(i[0], i[1]) ? 0 : 1;

@@ -15,7 +15,7 @@ inline constexpr Index omitted = std::numeric_limits<Index>::min();
 
 /// The whole of one axis, NumPy's `:`.
 struct WholeAxis {};
-inline constexpr WholeAxis whole{};
+inline constexpr WholeAxis whole_axis{};
 
 /// As many whole axes as the other indices leave, NumPy's `...`.
 struct Ellipsis {};

@@ -77,7 +77,8 @@ class TensorPart {
   Location where_;
 };
 
-/// The part of a tensor that view(x, indices...) shows, to be written: `part(x, whole, 0) = y`, or with +=,
+/// The part of a tensor that view(x, indices...) shows, to be written: `part(x, whole_axis, 0) = y`, or with
+/// +=,
 /// -=,
 /// *=, /=. What is written is a number or an untraced expression that broadcasts to the part; it is computed
 /// straight into x. Where others share the elements of x (copies, views, the expression that is written), x

@@ -117,8 +117,8 @@ requires(Axis >= -shape_of<E>::rank - 1 &&
          Axis <= shape_of<E>::rank) auto expand_dims(const E& x, Location where = Location::here()) {
   constexpr int before = Axis < 0 ? Axis + shape_of<E>::rank + 1 : Axis;
   return [&]<std::size_t... Before>(std::index_sequence<Before...>) {
-    return detail::indexed("expand_dims", detail::as_leaf(x), where, (static_cast<void>(Before), whole)...,
-                           new_axis);
+    return detail::indexed("expand_dims", detail::as_leaf(x), where,
+                           (static_cast<void>(Before), whole_axis)..., new_axis);
   }
   (std::make_index_sequence<static_cast<std::size_t>(before)>{});
 }

@@ -159,14 +159,14 @@ auto indexed(const char* operation, const Leaf& leaf, Location where, const I&..
 template <int Axis, class Leaf, class I>
 auto indexed_axis(const char* operation, const Leaf& leaf, Location where, const I& i) {
   return [&]<std::size_t... Before>(std::index_sequence<Before...>) {
-    return indexed(operation, leaf, where, (static_cast<void>(Before), whole)..., i);
+    return indexed(operation, leaf, where, (static_cast<void>(Before), whole_axis)..., i);
   }
   (std::make_index_sequence<axis_of<typename Leaf::shape_type, Axis>>{});
 }
 
 }  // namespace detail
 
-/// What `view` and `part` take for an axis: an integer, `whole`, `ellipsis`, `new_axis`, a range or an
+/// What `view` and `part` take for an axis: an integer, `whole_axis`, `ellipsis`, `new_axis`, a range or an
 /// index().
 template <class I>
 concept AxisIndexing = detail::is_index<I>;
@@ -178,7 +178,7 @@ concept IndicesFit =
 }  // namespace detail
 
 /// The part of x that NumPy's x[indices...] names, as a view. For each axis: an integer i or index<I>() drops
-/// the axis, `whole` keeps it, range<B, E, S>(), range(b, e, s) and range_of<N>(b, s) take some of it;
+/// the axis, `whole_axis` keeps it, range<B, E, S>(), range(b, e, s) and range_of<N>(b, s) take some of it;
 /// `new_axis` adds an axis of extent 1; `ellipsis` and a shorter list keep the axes that are left. Negative
 /// numbers count from the end. Extents are static where the compiler can tell. Up to eight indices. Throws
 /// ShapeError where an integer is not in its axis or a range_of is not all there; where that is known, it
@@ -194,17 +194,17 @@ auto view(const E& x, const I0& i0, const I1& i1 = {}, const I2& i2 = {}, const 
   return detail::indexed("view", detail::as_leaf(x), where, i0, i1, i2, i3, i4, i5, i6, i7);
 }
 
-/// The slice at one index of an axis, without that axis: view(x, whole, ..., index). A negative index counts
-/// from the end.
+/// The slice at one index of an axis, without that axis: view(x, whole_axis, ..., index). A negative index
+/// counts from the end.
 template <int Axis = 0, Expression E>
 requires detail::HasAxis<shape_of<E>, Axis>
 auto at(const E& x, Index index, Location where = Location::here()) {
   return detail::indexed_axis<Axis>("at", detail::as_leaf(x), where, index);
 }
 
-/// Elements begin, begin + step, ... of one axis, `length` of them: view(x, whole, ..., range_of). The length
-/// is dyn and given at run time, or static: `slice<0, 3>(x, begin)` has extent 3. A negative begin counts
-/// from the end. Throws ShapeError where the elements are not all there.
+/// Elements begin, begin + step, ... of one axis, `length` of them: view(x, whole_axis, ..., range_of). The
+/// length is dyn and given at run time, or static: `slice<0, 3>(x, begin)` has extent 3. A negative begin
+/// counts from the end. Throws ShapeError where the elements are not all there.
 template <int Axis, Index Length, Expression E>
 requires(detail::HasAxis<shape_of<E>, Axis>&& Length >= 0) auto slice(const E& x, Index begin,
                                                                       Location where = Location::here()) {
