@@ -280,7 +280,7 @@ inline std::string zip_header(const ZipRecord& record, bool in_directory,
   append_number(text, record.name.size(), 2);
   append_number(text, extra.size(), 2);
   if (in_directory) {
-    append_number(text, 0, 10);  // no comment, first disk, no attributes
+    text.append(10, '\0');  // no comment, first disk, no attributes
     append_number(text, far ? zip_in_extra32 : record.place, 4);
   }
   return text + record.name + extra;
