@@ -60,6 +60,7 @@ void check_round_trip(std::vector<std::int64_t> shape, const std::vector<T>& val
 TEST_CASE("arrays come back from .npy files", "[npy]") {
   check_round_trip<float>({2, 3}, {1, 2, 3, 4, 5, 6});
   check_round_trip<double>({3}, {1.5, -2.5, 1e300});
+  check_round_trip<burrow::half>({2}, {1.5f, -65504.0f});
   check_round_trip<std::int64_t>({}, {-7});
   check_round_trip<std::int32_t>({1, 1, 2}, {-7, 7});
   check_round_trip<std::uint16_t>({3}, {1, 2, 65535});
