@@ -77,13 +77,13 @@ Tensor<double, Any> decoded(const Layer& layer, const X& x, Index first) {
 template <class Layer>
 void obeys(Layer& layer) {
   const auto x = numbers(2, 1, 6);
-  const Tensor whole = layer(x);
-  for (const Index first : {1, 4, 6}) CHECK(distance(decoded(layer, x, first), whole) <= 1e-12);
+  const Tensor complete = layer(x);
+  for (const Index first : {1, 4, 6}) CHECK(distance(decoded(layer, x, first), complete) <= 1e-12);
   auto changed = x;
   changed(0, 4, 0) += 1.0;
   const Tensor after = layer(changed);
-  for (Index i = 0; i < 4 * 8; ++i) CHECK(after.data()[i] == whole.data()[i]);
-  for (Index t = 4; t < 6; ++t) CHECK(after(0, t, 0) != whole(0, t, 0));
+  for (Index i = 0; i < 4 * 8; ++i) CHECK(after.data()[i] == complete.data()[i]);
+  for (Index t = 4; t < 6; ++t) CHECK(after(0, t, 0) != complete(0, t, 0));
   CHECK(gradients_agree(layer, numbers(3, 2, 3)));
 }
 

@@ -130,7 +130,7 @@ TEST_CASE("rematerialisation also gives the input's gradient", "[nn]") {
 TEST_CASE("relative attention decodes to what it computes at once", "[nn]") {
   const auto attention = build<Attention>(Key{14});
   const auto x = normal<Shape<1, dyn, 6>>(Key{15}, Shape<1, dyn, 6>{{1, 9, 6}});
-  const Tensor whole = attention(x);
+  const Tensor complete = attention(x);
   for (const Index first : {1, 4, 9}) {
     auto cache = attention.cache(9);
     std::vector<float> pieces;
@@ -141,7 +141,7 @@ TEST_CASE("relative attention decodes to what it computes at once", "[nn]") {
     }
     CHECK(cache.length == 9);
     const Tensor<float, Shape<1, dyn, 6>> decoded{x.shape(), pieces};
-    CHECK(distance(whole, decoded) <= 1e-6);
+    CHECK(distance(complete, decoded) <= 1e-6);
     CHECK_THROWS_WITH(attention(Tensor(slice<1>(x, 0, 1)), cache),
                       Contains("AttentionCache: 10 tokens in a cache of 9"));
   }

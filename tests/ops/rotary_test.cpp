@@ -63,8 +63,8 @@ TEST_CASE("products of turned vectors depend on the distance only", "[rotary]") 
 
 TEST_CASE("a rotation may start anywhere", "[rotary]") {
   const auto x = random<float>(5, Any{{1, 12, 8}});
-  const auto whole = rotary(x, 2), part = rotary(Tensor(slice<1>(x, 7, 5)), 2, 7);
-  CHECK(std::memcmp(whole.data() + 56, part.data(), sizeof(float) * 40) == 0);
+  const auto complete = rotary(x, 2), part = rotary(Tensor(slice<1>(x, 7, 5)), 2, 7);
+  CHECK(std::memcmp(complete.data() + 56, part.data(), sizeof(float) * 40) == 0);
   CHECK(thread_independent([&] { return rotary(x, 2); },
                            [](const auto& a, const auto& b) { return same_bits(a, b); }));
 }
