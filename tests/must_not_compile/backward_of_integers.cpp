@@ -1,4 +1,4 @@
-// expect: backward: a loss has a floating-point type
+// expect: element_types_are_refused<burrow::operation::backward, int>
 #include <burrow/autodiff/reduce.hpp>
 
 using namespace burrow;

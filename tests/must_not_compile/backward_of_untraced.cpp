@@ -1,5 +1,4 @@
-// expect: no matching
-// expect: backward
+// expect: is_not_traced<burrow::operation::backward, burrow::Tensor<float, burrow::Shape<>
 #include <burrow/autodiff/reduce.hpp>
 
 using namespace burrow;

@@ -52,7 +52,23 @@ struct GradientTarget {
   explicit operator bool() const { return data != nullptr; }
 };
 
+/// A loss of one element, or of a number of elements that is known at run time only.
+template <class T, class S>
+concept Loss = Real<T> &&(!S::is_static || S{}.size() == 1);
+
+template <class Operation, class E>
+using LossMisuse = std::conditional_t<
+    !Traced<E>, misuse::is_not_traced<Operation, E>,
+    std::conditional_t<!Real<element_of<E>>, misuse::element_types_are_refused<Operation, element_of<E>>,
+                       misuse::shapes_do_not_fit<Operation, shape_of<E>, Shape<>>>>;
+
 }  // namespace detail
+
+namespace operation {
+struct backward;
+struct gradient;
+struct watch;
+}  // namespace operation
 
 /// Keeps the record of a sweep, so that the tape can be swept again: `tape.backward(loss, keep_record)`.
 struct KeepRecord {};
@@ -88,23 +104,29 @@ class Tape {
 
   /// Computes the gradients of a traced scalar with respect to everything watched, and drops the record.
   template <class T, class S, class D>
+  requires detail::Loss<T, S>
   void backward(const Var<T, S, D>& loss, Location where = Location::here()) {
     sweep(loss, unit_seed(loss, where), false, where);
   }
   /// As above, and keeps the record for another sweep, from the same or another result. `gradient` gives what
   /// the last sweep found; gradients of parameters, which belong to the caller, add up.
   template <class T, class S, class D>
+  requires detail::Loss<T, S>
   void backward(const Var<T, S, D>& loss, KeepRecord, Location where = Location::here()) {
     sweep(loss, unit_seed(loss, where), true, where);
   }
 
   /// As above, for a loss that is an expression, such as a sum of two losses.
   template <Traced E>
-  requires(!E::is_leaf) void backward(const E& loss, Location where = Location::here()) {
+  requires(!E::is_leaf &&
+           detail::Loss<element_of<E>, shape_of<E>>) void backward(const E& loss,
+                                                                   Location where = Location::here()) {
     backward(materialize(loss), where);
   }
   template <Traced E>
-  requires(!E::is_leaf) void backward(const E& loss, KeepRecord, Location where = Location::here()) {
+  requires(!E::is_leaf &&
+           detail::Loss<element_of<E>, shape_of<E>>) void backward(const E& loss, KeepRecord,
+                                                                   Location where = Location::here()) {
     backward(materialize(loss), keep_record, where);
   }
 
@@ -118,6 +140,19 @@ class Tape {
                 Location where = Location::here()) {
     sweep(y, seed, true, where);
   }
+
+  // What backward, watch and gradient refuse.
+  template <Expression E, class... Keep>
+  requires((!Traced<E> || !detail::Loss<element_of<E>, shape_of<E>>)&&(
+      sizeof...(Keep) == 0 || (std::same_as<Keep, KeepRecord> && ...))) auto backward(const E& loss, Keep...)
+      -> detail::LossMisuse<operation::backward, E>;
+  template <Expression E, Expression Seed, class... Keep>
+  auto backward(const E&, const Seed&, Keep...)
+      -> misuse::shapes_do_not_fit<operation::backward, shape_of<E>, shape_of<Seed>>;
+  template <Expression E>
+  auto watch(const E&) -> misuse::argument_is_refused<operation::watch, E>;
+  template <Expression E>
+  auto gradient(const E&) const -> misuse::argument_is_refused<operation::gradient, E>;
 
   /// The gradient of a watched value after `backward`; zero where the result does not depend on it. Throws
   /// Error for a value that was not watched.
@@ -334,7 +369,6 @@ class Tape {
 
   template <class T, class S, class D>
   static Tensor<T, S, D> unit_seed(const Var<T, S, D>& loss, Location where) {
-    static_assert(Real<T>, "backward: a loss has a floating-point type");
     if (loss.shape().size() != 1)
       throw ShapeError("backward: the loss has " + loss.shape().text() +
                        " and no seed is given; reduce it to one element" + at(where));

@@ -64,9 +64,25 @@ auto record(detail::TapeReference tape, const char* name, const Tensor<T, S, D>&
                            std::decay_t<Backward>(std::forward<Backward>(backward)));
 }
 
+namespace detail {
+/// Untraced, and broadcast to the shape of x.
+template <class Gradient, class X>
+concept GradientOf = !Traced<Gradient> && broadcast_pair<shape_of<Gradient>, shape_of<X>>::fits &&
+                     Matching<ShapeOf<broadcast_pair<shape_of<Gradient>, shape_of<X>>>, shape_of<X>>;
+}  // namespace detail
+
+namespace operation {
+struct add_gradient;
+}
+template <Expression X, Expression Gradient>
+requires(!detail::GradientOf<Gradient, X>) auto add_gradient(const X&, const Gradient&) -> std::conditional_t<
+    Traced<Gradient>, misuse::gradient_would_be_lost<operation::add_gradient, Gradient>,
+    misuse::shapes_do_not_fit<operation::add_gradient, shape_of<X>, shape_of<Gradient>>>;
+
 /// Adds `gradient` (any untraced expression that broadcasts to x's shape) to the gradient of x: nothing where
 /// x is not traced, into its leaves where x is an expression.
 template <Expression X, Expression Gradient>
+requires detail::GradientOf<Gradient, X>
 void add_gradient(const X& x, const Gradient& gradient) {
   using Node = detail::node_of<X>;
   if constexpr (!Traced<X> || !Real<element_of<X>>) {

@@ -26,6 +26,10 @@ template <class Shape, int Given>
 struct number_of_indices_differs;  // x(i, j, ...) takes one index for each axis
 template <class Shape, int Given>
 struct number_of_elements_differs;  // as many elements as the shape has, row-major
+template <class Operation, class Module>
+struct module_has_no_parameters;  // a module is an aggregate with members that are parameters or modules
+template <class Model, class Other>
+struct gradient_of_another_model;  // step(model, gradient) takes a Gradient of the model's type
 template <class Operation, class Argument>
 struct argument_is_refused;  // the operation's comment in its header says what it takes
 template <class Operation, class Argument>

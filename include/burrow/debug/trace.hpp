@@ -102,13 +102,13 @@ inline std::string json_quoted(const std::string& text) {
 }  // namespace detail
 
 inline std::string Trace::table() const {
-  double whole = 0;
-  for (const TraceEvent& event : events_) whole += event.duration;
+  double all_time = 0;
+  for (const TraceEvent& event : events_) all_time += event.duration;
   std::string text = "      ms  share  count  pass      operation         value\n";
   for (const auto& total : detail::trace_totals(events_)) {
     char line[120];
     std::snprintf(line, sizeof(line), "%8.3f  %4.0f%%  %5lld  %-8s  %-16s  ", 1e3 * total.duration,
-                  whole > 0 ? 100 * total.duration / whole : 0.0, static_cast<long long>(total.count),
+                  all_time > 0 ? 100 * total.duration / all_time : 0.0, static_cast<long long>(total.count),
                   total.first->backward ? "backward" : "forward", total.first->name.c_str());
     text += line + total.first->dtype + ' ' + total.first->shape + '\n';
   }

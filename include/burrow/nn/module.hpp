@@ -309,4 +309,22 @@ auto value_and_grad(const Model& model, const F& f) {
   return std::pair{value, std::move(gradient)};
 }
 
+// What modules refuse.
+namespace operation {
+struct build;
+struct parameters;
+struct value_and_grad;
+}  // namespace operation
+template <class Model>
+requires(!Module<Model>) auto build(Key) -> misuse::module_has_no_parameters<operation::build, Model>;
+template <class Model>
+requires(!Module<Model>) auto build(const Model&, Key)
+    -> misuse::module_has_no_parameters<operation::build, Model>;
+template <class Model>
+requires(!Module<Model>) auto parameters(const Model&)
+    -> misuse::module_has_no_parameters<operation::parameters, Model>;
+template <class Model, class F>
+requires(!Module<Model> && std::invocable<const F&, Tape&>) auto value_and_grad(const Model&, const F&)
+    -> misuse::module_has_no_parameters<operation::value_and_grad, Model>;
+
 }  // namespace burrow

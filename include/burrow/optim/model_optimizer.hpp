@@ -49,6 +49,11 @@ class ModelOptimizer {
     slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
   }
 
+  template <class Other>
+  requires(!std::same_as<Other, Model>) auto step(Model&, const burrow::Gradient<Other>&,
+                                                  const UpdateOptions& = {})
+      -> misuse::gradient_of_another_model<Model, Other>;
+
   /// All that is remembered, for checkpoints.
   auto state() { return slice_.state(); }
   const Options& options() const { return slice_.options(); }

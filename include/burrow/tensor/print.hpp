@@ -128,4 +128,11 @@ requires(!Traced<E> || detail::node_of<E>::is_leaf) std::ostream& operator<<(std
   return out;
 }
 
+namespace operation {
+struct print;
+}
+template <Traced E>
+requires(!detail::node_of<E>::is_leaf) auto operator<<(std::ostream&, const E&)
+    -> misuse::gradient_would_be_lost<operation::print, E>;
+
 }  // namespace burrow
