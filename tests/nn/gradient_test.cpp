@@ -5,6 +5,7 @@
 #include <burrow/nn/curvature.hpp>
 #include <burrow/nn/layers.hpp>
 #include <burrow/nn/selection.hpp>
+#include <burrow/optim/adam.hpp>
 #include <burrow/tensor/create.hpp>
 #include <catch2/catch.hpp>
 
@@ -83,6 +84,23 @@ TEST_CASE("Rematerialised blocks give the chosen parameters their gradient", "[n
   const auto part = value_and_grad(wrt(first.up), loss_of(model)).second;
   CHECK(same_for(first.up.weight, part, whole));
   CHECK(zero_for(first.down.weight, part));
+}
+
+TEST_CASE("An optimizer leaves alone what the gradient was not asked for", "[nn]") {
+  auto model = build<Network>(Key{1});
+  auto optimizer = Adam{model, {.learning_rate = 0.1, .weight_decay = 0.5}};
+  optimizer.step(model, value_and_grad(model, loss_of(model)).second);  // moments everywhere
+  const auto before = clone(model);
+  const auto state = optimizer.state();
+  const std::vector<float> moments(state.values[0].values.begin(), state.values[0].values.end());
+  optimizer.step(model, value_and_grad(wrt(model.head), loss_of(model)).second);
+  const auto now = parameters(model).values(), then = parameters(before).values();
+  const auto head = static_cast<std::size_t>(model.head.weight.offset());
+  CHECK(head == now.size() - 15);
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    CHECK((now[i] == then[i]) == (i < head));
+    CHECK((state.values[0].values[i] == moments[i]) == (i < head));
+  }
 }
 
 TEST_CASE("wrt refuses what has no elements and modules of two models", "[nn]") {

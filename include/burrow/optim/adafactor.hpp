@@ -136,6 +136,9 @@ class AdafactorSlice {
   /// One update of the slice, in place.
   template <Real G>
   void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {}) {
+    detail::require_option(
+        now.only.empty(),
+        "Adafactor: a gradient of some parameters only; freeze the others with parameter_groups");
     update_.check(parameters.size(), gradient.size());
     const auto t = static_cast<double>(steps_ + 1);
     const double relative =
@@ -323,7 +326,7 @@ class AdafactorSlice {
   template <class G>
   void update(std::span<P> parameters, std::span<const G> gradient, double learning_rate,
               double gradient_factor) {
-    update_.run(parameters, gradient, steps_,
+    update_.run(parameters, gradient, steps_, {},
                 [&](Compute* p, const Compute* g, Index begin, Index n, const detail::UpdateRange& range) {
                   const Part& part = parts_[static_cast<std::size_t>(&range - update_.ranges().data())];
                   const double rate = range.rate(learning_rate);

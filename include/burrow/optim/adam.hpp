@@ -57,7 +57,7 @@ class AdamSlice {
     const double correction = 1 - std::pow(options_.beta1, next);
     const V root_correction = constant(1 / std::sqrt(1 - std::pow(options_.beta2, next)));
 
-    update_.run(parameters, gradient, steps_,
+    update_.run(parameters, gradient, steps_, now.only,
                 [&](Compute* p, const Compute* g, Index begin, Index n, const Range& range) {
                   const double own_rate = range.rate(learning_rate);
                   const V rate = constant(own_rate / correction);

@@ -50,7 +50,7 @@ class LionSlice {
     const V beta1 = constant(options_.beta1), rest1 = constant(1 - options_.beta1);
     const V beta2 = constant(options_.beta2), rest2 = constant(1 - options_.beta2);
 
-    update_.run(parameters, gradient, steps_,
+    update_.run(parameters, gradient, steps_, now.only,
                 [&](Compute* p, const Compute* g, Index begin, Index n, const Range& range) {
                   const double own_rate = range.rate(learning_rate);
                   const V rate = constant(own_rate), back = constant(-own_rate);

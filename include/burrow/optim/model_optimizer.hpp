@@ -42,10 +42,12 @@ class ModelOptimizer {
   explicit ModelOptimizer(const Model& model, const Options& options = {}, ParameterLayout groups = {})
       : slice_{parameters(model).values(), 0, options, detail::layout_for(model, std::move(groups))} {}
 
-  /// One update of the model's parameters, in place.
+  /// One update of the model's parameters, in place. Given the gradient of some of them, as
+  /// `value_and_grad(wrt(...), f)` makes it, the others and their moments stay.
   template <class Gradient>
-  void step(Model& model, const Gradient& gradient, const UpdateOptions& now = {}) {
+  void step(Model& model, const Gradient& gradient, UpdateOptions now = {}) {
     using G = detail::flat_element<Gradient>;
+    if constexpr (requires { gradient.ranges(); }) now.only = gradient.ranges();
     slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
   }
 

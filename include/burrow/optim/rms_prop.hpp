@@ -44,13 +44,13 @@ class ScaledBySquares {
   };
 
   template <Real G>
-  void step(std::span<P> parameters, std::span<const G> gradient, double gradient_factor,
+  void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now,
             const Numbers& numbers) {
     using V = Packet<Compute>;
     constexpr auto constant = every_lane<Compute>;
-    const V factor = constant(gradient_factor), epsilon = constant(numbers.epsilon);
+    const V factor = constant(now.gradient_factor), epsilon = constant(numbers.epsilon);
     const V keep_square = constant(numbers.keep_square), take_square = constant(numbers.take_square);
-    update_.run(parameters, gradient, steps_,
+    update_.run(parameters, gradient, steps_, now.only,
                 [&](Compute* p, const Compute* g, Index begin, Index n, const UpdateRange& range) {
                   const double own_rate = range.rate(numbers.learning_rate);
                   const V rate = constant(own_rate);
@@ -101,7 +101,7 @@ class RmsPropSlice {
   /// One update of the slice, in place.
   template <Real G>
   void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {}) {
-    inner_.step(parameters, gradient, now.gradient_factor,
+    inner_.step(parameters, gradient, now,
                 {now.learning_rate.value_or(options_.learning_rate), options_.decay, 1 - options_.decay,
                  options_.epsilon, options_.weight_decay});
   }
@@ -136,7 +136,7 @@ class AdaGradSlice {
   template <Real G>
   void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {}) {
     inner_.step(
-        parameters, gradient, now.gradient_factor,
+        parameters, gradient, now,
         {now.learning_rate.value_or(options_.learning_rate), 1, 1, options_.epsilon, options_.weight_decay});
   }
 

@@ -55,7 +55,7 @@ class SgdSlice {
     const V factor = constant(now.gradient_factor);
     const V momentum = constant(options_.momentum), fresh = constant(1 - options_.dampening);
 
-    update_.run(parameters, gradient, steps_,
+    update_.run(parameters, gradient, steps_, now.only,
                 [&](Compute* p, const Compute* g, Index begin, Index n, const Range& range) {
                   const V rate = constant(range.rate(learning_rate));
                   const V keep = constant(1 - range.rate(learning_rate) * range.decay(options_.weight_decay));

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <burrow/autodiff/tape.hpp>
 #include <burrow/core/dtype.hpp>
 #include <burrow/core/error.hpp>
 #include <burrow/core/key.hpp>
@@ -29,11 +30,13 @@ namespace burrow {
 /// parameters have the latter two. Parameters of other types are updated as they are.
 enum class Bf16Update { stochastic, fp32_copy, nearest };
 
-/// What may change from step to step: the learning rate, and a factor on the gradient (clipping, averaging),
-/// which is applied inside the pass.
+/// What may change from step to step: the learning rate; a factor on the gradient (clipping, averaging),
+/// which is applied inside the pass; and the flat ranges that are updated, all where empty: an optimizer of a
+/// model sets them to those that the gradient was computed for.
 struct UpdateOptions {
   std::optional<double> learning_rate = {};
   double gradient_factor = 1;
+  std::span<const detail::ParameterRange> only = {};
 };
 
 /// What a part of an optimizer's state has a number for: each element of the parameters; or, of the
@@ -108,10 +111,11 @@ class ParameterUpdate {
   }
 
   /// Calls kernel(p, g, begin, n, range) for blocks of n elements from `begin` on, each in one range that is
-  /// not frozen: p are the parameters as numbers to compute with, to be updated; g is the gradient. Throws
-  /// ShapeError when the sizes are not those built for.
+  /// not frozen and among `only`: p are the parameters as numbers to compute with, to be updated; g is the
+  /// gradient. Throws ShapeError when the sizes are not those built for.
   template <Real G, class Kernel>
-  void run(std::span<P> parameters, std::span<const G> gradient, Index step, const Kernel& kernel) {
+  void run(std::span<P> parameters, std::span<const G> gradient, Index step,
+           std::span<const ParameterRange> only, const Kernel& kernel) {
     check(parameters.size(), gradient.size());
     const Key key = key_.fold_in(static_cast<std::uint64_t>(step));
     const Index blocks = (count_ + update_block - 1) / update_block;
@@ -122,7 +126,7 @@ class ParameterUpdate {
                                                [&](const UpdateRange& r) { return r.end <= begin; });
       while (begin < last) {
         const Index end = std::min({last, range->end, (begin / update_block + 1) * update_block});
-        if (!range->frozen)
+        if (!range->frozen && ParameterStore::contains(only, first_index_ + range->begin))
           update_one(parameters.data() + begin, gradient.data() + begin, begin, end - begin, key,
                      [&](Compute* p, const Compute* g, Index at, Index n) { kernel(p, g, at, n, *range); });
         begin = end;
