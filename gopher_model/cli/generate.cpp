@@ -1,10 +1,9 @@
 // gopher generate: which model continues which text, and how.
 #include "gopher_model/generation/generate.hpp"
 
-#include <burrow/io/file.hpp>
-
 #include "gopher_model/cli/command.hpp"
 #include "gopher_model/cli/options.hpp"
+#include "gopher_model/data/documents.hpp"
 #include "gopher_model/generation/generate_options.hpp"
 
 namespace gopher {
@@ -48,7 +47,7 @@ int run_generate(Arguments arguments) {
 
   require_one_model(asked);
   for (const char* name : {"--temperature", "--top-k", "--top-p"}) refuse_greedy_with(options, name);
-  if (asked.prompt == "-") asked.prompt = burrow::read_text("/dev/stdin");
+  if (asked.prompt == "-") asked.prompt = read_standard_input();
   return generate(asked);
 }
 

@@ -15,15 +15,17 @@ namespace gopher {
 namespace {
 
 std::string read_input(const std::string& path) {
-  return burrow::read_text(path == "-" ? "/dev/stdin" : path);
+  return path == "-" ? read_standard_input() : burrow::read_text(path);
 }
 
 std::vector<Document> read_all(const std::vector<std::string>& sources) {
   if (sources.empty()) return default_documents();
   std::vector<Document> documents;
+  std::vector<std::string> binary;
   for (const std::string& source : sources) {
-    for (Document& document : read_documents(source)) documents.push_back(std::move(document));
+    for (Document& document : read_documents(source, &binary)) documents.push_back(std::move(document));
   }
+  for (const std::string& name : binary) std::cerr << "left out, since it is not text: " << name << '\n';
   return documents;
 }
 
@@ -35,9 +37,10 @@ int train_tokenizer(Arguments arguments) {
   Index vocabulary = chosen.vocabulary, seed = 0;
   Options options("tokenizer train", "trains a tokenizer: byte pair encoding that is exact for any bytes.",
                   "gopher tokenizer train --data book.txt --vocabulary 4096 --output book.tokenizer");
-  options.add("--data", data, TextListRule{"FILE"},
-              "text files, JSON lines or directories of them; - is standard input; none: this project's own "
-              "sources");
+  options.add(
+      "--data", data, TextListRule{"FILE"},
+      "text files, JSON lines (.jsonl) or directories of them, as they are or compressed (.gz, .zst); "
+      "- is standard input; none: this project's own sources");
   options.add("--vocabulary", vocabulary, {320, 1'000'000}, "tokens to learn; a small text gives fewer");
   options.add("--output", output, TextRule{"FILE"}, "where to write the tokenizer");
   options.add("--nfkc", nfkc, "normalise text with Unicode's NFKC; decoding then gives the normalised text");

@@ -11,13 +11,18 @@
 #include <system_error>
 #include <utility>
 
+#include "gopher_model/data/compression.hpp"
 namespace gopher {
 
 namespace {
 
 namespace fs = std::filesystem;
 
-bool is_json_lines(const fs::path& path) { return path.extension() == ".jsonl"; }
+// Of a compressed file, the name beneath: "x.jsonl.gz" holds JSON lines.
+bool is_json_lines(std::string_view name) {
+  if (compression_of_name(name) != Compression::none) name = name.substr(0, name.rfind('.'));
+  return name.ends_with(".jsonl");
+}
 
 bool is_build_product(const fs::path& directory) {
   static constexpr std::array<std::string_view, 4> names{"build", "CMakeFiles", "node_modules",
@@ -62,34 +67,59 @@ std::string text_field(std::string_view line, const std::string& place) {
   return std::move(field->get_ref<std::string&>());
 }
 
-std::vector<Document> to_documents(const fs::path& path, std::string contents) {
-  if (is_json_lines(path)) return parse_json_lines(contents, path.string());
+std::vector<Document> to_documents(const std::string& name, std::string contents, bool json_lines) {
+  if (json_lines) return parse_json_lines(contents, name);
   std::vector<Document> documents;
-  if (!contents.empty()) documents.push_back({path.string(), std::move(contents)});
+  if (!contents.empty()) documents.push_back({name, std::move(contents)});
   return documents;
 }
 
-std::vector<Document> read_directory(const std::string& source) {
+std::string read_unpacked(const std::string& path) {
+  std::string contents = burrow::read_text(path);
+  const Compression compression = compression_of_name(path);
+  return compression == Compression::none ? contents : unpacked(contents, compression, path);
+}
+
+std::vector<Document> read_directory(const std::string& source, std::vector<std::string>* binary) {
   std::vector<Document> documents;
   for (const auto& path : files_below(source)) {
-    std::string contents = burrow::read_text(path);
-    if (contents.find('\0') != contents.npos) continue;
-    std::ranges::move(to_documents(path, std::move(contents)), std::back_inserter(documents));
+    const std::string name = path.string();
+    std::string contents = read_unpacked(name);
+    if (contents.find('\0') == contents.npos) {
+      std::ranges::move(to_documents(name, std::move(contents), is_json_lines(name)),
+                        std::back_inserter(documents));
+    } else if (binary != nullptr) {
+      binary->push_back(name);
+    }
   }
   return documents;
 }
 
-std::vector<Document> from_one_file(const std::string& name, std::string contents) {
+std::vector<Document> from_one_file(const std::string& name, std::string contents, bool json_lines) {
   if (const auto nul = contents.find('\0'); nul != contents.npos) {
     throw burrow::IoError(name + " is not text: byte " + std::to_string(nul) + " is NUL.");
   }
-  return to_documents(name, std::move(contents));
+  return to_documents(name, std::move(contents), json_lines);
 }
 
-std::string read_standard_input() {
-  std::string contents{std::istreambuf_iterator<char>{std::cin}, {}};
-  if (std::cin.bad()) throw burrow::IoError("Standard input cannot be read to its end.");
-  return contents;
+std::vector<Document> read_one_file(const std::string& path) {
+  return from_one_file(path, read_unpacked(path), is_json_lines(path));
+}
+
+// Standard input has no name that says so: its first line decides.
+bool starts_with_json_line(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  const auto value = nlohmann::json::parse(text.substr(0, text.find('\n')), nullptr, false);
+  return value.is_object() && value.contains("text") && value["text"].is_string();
+}
+
+std::vector<Document> read_from_standard_input() {
+  const std::string name = "Standard input";
+  std::string contents = read_standard_input();
+  const Compression compression = compression_of(contents);
+  if (compression != Compression::none) contents = unpacked(contents, compression, name);
+  const bool json_lines = starts_with_json_line(contents);
+  return from_one_file(name, std::move(contents), json_lines);
 }
 
 }  // namespace
@@ -107,13 +137,19 @@ std::vector<Document> parse_json_lines(std::string_view lines, const std::string
   return documents;
 }
 
-std::vector<Document> read_documents(const std::string& source) {
+std::string read_standard_input() {
+  std::string contents{std::istreambuf_iterator<char>{std::cin}, {}};
+  if (std::cin.bad()) throw burrow::IoError("Standard input cannot be read to its end.");
+  return contents;
+}
+
+std::vector<Document> read_documents(const std::string& source, std::vector<std::string>* binary) {
   std::error_code ignored;
   const bool is_input = source == "-";
   const bool is_directory = !is_input && fs::is_directory(source, ignored);
-  auto documents = is_input       ? from_one_file("Standard input", read_standard_input())
-                   : is_directory ? read_directory(source)
-                                  : from_one_file(source, burrow::read_text(source));
+  auto documents = is_input       ? read_from_standard_input()
+                   : is_directory ? read_directory(source, binary)
+                                  : read_one_file(source);
   if (documents.empty()) {
     throw burrow::IoError((is_input ? "Standard input" : source) +
                           (is_directory ? " holds no text files." : " holds no text."));

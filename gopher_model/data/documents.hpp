@@ -1,4 +1,5 @@
-// Reads the documents of a data set: a text file, JSON lines, a directory of them, or standard input.
+// Reads the documents of a data set: a text file, JSON lines, a directory of them, or standard input, all of
+// them compressed or not.
 #pragma once
 
 #include <cstdint>
@@ -17,9 +18,14 @@ struct Document {
 
 /// The documents of `source`: of a file, one (of a `.jsonl` file, one per line, its field "text"); of a
 /// directory, those of all its files in alphabetical order, without hidden and binary files (those with a NUL
-/// byte), links to directories, and build products; of "-", standard input. Empty documents are left out.
-/// Throws IoError when nothing remains, something cannot be read, or a line is not what it should be.
-std::vector<Document> read_documents(const std::string& source);
+/// byte, whose names are added to `binary`), links to directories, and build products; of "-", standard
+/// input, which holds JSON lines if its first line is one. Files that end in `.gz` or `.zst` are unpacked
+/// first, and so is standard input that is compressed. Empty documents are left out. Throws IoError when
+/// nothing remains, something cannot be read, or a line is not what it should be.
+std::vector<Document> read_documents(const std::string& source, std::vector<std::string>* binary = nullptr);
+
+/// All bytes of standard input. Throws IoError if it cannot be read.
+std::string read_standard_input();
 
 /// The documents of JSON lines: of every line that is not blank, the field "text". Errors name `name` and the
 /// line.

@@ -55,4 +55,16 @@ void TokenDataset::copy(std::uint64_t first, std::span<std::int32_t> out) const 
       tokens_);
 }
 
+std::vector<Document> decoded(const Tokenizer& tokenizer, const TokenDataset& dataset) {
+  std::vector<std::int32_t> tokens(dataset.size());
+  dataset.copy(0, tokens);
+  std::vector<Document> documents;
+  for (auto rest = std::span<const std::int32_t>{tokens}; !rest.empty();) {
+    const auto length = static_cast<std::size_t>(std::ranges::find(rest, tokenizer.eos()) - rest.begin());
+    documents.push_back({"", tokenizer.decode(rest.first(length))});
+    rest = rest.subspan(std::min(length + 1, rest.size()));
+  }
+  return documents;
+}
+
 }  // namespace gopher

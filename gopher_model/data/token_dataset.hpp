@@ -48,4 +48,8 @@ class TokenDataset {
   std::uint64_t bytes_;
 };
 
+/// The documents that `TokenDataset::encode` was given, without their names; normalized where the tokenizer
+/// normalizes.
+std::vector<Document> decoded(const Tokenizer& tokenizer, const TokenDataset& dataset);
+
 }  // namespace gopher

@@ -159,12 +159,25 @@ Shard read_shard(const std::string& path) {
   return {TokenDataset{view, mapping, vocabulary, header.text_bytes}, header.source};
 }
 
+namespace {
+
+// The shard at `path`, for those who can do without it.
+Shard read_cache(const std::string& path) {
+  try {
+    return read_shard(path);
+  } catch (const burrow::IoError& error) {
+    throw burrow::IoError(std::string(error.what()) + " Remove it, and the text is encoded again.");
+  }
+}
+
+}  // namespace
+
 TokenDataset cached_tokens(const std::string& path, const Tokenizer& tokenizer,
                            std::span<const Document> documents) {
   const std::uint64_t source = shard_source(tokenizer, documents);
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) {
-    auto shard = read_shard(path);
+    const Shard shard = read_cache(path);
     if (shard.source == source) return shard.dataset;
   }
   auto dataset = TokenDataset::encode(tokenizer, documents);

@@ -28,7 +28,8 @@ struct Shard {
 Shard read_shard(const std::string& path);
 
 /// The tokens of `documents`, from the shard at `path` when it was made from the same source; otherwise they
-/// are encoded and the shard is written. Throws IoError for a file there that is not a sound shard.
+/// are encoded and the shard is written. A file there that is not a sound shard is neither believed nor
+/// overwritten: IoError, which says to remove it.
 TokenDataset cached_tokens(const std::string& path, const Tokenizer& tokenizer,
                            std::span<const Document> documents);
 

@@ -22,6 +22,13 @@ constexpr std::array<Counter, 5> counters{{{"step", &TrainingState::step},
                                            {"total_steps", &TrainingState::total_steps},
                                            {"skipped", &TrainingState::skipped}}};
 
+struct Checksum {
+  std::string_view name;
+  std::uint64_t RunIdentity::*member;
+};
+constexpr std::array<Checksum, 2> checksums{
+    {{"tokenizer_checksum", &RunIdentity::tokenizer}, {"text_checksum", &RunIdentity::text}}};
+
 const std::string& text_of(const burrow::SafetensorsFile& file, std::string_view key) {
   const auto found = file.metadata().find(std::string(key));
   if (found == file.metadata().end())
@@ -44,12 +51,16 @@ Number number_of(const burrow::SafetensorsFile& file, std::string_view key) {
 
 }  // namespace
 
-Metadata checkpoint_metadata(const ModelSize& size, Precision precision, const TrainingState& state) {
+Metadata checkpoint_metadata(const ModelSize& size, Precision precision, const TrainingState& state,
+                             const RunIdentity& identity) {
   Metadata metadata{{"format", std::string(format)}, {"precision", std::string(name_of(precision))}};
   for (const ModelExtent& extent : model_extents)
     metadata[std::string(extent.name)] = std::to_string(size.*extent.member);
   for (const Counter& counter : counters)
     metadata[std::string(counter.name)] = std::to_string(state.*counter.member);
+  for (const Checksum& checksum : checksums)
+    metadata[std::string(checksum.name)] = std::to_string(identity.*checksum.member);
+  metadata["seed"] = std::to_string(identity.seed);
   metadata["elapsed"] = std::to_string(state.elapsed);
   return metadata;
 }
@@ -63,6 +74,9 @@ CheckpointDescription describe_checkpoint(const burrow::SafetensorsFile& file) {
     description.size.*extent.member = number_of<Index>(file, extent.name);
   for (const Counter& counter : counters)
     description.state.*counter.member = number_of<Index>(file, counter.name);
+  for (const Checksum& checksum : checksums)
+    description.identity.*checksum.member = number_of<std::uint64_t>(file, checksum.name);
+  description.identity.seed = number_of<Index>(file, "seed");
   description.state.elapsed = number_of<double>(file, "elapsed");
   const auto* const name =
       std::find(precision_names.begin(), precision_names.end(), text_of(file, "precision"));

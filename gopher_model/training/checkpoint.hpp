@@ -6,6 +6,7 @@
 #include <burrow/optim/update.hpp>
 
 #include "gopher_model/model/configuration.hpp"
+#include "gopher_model/training/run_identity.hpp"
 
 namespace gopher {
 
@@ -21,7 +22,8 @@ struct TrainingState {
 
 /// The metadata of a checkpoint.
 std::map<std::string, std::string> checkpoint_metadata(const ModelSize& size, Precision precision,
-                                                       const TrainingState& state);
+                                                       const TrainingState& state,
+                                                       const RunIdentity& identity);
 
 /// What the metadata of a checkpoint say. Throws IoError "<path>: ..." where they are not those of a Gopher
 /// checkpoint.
@@ -29,6 +31,7 @@ struct CheckpointDescription {
   ModelSize size;
   Precision precision = Precision::float32;
   TrainingState state;
+  RunIdentity identity;
 };
 CheckpointDescription describe_checkpoint(const burrow::SafetensorsFile& file);
 

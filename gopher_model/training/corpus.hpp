@@ -5,10 +5,14 @@
 
 #include "gopher_model/data/loader.hpp"
 #include "gopher_model/tokenizer/tokenizer.hpp"
+#include "gopher_model/training/progress.hpp"
 #include "gopher_model/training/run_configuration.hpp"
 #include "gopher_model/training/run_directory.hpp"
+#include "gopher_model/training/run_identity.hpp"
 
 namespace gopher {
+
+struct ResumePoint;
 
 /// What the random numbers of a run are for; each purpose has a key of its own.
 enum class Purpose : std::uint64_t { split = 1, data, parameters, rounding, sampling };
@@ -24,12 +28,17 @@ struct Corpus {
   EvaluationWindows held_out;
   double bytes_per_token;         ///< of the training text
   double baseline_bits_per_byte;  ///< of the held-out text, under an order-2 byte model of the training text
-  Index documents;
+  Index training_documents;
+  Index held_out_documents;
+  RunIdentity identity;
 };
 
 /// Reads the text (this project's own where the configuration names none), divides it, and trains the
-/// tokenizer or, in a resumed run, reads the run's. The tokenizer is left in the run's directory. Throws
-/// burrow::Error in one sentence.
-Corpus prepare_corpus(const RunConfiguration& configuration, const RunDirectory& run);
+/// tokenizer or, in a resumed run, reads the run's. Tokenizer and tokens are left in the run's directory; a
+/// resumed run encodes nothing again, and where standard input was its text it goes on with the tokens that
+/// it kept. `progress` is told what was left out. Throws burrow::Error in one sentence, among others where
+/// the run resumes from `point` and the text is another than before.
+Corpus prepare_corpus(const RunConfiguration& configuration, const RunDirectory& run,
+                      const ResumePoint* point, ProgressLine& progress);
 
 }  // namespace gopher

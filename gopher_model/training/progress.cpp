@@ -1,5 +1,6 @@
 #include "gopher_model/training/progress.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,19 +20,30 @@ constexpr std::size_t columns = 11;
 constexpr std::array<std::string_view, columns> names{
     "step", "tokens", "loss", "bits/byte", "lr", "gradient", "tok/s", "util", "elapsed", "left", "skipped"};
 constexpr std::array<std::size_t, columns> widths{15, 6, 7, 9, 8, 8, 7, 6, 8, 8, 7};
+// For each column, how many are more important.
+constexpr std::array<std::size_t, columns> ranks{0, 5, 1, 3, 8, 7, 4, 6, 9, 2, 10};
 constexpr int rows_between_headers = 30;
 
 using Cells = std::array<std::string, columns>;
 
-// Cells flush right, two spaces apart.
-std::string row(const Cells& cells) {
+// The first `shown` cells by rank, flush right, two spaces apart.
+std::string row(const Cells& cells, std::size_t shown) {
   std::string line;
   for (std::size_t i = 0; i < columns; ++i) {
-    if (i > 0) line += "  ";
+    if (ranks[i] >= shown) continue;
+    if (!line.empty()) line += "  ";
     line.append(widths[i] - std::min(widths[i], cells[i].size()), ' ');
     line += cells[i];
   }
   return line;
+}
+
+// How many columns fit into `width`, at least two; all of them where it is 0.
+std::size_t fitting(std::size_t width) {
+  for (std::size_t shown = columns; width > 0 && shown > 2; --shown) {
+    if (row({}, shown).size() <= width) return shown;
+  }
+  return width > 0 ? 2 : columns;
 }
 
 // "817", "0.41", "1.25k", "300M": three digits, at most six characters below 1e18.
@@ -79,19 +91,20 @@ std::string steps_done(const StepReport& report) {
   return count(report.step) + (known ? "/" + count(report.steps) : "");
 }
 
-std::string table_row(const StepReport& report) {
+std::string table_row(const StepReport& report, std::size_t shown) {
   return row(
       {steps_done(report), short_count(static_cast<double>(report.tokens)), number("%.4f", report.loss, 7),
        number("%.4f", report.bits_per_byte, 9), number("%.2e", report.learning_rate, 8),
        number("%.4g", report.gradient_norm, 8), short_count(report.tokens_per_second),
        report.utilisation < 0 ? "-" : number("%.1f%%", 100 * report.utilisation, 6), duration(report.elapsed),
-       duration(report.seconds_left), short_count(static_cast<double>(report.skipped))});
+       duration(report.seconds_left), short_count(static_cast<double>(report.skipped))},
+      shown);
 }
 
-std::string header() {
+std::string header(std::size_t shown) {
   Cells cells;
   std::copy(names.begin(), names.end(), cells.begin());
-  return row(cells);
+  return row(cells, shown);
 }
 
 // `text` with control characters, those of Unicode's second block (C2 80 to C2 9F) too, as '?'.
@@ -124,7 +137,13 @@ bool stderr_is_terminal() {
   return ::isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string_view{kind} != "dumb";
 }
 
-ProgressLine::ProgressLine(std::ostream& out, bool terminal) : out_{out}, terminal_{terminal} {}
+std::size_t stderr_columns() {
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+ProgressLine::ProgressLine(std::ostream& out, bool terminal, std::size_t (*width)())
+    : out_{out}, terminal_{terminal}, width_{width} {}
 
 ProgressLine::~ProgressLine() {
   if (transient_.empty()) return;
@@ -137,14 +156,16 @@ ProgressLine::~ProgressLine() {
 
 void ProgressLine::log(const StepReport& report) {
   const std::string before = std::exchange(transient_, {}).empty() ? "" : std::string{clear_line};
-  write(before + due_header() + table_row(report) + "\n");
+  fit();
+  write(before + due_header() + table_row(report, shown_columns_) + "\n");
   --rows_until_header_;
 }
 
 void ProgressLine::update(const StepReport& report) {
   if (!terminal_) return;
   const std::string before = transient_.empty() ? "" : std::string{clear_line};
-  transient_ = table_row(report);
+  fit();
+  transient_ = table_row(report, shown_columns_);
   write(before + due_header());
 }
 
@@ -154,10 +175,16 @@ void ProgressLine::message(std::string_view text) {
   write(before + without_controls(text) + "\n");
 }
 
+// A changed choice of columns needs their names again.
+void ProgressLine::fit() {
+  const std::size_t shown = fitting(terminal_ ? width_() : 0);
+  if (std::exchange(shown_columns_, shown) != shown) rows_until_header_ = 0;
+}
+
 std::string ProgressLine::due_header() {
   if (rows_until_header_ > 0) return "";
   rows_until_header_ = rows_between_headers;
-  return header() + "\n";
+  return header(shown_columns_) + "\n";
 }
 
 void ProgressLine::write(const std::string& text) {

@@ -1,6 +1,7 @@
 // What a run tells those who watch it: aligned lines that read well on a terminal and in a log file.
 #pragma once
 
+#include <cstddef>
 #include <iosfwd>
 #include <string>
 #include <string_view>
@@ -33,13 +34,19 @@ double bits_per_byte(double loss, double bytes_per_token);
 /// Whether standard error is a terminal that understands control sequences.
 bool stderr_is_terminal();
 
+/// The width of the terminal that standard error leads to, in columns; 0: unknown.
+std::size_t stderr_columns();
+
 /// Writes reports as lines of a table, at most 110 columns wide, with the columns' names now and then. On a
-/// terminal the reports between the logged ones are shown too, in a line that is written over; a file gets
-/// whole lines without control characters. A stream that fails is not an error: the run goes on.
+/// terminal the reports between the logged ones are shown too, in a line that is written over, and a narrow
+/// one is spared the less important columns; a file gets whole lines without control characters. A stream
+/// that fails is not an error: the run goes on.
 class ProgressLine {
  public:
-  /// `terminal` says what `out` leads to, as stderr_is_terminal() does for std::cerr.
-  ProgressLine(std::ostream& out, bool terminal);
+  /// `terminal` says what `out` leads to, as stderr_is_terminal() does for std::cerr, and `width` how wide it
+  /// is just now (0: unknown).
+  ProgressLine(
+      std::ostream& out, bool terminal, std::size_t (*width)() = [] { return std::size_t{0}; });
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
   ~ProgressLine();
@@ -55,11 +62,14 @@ class ProgressLine {
   void message(std::string_view text);
 
  private:
+  void fit();
   std::string due_header();
   void write(const std::string& text);  // followed by the transient line
 
   std::ostream& out_;
   bool terminal_;
+  std::size_t (*width_)();
+  std::size_t shown_columns_ = 0;  // that fit
   int rows_until_header_ = 0;
   std::string transient_;  // the line on the terminal that will be written over
 };

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +27,10 @@ constexpr std::string_view step_prefix = "step-";
 constexpr std::string_view checkpoint_suffix = ".safetensors";
 constexpr std::string_view metrics_name = "metrics.jsonl";
 constexpr std::string_view tokenizer_name = "tokenizer.model";
+constexpr std::string_view training_tokens_name = "training.tokens";
+constexpr std::string_view held_out_tokens_name = "held_out.tokens";
+constexpr std::string_view machine_name = "machine.json";
+constexpr std::string_view lock_name = "lock";
 
 [[noreturn]] void fail(const fs::path& path, const std::string& what, const std::error_code& error) {
   throw burrow::IoError(path.string() + " " + what + ": " + error.message() + ".");
@@ -112,8 +117,9 @@ void require_state(const RunFiles& files, bool resume) {
 
 // A file of a run that was written aside, to be renamed, by a process that was killed in between.
 bool is_leftover(std::string_view name) {
-  constexpr std::array<std::string_view, 4> ours{step_prefix, configuration_file_name, metrics_name,
-                                                 tokenizer_name};
+  constexpr std::array<std::string_view, 7> ours{
+      step_prefix,          configuration_file_name, metrics_name, tokenizer_name,
+      training_tokens_name, held_out_tokens_name,    machine_name};
   const bool aside = (name.starts_with('.') && name.ends_with(".tmp")) || name.find(".partial-") != name.npos;
   if (name.starts_with('.')) name.remove_prefix(1);
   return aside && std::any_of(ours.begin(), ours.end(), [&](auto start) { return name.starts_with(start); });
@@ -130,7 +136,7 @@ void remove_leftovers(const fs::path& directory) {
 fs::path prepared_lock(const RunFiles& files, bool resume) {
   require_state(files, resume);
   make_directory(files.root);
-  return files.root / "lock";
+  return files.root / lock_name;
 }
 
 // The number of the process that a lock's file names, as " (process 1234)"; empty if it names none.
@@ -147,6 +153,9 @@ std::string owner_of(int descriptor) {
 fs::path RunFiles::configuration() const { return root / configuration_file_name; }
 fs::path RunFiles::metrics() const { return root / metrics_name; }
 fs::path RunFiles::tokenizer() const { return root / tokenizer_name; }
+fs::path RunFiles::training_tokens() const { return root / training_tokens_name; }
+fs::path RunFiles::held_out_tokens() const { return root / held_out_tokens_name; }
+fs::path RunFiles::machine() const { return root / machine_name; }
 fs::path RunFiles::checkpoint(Index step) const {
   return root / "checkpoints" / step_name(step, checkpoint_suffix);
 }
@@ -171,6 +180,11 @@ FileLock::FileLock(const fs::path& path)
   if (descriptor_ < 0) fail(path, "cannot be opened", std::error_code(errno, std::generic_category()));
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) {
     held_ = true;
+    struct stat status {};
+    if (::fstat(descriptor_, &status) == 0 && status.st_nlink == 0) {
+      ::close(std::exchange(descriptor_, -1));
+      throw burrow::IoError(path.string() + " was removed by a run that could not start; try again.");
+    }
     const std::string process = std::to_string(::getpid()) + "\n";
     [[maybe_unused]] const bool named =
         ::ftruncate(descriptor_, 0) == 0 && ::pwrite(descriptor_, process.data(), process.size(), 0) > 0;
@@ -190,7 +204,7 @@ FileLock::~FileLock() {
 }
 
 RunDirectory::RunDirectory(fs::path run, bool resume)
-    : RunFiles{std::move(run)}, lock_{prepared_lock(*this, resume)} {
+    : RunFiles{std::move(run)}, made_{!is_there(root)}, lock_{prepared_lock(*this, resume)} {
   require_state(*this, resume);  // again: a run may have come and gone before the lock was ours
   make_directory(root / "checkpoints");
   for (const fs::path& directory : {root, root / "checkpoints", root / "samples"})
@@ -208,6 +222,14 @@ void RunDirectory::prune(Index keep) const {
     fs::remove(saved.path, error);
     if (error) fail(saved.path, "cannot be removed", error);
   }
+}
+
+void RunDirectory::discard() const {
+  if (!made_ || holds_run(*this)) return;
+  std::error_code ignored;
+  for (const auto& path :
+       {tokenizer(), training_tokens(), held_out_tokens(), root / "checkpoints", root / lock_name, root})
+    fs::remove(path, ignored);
 }
 
 void RunDirectory::write_text(const std::string& name, std::string_view text) const {

@@ -27,6 +27,9 @@ struct RunFiles {
   std::filesystem::path configuration() const;         ///< configuration.toml
   std::filesystem::path metrics() const;               ///< metrics.jsonl
   std::filesystem::path tokenizer() const;             ///< tokenizer.model
+  std::filesystem::path training_tokens() const;       ///< training.tokens
+  std::filesystem::path held_out_tokens() const;       ///< held_out.tokens
+  std::filesystem::path machine() const;               ///< machine.json
   std::filesystem::path checkpoint(Index step) const;  ///< checkpoints/step-00001234.safetensors
   std::filesystem::path samples(Index step) const;     ///< samples/step-00001234.txt
 
@@ -72,11 +75,16 @@ class RunDirectory : public RunFiles {
   /// always stays. Throws IoError if one cannot be removed.
   void prune(Index keep) const;
 
+  /// Removes a directory that was made here and in which no run has begun: lock, tokenizer, tokens and all.
+  /// Does nothing to any other.
+  void discard() const;
+
   /// Writes RUN/`name` ("configuration.toml", "samples/step-00000250.txt"), wholly or not at all. Throws
   /// IoError.
   void write_text(const std::string& name, std::string_view text) const;
 
  private:
+  bool made_;  // the directory was not there before
   FileLock lock_;
 };
 

@@ -69,8 +69,8 @@ constexpr Index most_steps = 1'000'000'000, most_tokens = 1'000'000'000'000'000;
 std::vector<Field> data_and_model_fields() {
   return {
       field<&C::data>("data", "data", TextListRule{"FILE"},
-                      "text files, JSON lines or directories of them to train on; - is standard input; none: "
-                      "this project's own sources"),
+                      "text files, JSON lines (.jsonl) or directories of them to train on, as they are or "
+                      "compressed (.gz, .zst); - is standard input; none: this project's own sources"),
       field<&C::tokenizer>("tokenizer", "data", TextRule{"FILE"},
                            "a trained tokenizer; empty trains one on the data"),
       field<&C::preset>("preset", "model", TextRule{"NAME", check_preset},
@@ -121,8 +121,9 @@ std::vector<Field> optimizer_fields() {
                                "the largest, after warm-up"),
       field<&C::final_learning_rate_fraction>("final_learning_rate_fraction", "optimizer", RealRule{0, 1},
                                               "the cosine decay ends at this part of it"),
-      field<&C::warmup_steps>("warmup_steps", "optimizer", from(0, most_steps),
-                              "steps of linear growth to the largest learning rate"),
+      field<&C::warmup_steps>(
+          "warmup_steps", "optimizer", from(0, most_steps),
+          "steps of linear growth to the largest learning rate; at most a fifth of the run"),
       field<&C::initial_learning_rate>("initial_learning_rate", "optimizer", RealRule{0, 10},
                                        "where the warm-up starts"),
       field<&C::clip>("clip", "optimizer", RealRule{0, 1e6},

@@ -39,7 +39,8 @@ class Session {
         gradient_{model_},
         optimizer_{make_optimizer()} {
     if (configuration_.time_limit == 0) state_.total_steps = schedule_.steps;
-    if (configuration_.resume) restore();
+    if (parts.resume) restore(*parts.resume);
+    settle_warmup();
     metrics_.emplace(parts.run.metrics(), configuration_.resume ? std::optional{state_.step} : std::nullopt);
   }
 
@@ -91,30 +92,19 @@ class Session {
     return std::visit([](auto& optimizer) { return optimizer.state(); }, optimizer_);
   }
 
-  /// Says which checkpoints after the one to resume from are damaged; throws IoError where none is whole.
-  void pass_over_damaged(const std::optional<SavedCheckpoint>& newest) const {
-    for (const SavedCheckpoint& saved : parts_.run.checkpoints()) {
-      if (saved.damage.empty() || (newest && saved.step < newest->step)) continue;
-      if (!newest) throw burrow::IoError(saved.damage + "; the run has no whole checkpoint to resume from");
-      parts_.progress.message("passed over a damaged checkpoint: " + saved.damage);
-    }
-  }
-
-  void restore() {
-    const auto newest = parts_.run.newest_checkpoint();
-    pass_over_damaged(newest);
-    if (!newest) return;
-    const burrow::SafetensorsFile file{newest->path};
-    const CheckpointDescription saved = describe_checkpoint(file);
-    if (!(saved.size == configuration_.size) || saved.precision != configuration_.precision)
-      throw ConfigError(
-          newest->path.string() +
-          ": this checkpoint is of another model size or precision than the configuration asks for.");
-    read_checkpoint(file, model_, optimizer_state());
+  void restore(const ResumePoint& point) {
+    read_checkpoint(burrow::SafetensorsFile{point.path}, model_, optimizer_state());
     const Index asked = state_.total_steps;
-    state_ = saved.state;
+    state_ = point.saved.state;
     if (asked > 0) state_.total_steps = asked;
     parts_.progress.message("resumed after step " + std::to_string(state_.step));
+  }
+
+  /// Says where the run's length shortens the warm-up, and saves the configuration as it now is.
+  void settle_warmup() {
+    if (const auto sentence = shorten_warmup(configuration_, state_.total_steps); !sentence.empty())
+      parts_.progress.message(sentence);
+    save_configuration(parts_.run, configuration_);
   }
 
   bool finished() const {
@@ -128,8 +118,7 @@ class Session {
     return elapsed_before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
   }
 
-  /// Linear warm-up over at most a fifth of the run, then a cosine to the end. Until a time-limited run knows
-  /// its end, only the warm-up.
+  /// Linear warm-up, then a cosine to the end. Until a time-limited run knows its end, only the warm-up.
   double learning_rate() const {
     const auto& c = configuration_;
     if (state_.total_steps == 0)
@@ -137,7 +126,7 @@ class Session {
     return warmup_cosine({.peak = c.learning_rate,
                           .total_steps = state_.total_steps,
                           .initial = c.initial_learning_rate,
-                          .warmup_steps = std::min(c.warmup_steps, state_.total_steps / 5),
+                          .warmup_steps = c.warmup_steps,
                           .final_fraction = c.final_learning_rate_fraction})(state_.step);
   }
 
@@ -200,6 +189,8 @@ class Session {
   void skip() {
     constexpr Index most = 20;
     ++state_.skipped;
+    parts_.progress.message("step " + std::to_string(state_.step + 1) +
+                            " left the model as it was, since its loss or gradient was not finite");
     if (++skipped_in_a_row_ > most)
       throw burrow::Error("the loss was not finite in " + std::to_string(skipped_in_a_row_) +
                           " steps in a row (last: step " + std::to_string(state_.step + 1) +
@@ -214,6 +205,7 @@ class Session {
     const double left = configuration_.time_limit * 60 - elapsed();
     state_.total_steps = state_.step + std::max<Index>(1, static_cast<Index>(left / recent_seconds_));
     if (schedule_.steps > 0) state_.total_steps = std::min(state_.total_steps, schedule_.steps);
+    settle_warmup();
   }
 
   StepReport report(double loss, double norm, double rate, double tokens_per_second) {
@@ -274,10 +266,23 @@ class Session {
   std::filesystem::path checkpoint() {
     const auto path = parts_.run.checkpoint(state_.step);
     metrics_->checkpoint(state_.step, path);  // first: a resumed run keeps the records up to its checkpoint
-    write_checkpoint(path, model_, optimizer_state(), parts_.corpus.tokenizer.serialized(),
-                     checkpoint_metadata(configuration_.size, configuration_.precision, state_));
+    try {
+      write_checkpoint(
+          path, model_, optimizer_state(), parts_.corpus.tokenizer.serialized(),
+          checkpoint_metadata(configuration_.size, configuration_.precision, state_, parts_.corpus.identity));
+    } catch (const burrow::IoError& error) {
+      throw burrow::IoError(error.what() + checkpoint_before());
+    }
     parts_.run.prune(configuration_.keep);
     return path;
+  }
+
+  /// What to do after a checkpoint could not be written.
+  std::string checkpoint_before() const {
+    const auto newest = parts_.run.newest_checkpoint();
+    if (!newest) return "; the run has no checkpoint yet";
+    return "; the one after step " + std::to_string(newest->step) +
+           " is whole: gopher train --resume --run " + parts_.run.root.string() + " goes on from it";
   }
 
   /// Continues the configured prompts; without one, starts new documents.
@@ -300,8 +305,8 @@ class Session {
   }
 
   int finish() {
-    if (state_.step > 0) evaluate(std::numeric_limits<std::int32_t>::max());
     const auto path = checkpoint();
+    if (state_.step > 0) evaluate(std::numeric_limits<std::int32_t>::max());
     const std::string samples = sample_texts();
     parts_.run.write_text(
         std::filesystem::relative(parts_.run.samples(state_.step), parts_.run.root).string(), samples);

@@ -3,6 +3,7 @@
 
 #include "gopher_model/training/corpus.hpp"
 #include "gopher_model/training/progress.hpp"
+#include "gopher_model/training/resume.hpp"
 #include "gopher_model/training/run_directory.hpp"
 #include "gopher_model/training/stop_signal.hpp"
 
@@ -10,13 +11,21 @@ namespace gopher {
 
 /// What a session works with; all of it outlives the session.
 struct SessionParts {
-  const RunConfiguration& configuration;  ///< effective: with the tokenizer's vocabulary
+  const RunConfiguration& configuration;  ///< with the tokenizer's vocabulary
   const RunDirectory& run;
   const Corpus& corpus;
   const StopSignal& stop;
   ProgressLine& progress;
+  const std::optional<ResumePoint>& resume;  ///< where the run goes on; nothing: at the start
   double peak_flops_per_second;
 };
+
+/// A warm-up takes at most a fifth of a run. Shortens a longer one in `configuration`, and returns the
+/// sentence that says so; the empty text where nothing changes. `total_steps` is 0 while it is unknown.
+std::string shorten_warmup(RunConfiguration& configuration, Index total_steps);
+
+/// Writes RUN/configuration.toml: what the run does in fact.
+void save_configuration(const RunDirectory& run, RunConfiguration configuration);
 
 /// Runs a session in one precision; each is compiled in a translation unit of its own.
 int run_float32(const SessionParts& parts);

@@ -1,15 +1,19 @@
-// Lets a run end in good order when it is told to: Ctrl-C, or the SIGTERM of a scheduler.
+// Lets a run end in good order when it is told to: Ctrl-C, the SIGTERM of a scheduler, a closed terminal.
 #pragma once
 
 #include <signal.h>
 
+#include <array>
+
 namespace gopher {
 
-/// While it lives, SIGINT and SIGTERM only ask the run to stop; a SIGINT after that ends the process at once.
-/// The earlier handlers return with its end. There is one such object at a time.
+/// While it lives, SIGINT, SIGTERM and SIGHUP (unless nohup ignores it) only ask the run to stop; a SIGINT
+/// after that ends the process at once. SIGXFSZ and SIGPIPE are ignored: a file that grows too large and a
+/// closed pipe are then errors of the write. The earlier handlers return with its end. There is one such
+/// object at a time.
 class StopSignal {
  public:
-  /// Throws Error if the handlers cannot be set or another StopSignal lives.
+  /// Throws Error if another StopSignal lives.
   StopSignal();
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
@@ -19,8 +23,16 @@ class StopSignal {
   bool requested() const;
 
  private:
-  struct sigaction interrupt_before_ {};
-  struct sigaction terminate_before_ {};
+  struct Handled {
+    int signal;
+    bool ignored;
+    struct sigaction before {};
+  };
+  std::array<Handled, 5> handled_{{{.signal = SIGINT, .ignored = false},
+                                   {.signal = SIGTERM, .ignored = false},
+                                   {.signal = SIGHUP, .ignored = false},
+                                   {.signal = SIGXFSZ, .ignored = true},
+                                   {.signal = SIGPIPE, .ignored = true}}};
 };
 
 }  // namespace gopher

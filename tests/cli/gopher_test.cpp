@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -13,6 +15,8 @@
 #include <vector>
 
 #include <burrow/core/key.hpp>
+
+#include "tests/io/same_tensors.hpp"
 
 namespace {
 
@@ -86,10 +90,14 @@ std::string sentences(int count) {
   return text;
 }
 
-const std::string tiny =
-    "train --data text --layers 1 --width 16 --heads 2 --head-width 8 --feed-forward 32 --vocabulary 320 "
-    "--context 16 --batch-tokens 64 --micro-batch 4 --tokens 0 --warmup-steps 2 --learning-rate 0.01 "
-    "--log-every 1 --sample-tokens 4 ";
+/// A command that trains in an instant, or with other sizes.
+std::string tiny_with(int feed_forward, int batch_tokens) {
+  return "train --data text --layers 1 --width 16 --heads 2 --head-width 8 --vocabulary 320 --context 16 "
+         "--micro-batch 4 --tokens 0 --warmup-steps 2 --learning-rate 0.01 --log-every 1 --sample-tokens 4 "
+         "--feed-forward " +
+         std::to_string(feed_forward) + " --batch-tokens " + std::to_string(batch_tokens) + " ";
+}
+const std::string tiny = tiny_with(32, 64);
 
 /// The directory of a finished run.
 const std::string& trained() {
@@ -109,8 +117,8 @@ const std::string& trained() {
 
 TEST_CASE("what works ends with 0", "[cli]") {
   CHECK_THAT(gopher("--version").out, StartsWith("gopher "));
-  for (const char* help :
-       {"--help", "train --help", "generate --help", "info --help", "tokenizer encode --help"}) {
+  for (const char* help : {"--help", "train --help", "generate --help", "info --help", "help train",
+                           "tokenizer encode --help", "help tokenizer encode"}) {
     const Outcome outcome = gopher(help);
     CAPTURE(help);
     CHECK(outcome.code == 0);
@@ -122,6 +130,8 @@ TEST_CASE("what works ends with 0", "[cli]") {
 TEST_CASE("a wrong command line ends with 2 and says what is right", "[cli]") {
   refused("", 2, "a command must follow gopher");
   refused("trian", 2, "the closest is train");
+  refused("help trian", 2, "the closest is train");
+  refused("--verison", 2, "no option --verison");
   refused("train --stpes 5", 2, "there is no option --stpes; the closest is --steps");
   refused("generate --run x --temprature 1", 2, "the closest is --temperature");
   refused("tokenizer", 2, "a command must follow gopher tokenizer");
@@ -213,6 +223,66 @@ TEST_CASE("a terminated run stops in good order and goes on", "[cli]") {
   const Outcome resumed = gopher("train --resume --run long --steps 1");
   CHECK(resumed.code == 0);
   CHECK_THAT(resumed.err, Contains("resumed after step"));
+}
+
+TEST_CASE("a full disk leaves the checkpoint before, and the run goes on from it", "[cli]") {
+  trained();
+  const std::string run = tiny_with(4096, 64) + "--keep 0 --checkpoint-every 2 ";  // 1.7 MB a checkpoint
+  REQUIRE(gopher(run + "--steps 6 --run roomy").code == 0);
+  REQUIRE(gopher(run + "--steps 6 --run full").code == 0);
+  for (const char* later : {"4", "6"})
+    fs::remove(place() / (std::string("full/checkpoints/step-0000000") + later + ".safetensors"));
+  const Outcome full = place().shell("ulimit -f 1000; gopher train --resume --run full");
+  CHECK(full.code == 1);
+  CHECK_THAT(full.err, Contains("gopher: full/checkpoints/step-00000004.safetensors: cannot be written: File "
+                                "too large; the one after step 2 is whole: gopher train --resume --run full "
+                                "goes on from it\n"));
+  REQUIRE(gopher("train --resume --run full").code == 0);
+  CHECK(same_tensors(place() / "full/checkpoints/step-00000006.safetensors",
+                     place() / "roomy/checkpoints/step-00000006.safetensors"));
+}
+
+TEST_CASE("a second Ctrl-C ends a run at once", "[cli]") {
+  trained();
+  const Outcome outcome =
+      place().shell("'" GOPHER_PROGRAM "' " + tiny_with(32, 6'553'600) +
+                    "--steps 5 --run slow & "
+                    "for i in $(seq 400); do [ -e slow/metrics.jsonl ] && break; sleep 0.05; done; "
+                    "kill -INT $!; sleep 0.3; kill -INT $!; wait $!; echo $?");
+  CHECK(outcome.out == "130\n");
+  CHECK_THAT(outcome.err, Contains("finishing the step"));
+}
+
+TEST_CASE("of two processes with one directory, one trains", "[cli]") {
+  trained();
+  const std::string start = "'" GOPHER_PROGRAM "' " + tiny + "--steps 400 --run shared ";
+  const Outcome outcome =
+      place().shell(start + "2> first & " + start + "2> second; b=$?; wait $!; echo $? $b");
+  const bool first_trains = outcome.out.ends_with("0 1\n");
+  CHECK((first_trains || outcome.out.ends_with("1 0\n")));
+  CHECK_THAT(read(place() / (first_trains ? "second" : "first")), Contains("another process"));
+}
+
+TEST_CASE("a run that is killed again and again ends as one that was left alone", "[cli]") {
+  trained();
+  const char* const asked = std::getenv("GOPHER_KILLS");
+  const int kills = asked == nullptr ? 5 : std::atoi(asked);
+  const std::string run = tiny + "--checkpoint-every 5 --steps " + std::to_string(120 * kills) + " --run ";
+  REQUIRE(gopher(run + "alone").code == 0);
+  place().shell("'" GOPHER_PROGRAM "' " + run +
+                "killed & for i in $(seq 400); do grep -q '\"checkpoint\"' killed/metrics.jsonl && break; "
+                "sleep 0.02; done; kill -KILL $!; wait $!");
+  const std::string resume = "'" GOPHER_PROGRAM "' train --resume --run killed";
+  for (int i = 1; i < kills; ++i) {
+    const auto wait = 100 + burrow::Key{3}.bits(static_cast<std::uint64_t>(i)) % 500;
+    place().shell(resume + " & sleep 0." + std::to_string(wait) + "; kill -KILL $!; wait $!");
+  }
+  const Outcome last = place().shell(resume);
+  CHECK(last.code == 0);
+  CHECK_THAT(last.err, Contains("resumed after step"));
+  const std::string step = std::to_string(120 * kills);
+  const std::string name = "/checkpoints/step-" + std::string(8 - step.size(), '0') + step + ".safetensors";
+  CHECK(same_tensors(place() / ("alone" + name), place() / ("killed" + name)));
 }
 
 #endif

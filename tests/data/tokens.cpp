@@ -159,6 +159,15 @@ TEST_CASE("documents are encoded in order, each with an end") {
   CHECK_THROWS_AS(TokenDataset({0, 5}, 5, 2), burrow::ValueError);
 }
 
+TEST_CASE("tokens give the documents back") {
+  const auto tokenizer = Tokenizer::train(corpus(200), {.vocabulary = 384});
+  const std::vector<Document> documents{{"a", "the gopher\xFF"}, {"b", corpus(5)}, {"c", ""}, {"d", "\n"}};
+  const auto again = decoded(tokenizer, TokenDataset::encode(tokenizer, documents));
+  REQUIRE(again.size() == documents.size());
+  for (std::size_t i = 0; i < again.size(); ++i) CHECK(again[i].text == documents[i].text);
+  CHECK(decoded(tokenizer, TokenDataset{{}, 384, 0}).empty());
+}
+
 TEST_CASE("a shard holds the tokens it was written from, in two or four bytes each") {
   const TemporaryDirectory directory;
   for (const std::int64_t vocabulary : {65'536, 65'537}) {
@@ -226,5 +235,7 @@ TEST_CASE("cached tokens are encoded again when text or tokenizer change") {
   const auto other = Tokenizer::train(corpus(300), {.vocabulary = 384});
   CHECK(shard_source(other, documents) != shard_source(tokenizer, documents));
   burrow::write_atomically(path, "notes of mine");
-  CHECK_THROWS_WITH(cached_tokens(path, tokenizer, documents), path + " is not a token shard.");
+  CHECK_THROWS_WITH(cached_tokens(path, tokenizer, documents),
+                    path + " is not a token shard. Remove it, and the text is encoded again.");
+  CHECK(burrow::read_text(path) == "notes of mine");
 }

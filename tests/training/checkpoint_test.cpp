@@ -26,6 +26,7 @@ using Small = Linear<3, 2, Bf16<Cpu>>;
 constexpr ModelSize size{2, 16, 2, 8, 32, 320, 16};
 const TrainingState state{
     .step = 7, .tokens = 448, .sample = 28, .total_steps = 9, .skipped = 1, .elapsed = 1.5};
+const RunIdentity identity{.seed = 3, .tokenizer = ~std::uint64_t{0}, .text = 11};
 
 std::string refusal(const std::filesystem::path& path, const Metadata& metadata) {
   const std::vector<float> values(2);
@@ -49,7 +50,7 @@ TEST_CASE("a checkpoint gives the model, the optimizer and the state back, bit f
   for (int i = 0; i < 6; ++i) optimizer.step(model, gradient);
   const std::string tokenizer("any\0bytes", 9);
   write_checkpoint(place / "c", model, optimizer.state(), tokenizer,
-                   checkpoint_metadata(size, Precision::bf16_master, state));
+                   checkpoint_metadata(size, Precision::bf16_master, state, identity));
 
   const SafetensorsFile file{place / "c"};
   const auto description = describe_checkpoint(file);
@@ -61,6 +62,9 @@ TEST_CASE("a checkpoint gives the model, the optimizer and the state back, bit f
   CHECK(description.state.total_steps == 9);
   CHECK(description.state.skipped == 1);
   CHECK(description.state.elapsed == 1.5);
+  CHECK(description.identity.seed == 3);
+  CHECK(description.identity.tokenizer == ~std::uint64_t{0});
+  CHECK(description.identity.text == 11);
   const auto bytes = file.values<std::uint8_t>(tokenizer_tensor);
   CHECK(std::equal(bytes.begin(), bytes.end(), tokenizer.begin(), tokenizer.end()));
 
@@ -78,7 +82,7 @@ TEST_CASE("a checkpoint gives the model, the optimizer and the state back, bit f
 TEST_CASE("metadata that are not those of a checkpoint are refused by name") {
   const Workplace place;
   const std::string path = place / "c";
-  const auto good = checkpoint_metadata(size, Precision::float32, state);
+  const auto good = checkpoint_metadata(size, Precision::float32, state, identity);
   CHECK(refusal(path, good).empty());
   CHECK_THAT(refusal(path, {}), Contains(path + ": not a Gopher checkpoint"));
   for (const auto& [key, value] : good) {
@@ -104,7 +108,7 @@ TEST_CASE("metadata that are not those of a checkpoint are refused by name") {
 TEST_CASE("a checkpoint of another model is refused by the tensor's name") {
   const Workplace place;
   const auto wide = build<Linear<3, 4, Bf16<Cpu>>>(Key{4});
-  const auto metadata = checkpoint_metadata(size, Precision::bf16_master, state);
+  const auto metadata = checkpoint_metadata(size, Precision::bf16_master, state, identity);
   burrow::save(place / "wide", wide, metadata);
   auto model = build<Small>(Key{5});
   auto optimizer = adam_for(model);

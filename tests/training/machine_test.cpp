@@ -4,8 +4,13 @@
 #include <catch2/catch.hpp>
 
 #include <burrow/core/parallel.hpp>
+#include <burrow/io/file.hpp>
+
+#include "tests/tokenizer/corpus.hpp"
 
 namespace gopher {
+
+using testing::TemporaryDirectory;
 
 TEST_CASE("the machine is described without measuring") {
   const MachineReport report = machine_report();
@@ -16,10 +21,50 @@ TEST_CASE("the machine is described without measuring") {
   CHECK(report.peak_flops_per_second == 0);
 }
 
-TEST_CASE("the measured peak is one that a machine can have") {
-  const double peak = machine_report(true).peak_flops_per_second;
+TEST_CASE("a peak that was measured is believed on the same machine, and nowhere else") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "machine.json";
+  const double peak = measured_machine(path).peak_flops_per_second;
   CHECK(peak > 1e8);
   CHECK(peak < 1e16);
+  const std::string written = burrow::read_text(path);
+  const auto read_again = [&](std::string_view from, std::string_view to) {
+    std::string changed = written;
+    const auto at = changed.find(from);
+    REQUIRE(at != changed.npos);
+    changed.replace(at, from.size(), to);
+    burrow::write_atomically(path, changed);
+    return measured_machine(path).peak_flops_per_second;
+  };
+  const std::string share = "\"cpu_share\": ";
+  const std::string quiet = share + "1, \"x\": ", busy = share + "0.5, \"x\": ";
+  CHECK(read_again(share, quiet) == peak);
+  CHECK(read_again(share, busy) >= peak);  // measured again, and the faster one stands
+}
+
+TEST_CASE("a measured peak of another machine, and a damaged file, are not believed") {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "machine.json";
+  const MachineReport here = machine_report();
+  const auto peak_from = [&](int threads, const std::string& end) {
+    const std::string text = "{\"machine\": {\"cpu\": \"" + here.cpu + "\", \"simd\": \"" + here.simd +
+                             "\", \"threads\": " + std::to_string(threads) + ", \"backend\": \"" +
+                             here.backend + "\"}, \"peak_flops_per_second\": 1e18, \"cpu_share\": 1" + end;
+    burrow::write_atomically(path, text);
+    return measured_machine(path).peak_flops_per_second;
+  };
+  CHECK(peak_from(here.threads, "}") == 1e18);
+  CHECK(peak_from(here.threads + 1, "}") < 1e16);
+  CHECK(peak_from(here.threads, "") < 1e16);
+}
+
+TEST_CASE("a peak of a busy machine is not given without saying so") {
+  MachineReport report;
+  report.peak_flops_per_second = 2e11;
+  CHECK(description(report).find("at 200 GFLOP/s") != std::string::npos);
+  CHECK(description(report).find("other programs took 50%") == std::string::npos);
+  report.cpu_share = 0.5;
+  CHECK(description(report).find("other programs took 50%") != std::string::npos);
 }
 
 }  // namespace gopher

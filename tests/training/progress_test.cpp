@@ -123,16 +123,45 @@ TEST_CASE("what stays on a terminal, even a narrow one, is what a file gets") {
     CHECK(shown(terminal.str(), 110).back().starts_with("      100/19073 "));
   }
   CHECK(shown(terminal.str(), 110) == lines_of(file.str()));
+}
 
-  std::ostringstream narrow;
-  {
-    ProgressLine progress{narrow, true};
+TEST_CASE("no line is wider than the terminal") {
+  static std::size_t width = 0;
+  for (const std::size_t columns : {200, 109, 108, 100, 90, 80, 60, 40, 30}) {
+    width = columns;
+    std::ostringstream out;
+    ProgressLine progress{out, true, [] { return width; }};
     for (Index step = 1; step <= 20; ++step) progress.update(report_of(step));
-    progress.message("end");
+    progress.log(report_of(21));
+    const auto lines = shown(out.str(), columns);
+    REQUIRE(lines.size() == 2);  // the header and a row: nothing was wrapped
+    CHECK(lines[0].size() == lines[1].size());
+    CHECK(lines[0].size() <= columns);
+    CHECK((lines[0] == std::string{header}.substr(0, 109)) == (columns >= 109));
+    for (const char* name : {"step", "loss", "left", "bits/byte", "tok/s", "tokens", "util", "gradient"})
+      CHECK(((lines[0] + " ").find(name + std::string{" "}) != std::string::npos || columns < 80));
   }
-  const auto lines = shown(narrow.str(), 80);
-  REQUIRE(lines.size() == 3);  // the header, wrapped, and the message
-  CHECK(lines.back() == "end");
+  // Narrower than even two columns: the line that is written over is cut.
+  width = 12;
+  std::ostringstream out;
+  ProgressLine progress{out, true, [] { return width; }};
+  for (Index step = 1; step <= 20; ++step) progress.update(report_of(step));
+  progress.message("end");
+  CHECK(shown(out.str(), 12).size() == 4);  // the header, wrapped, the message, and the row
+}
+
+TEST_CASE("a terminal that is resized gets the names of its columns") {
+  static std::size_t width = 0;
+  std::ostringstream out;
+  ProgressLine progress{out, true, [] { return width; }};
+  for (const std::size_t columns : {200, 200, 80, 80, 200}) {
+    width = columns;
+    progress.log(report_of(1));
+  }
+  const auto lines = lines_of(out.str());
+  REQUIRE(lines.size() == 8);
+  for (const std::size_t at : {0, 3, 6}) CHECK(lines[at].starts_with("           step"));
+  CHECK(lines[3].size() == 80);
 }
 
 TEST_CASE("the header returns after thirty lines") {

@@ -150,6 +150,26 @@ TEST_CASE("pruning keeps the newest whole checkpoints, and at least one") {
   CHECK(steps_of(run) == std::vector<Index>{5, 6});
 }
 
+TEST_CASE("a directory is discarded only if it was made for a run that did not begin") {
+  const TemporaryDirectory directory;
+  {
+    const RunDirectory run{directory / "made", false};
+    for (const auto& path : {run.tokenizer(), run.training_tokens(), run.held_out_tokens()}) write(path, "x");
+    run.discard();
+    CHECK_FALSE(fs::exists(run.root));
+    CHECK_THROWS_AS((RunDirectory{run.root / "lock/x", true}), burrow::ConfigError);
+  }
+  fs::create_directory(directory / "mine");
+  write(directory / "mine/tokenizer.model", "mine");
+  const RunDirectory kept{directory / "mine", false};
+  kept.discard();
+  CHECK(read_file((directory / "mine/tokenizer.model").string()) == "mine");
+  const RunDirectory begun{directory / "begun", false};
+  write(begun.metrics(), "");
+  begun.discard();
+  CHECK(fs::exists(begun.metrics()));
+}
+
 TEST_CASE("texts are written whole, where they belong") {
   const TemporaryDirectory directory;
   const RunDirectory run{directory / "run", false};
@@ -167,7 +187,10 @@ TEST_CASE("what a killed process left half written is removed, other files are n
   const RunFiles files{directory / "run"};
   save(files, 3);
   const std::vector<std::string> leftovers{"checkpoints/.step-00000004.safetensors.71-0.tmp",
-                                           "configuration.toml.partial-71", ".tokenizer.model.71-1.tmp",
+                                           "configuration.toml.partial-71",
+                                           ".tokenizer.model.71-1.tmp",
+                                           "training.tokens.partial-71",
+                                           "held_out.tokens.partial-7",
                                            "samples/step-00000004.txt.partial-71"};
   const std::vector<std::string> others{".vimrc.tmp", "notes.partial-1", "checkpoints/keep.safetensors"};
   for (const auto& names : {leftovers, others}) {

@@ -32,8 +32,8 @@ int end_after(const std::array<int, Count>& signals) {
 
 }  // namespace
 
-TEST_CASE("a first signal of either kind only sets the flag") {
-  for (const int signal : {SIGINT, SIGTERM}) {
+TEST_CASE("a first signal of any kind only sets the flag") {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const StopSignal stop;
     CHECK_FALSE(stop.requested());
     std::raise(signal);
@@ -64,6 +64,25 @@ TEST_CASE("the handlers from before come back") {
   CHECK(outer_calls == 2);
   std::signal(SIGINT, interrupt);
   std::signal(SIGTERM, terminate);
+}
+
+TEST_CASE("a process that nohup started is not stopped by a closed terminal") {
+  const auto before = std::signal(SIGHUP, SIG_IGN);
+  {
+    const StopSignal stop;
+    std::raise(SIGHUP);
+    CHECK_FALSE(stop.requested());
+  }
+  std::signal(SIGHUP, before);
+}
+
+TEST_CASE("a closed pipe and a file that grows too large are errors, not the end") {
+  for (const int signal : {SIGPIPE, SIGXFSZ}) {
+    const StopSignal stop;
+    std::raise(signal);
+    CHECK_FALSE(stop.requested());
+  }
+  CHECK(std::signal(SIGXFSZ, SIG_DFL) == SIG_DFL);
 }
 
 TEST_CASE("there is one at a time, and each starts without a request") {

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include <csignal>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -12,10 +11,10 @@
 #include <sstream>
 
 #include <burrow/core/key.hpp>
-#include <burrow/io/safetensors.hpp>
 
 #include "gopher_model/training/run_directory.hpp"
 #include "gopher_model/training/trainer.hpp"
+#include "tests/io/same_tensors.hpp"
 
 namespace gopher {
 
@@ -114,19 +113,6 @@ inline std::string train_watched(const RunConfiguration& c, Index signal_after =
   Audience audience{c, signal_after, signal};
   if (train(c) != 0) throw burrow::Error("train did not return 0");
   return audience.str();
-}
-
-/// True where two checkpoints hold the same tensors, bit for bit.
-inline bool same_tensors(const std::filesystem::path& a, const std::filesystem::path& b) {
-  const burrow::SafetensorsFile left{a}, right{b};
-  if (left.entries().size() != right.entries().size()) return false;
-  for (const auto& entry : left.entries()) {
-    const auto* const other = right.find(entry.name);
-    if (other == nullptr || other->dtype != entry.dtype || other->shape != entry.shape ||
-        std::memcmp(entry.bytes.data(), other->bytes.data(), entry.bytes.size()) != 0)
-      return false;
-  }
-  return true;
 }
 
 }  // namespace gopher

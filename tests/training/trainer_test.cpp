@@ -2,8 +2,10 @@
 #include "gopher_model/training/trainer.hpp"
 
 #include <burrow/core/parallel.hpp>
+#include <burrow/io/file.hpp>
 #include <catch2/catch.hpp>
 
+#include "gopher_model/tokenizer/tokenizer.hpp"
 #include "tests/threads.hpp"
 #include "tests/training/tiny_run.hpp"
 
@@ -152,6 +154,123 @@ TEST_CASE("a resumed run starts from a whole checkpoint of its own, or says why 
   // No whole checkpoint at all: the run is not silently started anew.
   std::filesystem::resize_file(files.checkpoint(9), 11);
   CHECK_THAT(refusal(c), Contains(files.checkpoint(9).string()));
+}
+
+void append(const std::filesystem::path& path, std::string_view text) {
+  std::ofstream(path, std::ios::app) << text;
+}
+
+TEST_CASE("a warm-up that is too long for the run is shortened, and the run says so") {
+  const Workplace place;
+  auto c = place.configuration("run");
+  c.steps = 10;
+  c.warmup_steps = 7;
+  CHECK_THAT(train_watched(c), Contains("warm-up shortened from 7 to 2 steps, a fifth of the run's 10"));
+  CHECK(load_toml(burrow::read_text(RunFiles{c.run}.configuration())).warmup_steps == 2);
+  CHECK(records(c, "step").at(2).at("learning_rate") == Approx(1e-2));
+  c.run = place / "short";
+  c.warmup_steps = 2;
+  CHECK_THAT(train_watched(c), !Contains("shortened"));
+}
+
+TEST_CASE("a run whose text or tokenizer changed does not go on, and stays as it was") {
+  const Workplace place;
+  auto c = place.configuration("run");
+  c.steps = 2;
+  train_watched(c);
+  const RunFiles files{c.run};
+  const auto everything = [&] {
+    std::string all;
+    for (const auto& path : {files.configuration(), files.metrics(), files.tokenizer(),
+                             files.training_tokens(), files.held_out_tokens(), files.checkpoint(2)})
+      all += burrow::read_text(path) + '\0';
+    return all;
+  };
+  const std::string before = everything();
+  c.resume = true;
+  c.steps = 3;
+
+  auto other = c;
+  other.data = {place / "other.txt"};
+  std::filesystem::copy(c.data[0], other.data[0]);
+  append(other.data[0], "one more line\n");
+  CHECK_THAT(refusal(other), Contains("The text is not the one that " + files.checkpoint(2).string()));
+  auto seeded = c;
+  seeded.seed = 1;
+  CHECK_THAT(refusal(seeded), Contains("started with the seed 0"));
+  auto wider = c;
+  wider.size.feed_forward = 40;
+  CHECK_THAT(refusal(wider), Contains("another model size"));
+  CHECK(everything() == before);
+
+  const std::filesystem::path kept = place / "kept";
+  std::filesystem::rename(files.tokenizer(), kept);
+  Tokenizer::train("a text of another kind, with other words", {.vocabulary = 320}).save(files.tokenizer());
+  CHECK_THAT(refusal(c), Contains(files.tokenizer().string() + " is not the tokenizer"));
+  std::filesystem::rename(kept, files.tokenizer());
+  CHECK_THAT(train_watched(c), Contains("resumed after step 2"));
+}
+
+TEST_CASE("a resumed run reads its tokens from the cache, and never a damaged one") {
+  const Workplace place;
+  auto c = place.configuration("run");
+  c.steps = 2;
+  train_watched(c);
+  const std::filesystem::path shard = RunFiles{c.run}.training_tokens();
+  const auto written = std::filesystem::last_write_time(shard);
+  c.resume = true;
+  c.steps = 3;
+  train_watched(c);
+  CHECK(std::filesystem::last_write_time(shard) == written);
+  append(shard, "x");
+  c.steps = 4;
+  CHECK_THAT(refusal(c), Contains(shard.string() + " is damaged") && Contains("Remove it"));
+  std::filesystem::remove(shard);
+  train_watched(c);
+  CHECK(std::filesystem::exists(shard));
+}
+
+TEST_CASE("a run on standard input goes on without it") {
+  const Workplace place;
+  const auto whole = place.configuration("whole");
+  train_watched(whole);
+  auto parted = whole;
+  parted.run = place / "parted";
+  parted.data = {"-"};
+  std::ifstream text{whole.data[0]};
+  auto* const before = std::cin.rdbuf(text.rdbuf());
+  train_watched(parted, 3, SIGTERM);
+  std::istringstream nothing;
+  std::cin.rdbuf(nothing.rdbuf());
+  parted.resume = true;
+  CHECK_THAT(train_watched(parted), Contains("standard input is not read again"));
+  std::cin.rdbuf(before);
+  CHECK(same_tensors(RunFiles{whole.run}.checkpoint(8), RunFiles{parted.run}.checkpoint(8)));
+  CHECK(losses(whole) == losses(parted));
+}
+
+TEST_CASE("a run that cannot start leaves no directory, and a vocabulary that is not reached is told") {
+  const Workplace place;
+  auto c = place.configuration("run");
+  c.data = {place / "nothing.txt"};
+  CHECK_THAT(refusal(c), Contains("nothing.txt"));
+  c.data = {place / "text.txt"};
+  c.size.context = 1 << 20;
+  CHECK_THAT(refusal(c), Contains("too few for a context"));
+  CHECK_FALSE(std::filesystem::exists(c.run));
+  c.size.context = 16;
+  c.size.vocabulary = 2048;
+  c.steps = 1;
+  CHECK_THAT(train_watched(c), Contains("tokens in place of 2,048, since the text is too small"));
+}
+
+TEST_CASE("a run that a launcher starts several times is refused") {
+  const Workplace place;
+  const auto c = place.configuration("run");
+  ::setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
+  CHECK_THAT(refusal(c), Contains("one of 2 processes (OMPI_COMM_WORLD_SIZE)"));
+  ::unsetenv("OMPI_COMM_WORLD_SIZE");
+  CHECK_FALSE(std::filesystem::exists(c.run));
 }
 
 }  // namespace
