@@ -163,7 +163,7 @@ TEST_CASE("a directory is discarded only if it was made for a run that did not b
   write(directory / "mine/tokenizer.model", "mine");
   const RunDirectory kept{directory / "mine", false};
   kept.discard();
-  CHECK(read_file((directory / "mine/tokenizer.model").string()) == "mine");
+  CHECK(burrow::read_text(directory / "mine/tokenizer.model") == "mine");
   const RunDirectory begun{directory / "begun", false};
   write(begun.metrics(), "");
   begun.discard();
