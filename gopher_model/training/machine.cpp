@@ -137,7 +137,7 @@ void measure_peak(MachineReport& report) {
 
 // Below this share of the processor's time, a measurement is more of the others' programs than of the
 // machine.
-constexpr double least_share = 0.9;
+constexpr double least_share = 0.7;
 
 using Json = nlohmann::ordered_json;
 
