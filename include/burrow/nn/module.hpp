@@ -242,6 +242,16 @@ Model build(Key key) {
     return build(Model{}, key);
 }
 
+template <Real T>
+class ParameterSelection;
+
+namespace detail {
+template <class M>
+inline constexpr bool is_selection = false;
+template <class T>
+inline constexpr bool is_selection<ParameterSelection<T>> = true;
+}  // namespace detail
+
 /// The gradient of a loss with respect to a model's parameters: flat, in the order of the parameters, zero at
 /// first. fp32 for bf16 parameters.
 template <Module Model>

@@ -52,8 +52,9 @@ class ModelOptimizer {
   }
 
   template <class Other>
-  requires(!std::same_as<Other, Model>) auto step(Model&, const burrow::Gradient<Other>&,
-                                                  const UpdateOptions& = {})
+  requires(!std::same_as<Other, Model> &&
+           !detail::is_selection<Other>) auto step(Model&, const burrow::Gradient<Other>&,
+                                                   const UpdateOptions& = {})
       -> misuse::gradient_of_another_model<Model, Other>;
 
   /// All that is remembered, for checkpoints.
