@@ -9,7 +9,7 @@ using namespace burrow;
 
 TEST_CASE("softmax and rms_norm pass the check of operations") {
   const auto x = normal<Shape<3, 5>, double>(Key{1});
-  check_operation([](const auto& a) { return softmax(a); }, x);
-  check_operation([](const auto& a, const auto& gain) { return rms_norm(a, gain); }, x,
-                  normal<Shape<5>, double>(Key{2}));
+  CHECK_NOTHROW(check_operation([](const auto& a) { return softmax(a); }, x));
+  CHECK_NOTHROW(check_operation([](const auto& a, const auto& gain) { return rms_norm(a, gain); }, x,
+                                normal<Shape<5>, double>(Key{2})));
 }
