@@ -18,6 +18,9 @@ target_compile_options(burrow_programs INTERFACE -Wall -Wextra -Wpedantic -Wconv
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   target_compile_options(burrow_programs INTERFACE -Wno-restrict)  # g++ 12 sees overlaps in std::string that are not
 endif()
+# Which product meets which sum in one instruction is otherwise chosen anew in every instantiation, and the same
+# formula rounds differently fused and alone. The library asks for such instructions where it wants them.
+target_compile_options(burrow_programs INTERFACE -ffp-contract=off)
 target_include_directories(burrow_programs INTERFACE ${PROJECT_SOURCE_DIR})
 target_link_libraries(burrow_programs INTERFACE burrow::burrow)
 foreach(component onednn zlib)
