@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include <burrow/autodiff/dual.hpp>
 #include <burrow/autodiff/parameter.hpp>
@@ -93,12 +94,10 @@ class DirectSink {
   Walk<S, Out, Inner, true> walk_;
 };
 
-/// Offset of row-major element j of a shape in an array of the given strides.
-template <std::size_t Rank>
-Index strided_offset(Index j, const std::array<Index, Rank>& extents,
-                     const std::array<Index, Rank>& strides) {
+/// Offset of row-major element j of the extents in an array of the given strides.
+inline Index strided_offset(Index j, std::span<const Index> extents, std::span<const Index> strides) {
   Index offset = 0;
-  for (std::size_t i = Rank; i-- > 0;) {
+  for (std::size_t i = extents.size(); i-- > 0;) {
     offset += j % extents[i] * strides[i];
     j /= extents[i];
   }
@@ -107,18 +106,25 @@ Index strided_offset(Index j, const std::array<Index, Rank>& extents,
 
 /// Adds the elements of a dense array to the gradient of a leaf that shows some elements repeatedly: one sum
 /// for each element of the leaf's memory, in row-major order of the repetitions.
-template <class S, class T, class C, std::size_t Rank>
-void add_repeated(const S& shape, const GradientTarget<T, Rank>& target, const C* values) {
+template <class T, class C>
+void add_repeated(std::span<const Index> extents, std::span<const Index> strides, T* target,
+                  const C* values) {
   using Wide = wide_type<compute_type<T>>;
-  auto once = shape.values(), again = shape.values();
-  Index elements = 1, repetitions = 1;
-  for (std::size_t i = 0; i < Rank; ++i) {
-    (target.strides[i] == 0 ? once : again)[i] = 1;
-    elements *= once[i];
-    repetitions *= again[i];
+  constexpr std::size_t most_axes = 16;
+  std::array<Index, most_axes> of_one{}, of_all{}, dense{};
+  const std::size_t rank = extents.size();
+  if (rank > most_axes) throw Error("add_gradient: a broadcast view of more than 16 axes");
+  Index elements = 1, repetitions = 1, size = 1;
+  for (std::size_t i = rank; i-- > 0; size *= extents[i]) {
+    dense[i] = size;
+    of_one[i] = strides[i] == 0 ? 1 : extents[i];
+    of_all[i] = strides[i] == 0 ? extents[i] : 1;
+    elements *= of_one[i];
+    repetitions *= of_all[i];
   }
   if (repetitions == 0) return;
-  const auto steps = row_major_strides(shape.values());
+  const std::span<const Index> once{of_one.data(), rank}, again{of_all.data(), rank},
+      steps{dense.data(), rank};
   constexpr Index block = 256;
   parallel_for((elements + block - 1) / block, std::max<Index>(1, elementwise_grain / (block * repetitions)),
                [&](Index first, Index last) {
@@ -135,7 +141,7 @@ void add_repeated(const S& shape, const GradientTarget<T, Rank>& target, const C
                            static_cast<Wide>(from[offsets[static_cast<std::size_t>(k)]]);
                    }
                    for (Index k = 0; k < count; ++k) {
-                     T& to = target.data[strided_offset(begin + k, once, target.strides)];
+                     T& to = target[strided_offset(begin + k, once, strides)];
                      to = static_cast<T>(static_cast<compute_type<T>>(static_cast<Wide>(to) +
                                                                       sums[static_cast<std::size_t>(k)]));
                    }
@@ -144,16 +150,23 @@ void add_repeated(const S& shape, const GradientTarget<T, Rank>& target, const C
 }
 
 /// Adds element j of a dense array to a leaf's gradient for every j.
-template <class S, class T, class C, std::size_t Rank>
-void add_strided(const S& shape, const GradientTarget<T, Rank>& target, const C* values) {
-  if (repeats_elements(shape.values(), target.strides)) return add_repeated(shape, target, values);
-  parallel_for(shape.size(), elementwise_grain, [&](Index begin, Index end) {
+template <class T, class C>
+void add_strided(std::span<const Index> extents, std::span<const Index> strides, T* target, bool accumulate,
+                 const C* values) {
+  if (repeats_elements(extents, strides)) return add_repeated(extents, strides, target, values);
+  Index size = 1;
+  for (const Index extent : extents) size *= extent;
+  parallel_for(size, elementwise_grain, [&](Index begin, Index end) {
     for (Index j = begin; j < end; ++j) {
-      T& to = target.data[strided_offset(j, shape.values(), target.strides)];
+      T& to = target[strided_offset(j, extents, strides)];
       const auto value = static_cast<compute_type<T>>(values[j]);
-      to = static_cast<T>(target.accumulate ? static_cast<compute_type<T>>(to) + value : value);
+      to = static_cast<T>(accumulate ? static_cast<compute_type<T>>(to) + value : value);
     }
   });
+}
+template <class S, class T, class C, std::size_t Rank>
+void add_strided(const S& shape, const GradientTarget<T, Rank>& target, const C* values) {
+  add_strided<T, C>(shape.values(), target.strides, target.data, target.accumulate, values);
 }
 
 /// True where a leaf of shape S repeats over Out, so that its gradient is a sum.
@@ -227,9 +240,9 @@ class NodeGradient<Leaf, Out, Inner, N> {
       const Buffer<Cpu> total{leaf_.shape().size() * Index{sizeof(C)}};
       C* const to = static_cast<C*>(total.data());
       partials_->combine([to](Index j, C value) { to[j] = value; });
-      add_strided(leaf_.shape(), leaf_.gradient_target(), std::as_const(to));
+      add_strided(leaf_.shape(), leaf_.gradient_target(), static_cast<const C*>(to));
     } else if (dense_) {
-      add_strided(leaf_.shape(), leaf_.gradient_target(), std::as_const(data_));
+      add_strided(leaf_.shape(), leaf_.gradient_target(), static_cast<const T*>(data_));
     }
   }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ostream>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -97,9 +98,8 @@ constexpr std::array<Index, N> row_major_strides(const std::array<Index, N>& val
 
 /// True where an array of these extents and strides shows an element of memory more than once. Of views, only
 /// broadcast ones do, whose stride is 0.
-template <std::size_t N>
-constexpr bool repeats_elements(const std::array<Index, N>& extents, const std::array<Index, N>& strides) {
-  for (std::size_t i = 0; i < N; ++i)
+constexpr bool repeats_elements(std::span<const Index> extents, std::span<const Index> strides) {
+  for (std::size_t i = 0; i < extents.size(); ++i)
     if (strides[i] == 0 && extents[i] > 1) return true;
   return false;
 }

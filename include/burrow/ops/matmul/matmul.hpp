@@ -34,78 +34,128 @@ struct matmul_shape {
   }();
 };
 
-/// Where matrix `i` of the last two axes starts.
-template <class S>
-Index matrix_offset(const S& shape, const std::array<Index, S::extents.size()>& strides, Index i) {
-  Index offset = 0;
-  for (std::size_t axis = S::extents.size() - 2; axis-- > 0; i /= shape.values()[axis])
-    offset += i % shape.values()[axis] * strides[axis];
-  return offset;
-}
-
 /// True where the last two axes can be handed to a product without a copy.
-template <class S>
-bool is_matrix(const S& shape, const std::array<Index, S::extents.size()>& strides) {
-  const Index rows = shape[-2], columns = shape[-1];
-  const auto row = strides[strides.size() - 2], column = strides.back();
+inline bool is_matrix(std::span<const Index> extents, std::span<const Index> strides) {
+  const std::size_t last = extents.size() - 1;
+  const Index rows = extents[last - 1], columns = extents[last], row = strides[last - 1],
+              column = strides[last];
   return ((column == 1 || columns == 1) && (row >= columns || rows == 1)) ||
          ((row == 1 || rows == 1) && (column >= rows || columns == 1));
 }
 
-template <class T, class S>
-cpu::Matrix<T> as_matrix(T* data, const S& shape, const std::array<Index, S::extents.size()>& strides) {
-  const Index rows = shape[-2], columns = shape[-1];
-  const auto row = strides[strides.size() - 2], column = strides.back();
-  if ((column == 1 || columns == 1) && (row >= columns || rows == 1))
-    return {data, std::max({row, columns, Index{1}}), false};
-  return {data, std::max({column, rows, Index{1}}), true};
+/// The matrices in the last two axes of an array.
+template <class T>
+class Matrices {
+ public:
+  /// All axes but the last as the rows of one matrix without gaps.
+  static Matrices rows(T* data, Index columns) { return {{data, std::max<Index>(columns, 1)}, 0}; }
+
+  Matrices(T* data, std::span<const Index> extents, std::span<const Index> strides) {
+    axes_ = extents.size() - 2;
+    if (axes_ > most_axes) throw Error("matmul: more than 8 leading axes");
+    const Index rows = extents[axes_], columns = extents[axes_ + 1];
+    const Index row = strides[axes_], column = strides[axes_ + 1];
+    if ((column == 1 || columns == 1) && (row >= columns || rows == 1))
+      first_ = {data, std::max({row, columns, Index{1}}), false};
+    else
+      first_ = {data, std::max({column, rows, Index{1}}), true};
+    std::copy_n(extents.begin(), axes_, extents_.begin());
+    std::copy_n(strides.begin(), axes_, strides_.begin());
+  }
+
+  /// Matrix i of the batch.
+  cpu::Matrix<T> operator()(Index i) const {
+    Index offset = 0;
+    for (std::size_t axis = axes_; axis-- > 0; i /= extents_[axis])
+      offset += i % extents_[axis] * strides_[axis];
+    return {first_.data + offset, first_.stride, first_.transposed};
+  }
+
+  Matrices transposed() const {
+    Matrices result = *this;
+    result.first_ = first_.transpose();
+    return result;
+  }
+
+ private:
+  static constexpr std::size_t most_axes = 8;
+
+  Matrices(cpu::Matrix<T> first, std::size_t axes) : first_{first}, axes_{axes} {}
+
+  cpu::Matrix<T> first_{};
+  std::size_t axes_ = 0;
+  std::array<Index, most_axes> extents_{}, strides_{};
+};
+
+/// c (+)= a b for each of `batch` products of m x k and k x n.
+template <class T>
+void multiply_matrices(Index batch, Index m, Index n, Index k, const Matrices<const T>& a,
+                       const Matrices<const T>& b, bool accumulate, const Matrices<T>& c) {
+  cpu::multiply_batch<T>(
+      batch, m, n, k, 1,
+      [&](Index i) {
+        return std::tuple{a(i), b(i), c(i)};
+      },
+      accumulate);
 }
 
-/// A leaf whose last two axes are a matrix, and whose other axes (where the other operand has two) are rows
-/// of it.
+/// An operand's matrices where they lie, or those of a copy where its strides do not suit.
+template <class T>
+struct MatrixOperand {
+  Matrices<const T> matrices;
+  Storage copy{};
+};
+
+/// The matrices of a leaf; Rows says that its leading axes are rows of one matrix.
+template <bool Rows, class Leaf>
+MatrixOperand<typename Leaf::element> matrices_of(const Leaf& leaf) {
+  using M = Matrices<const typename Leaf::element>;
+  const auto& view = leaf.view();
+  if constexpr (Rows && Leaf::shape_type::rank > 2) {
+    return {M::rows(view.data(), view.shape()[-1])};
+  } else if constexpr (Leaf::contiguous) {
+    return {M{view.data(), view.shape().values(), view.strides()}};
+  } else {
+    if (is_matrix(view.shape().values(), view.strides()))
+      return {M{view.data(), view.shape().values(), view.strides()}};
+    const auto dense = materialize(view).leaf();
+    return {M{dense.data(), dense.shape().values(), dense.strides()}, dense.storage()};
+  }
+}
+
+/// An operand of a product as a leaf; where its leading axes are rows of one matrix, as a leaf without gaps.
 template <bool Rows, class TapeLike, class E>
-auto matrix_operand(TapeLike tape, const E& e) {
+auto matrix_leaf(TapeLike tape, const E& e) {
   const auto leaf = operand(tape, e);
-  if constexpr (decltype(leaf)::contiguous)
-    return leaf;
-  else if constexpr (Rows && shape_of<E>::rank > 2)
+  if constexpr (Rows && shape_of<E>::rank > 2 && !decltype(leaf)::contiguous)
     return dense_operand(tape, leaf);
   else
     return leaf;
 }
 
-/// Calls f with a product-ready view of a leaf: the leaf itself, or a copy where its strides do not suit.
-template <class Leaf, class F>
-auto with_matrix(const Leaf& leaf, const F& f) {
-  const auto& view = leaf.view();
-  if (is_matrix(view.shape(), view.strides())) return f(view.data(), view.strides());
-  const auto copy = materialize(view);
-  return f(std::as_const(copy).data(), copy.leaf().strides());
+/// Adds a b, `batch` products of m x k and k x n, to the gradient of a leaf of any strides.
+template <class T>
+void add_product(std::span<const Index> extents, std::span<const Index> strides, T* target, bool accumulate,
+                 bool rows, Index batch, Index m, Index n, Index k, const Matrices<const T>& a,
+                 const Matrices<const T>& b) {
+  if (rows) return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, Matrices<T>::rows(target, n));
+  // The products of a batch run in parallel, so matrices that are one in memory are summed afterwards.
+  if (is_matrix(extents, strides) && !repeats_elements(extents, strides))
+    return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, Matrices<T>{target, extents, strides});
+  const Buffer<Cpu> buffer{batch * m * n * Index{sizeof(T)}};
+  auto* const dense = static_cast<T*>(buffer.data());
+  const Index dense_extents[] = {batch, m, n}, dense_strides[] = {m * n, n, 1};
+  multiply_matrices<T>(batch, m, n, k, a, b, false, Matrices<T>{dense, dense_extents, dense_strides});
+  add_strided<T, T>(extents, strides, target, accumulate, dense);
 }
 
-/// target (+)= x y, products of m x k and k x n, where the target is a gradient of a leaf of any strides;
-/// Rows says that its leading axes are rows of one matrix.
-template <bool Rows, class T, class S, class X, class Y>
-void multiply_into(const S& shape, const GradientTarget<T, S::extents.size()>& target, Index batch, Index m,
-                   Index n, Index k, const X& x, const Y& y) {
-  const auto run = [&](T* data, const auto& strides, bool accumulate) {
-    const auto matrix =
-        Rows ? cpu::Matrix<T>{data, std::max<Index>(n, 1), false} : as_matrix(data, shape, strides);
-    cpu::multiply_batch<T>(
-        batch, m, n, k, 1,
-        [&](Index i) {
-          const Index offset = Rows ? 0 : matrix_offset(shape, strides, i);
-          return std::tuple{x(i), y(i),
-                            cpu::Matrix<T>{matrix.data + offset, matrix.stride, matrix.transposed}};
-        },
-        accumulate);
-  };
-  // The products of a batch run in parallel, so matrices that are one in memory are summed afterwards.
-  if (is_matrix(shape, target.strides) && !repeats_elements(shape.values(), target.strides))
-    return run(target.data, target.strides, target.accumulate);
-  Tensor<T, S> dense{shape};
-  run(dense.data(), dense.leaf().strides(), false);
-  add_strided(shape, target, std::as_const(dense).data());
+/// Adds a b to the gradient of a leaf, where anybody asks for it.
+template <bool Rows, class Leaf, class T>
+void add_product(const Leaf& leaf, Index batch, Index m, Index n, Index k, const Matrices<const T>& a,
+                 const Matrices<const T>& b) {
+  const auto target = leaf.gradient_target();
+  add_product<T>(leaf.shape().values(), target.strides, target.data, target.accumulate,
+                 Rows && Leaf::shape_type::rank > 2, batch, m, n, k, a, b);
 }
 
 }  // namespace detail
@@ -126,8 +176,8 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
   constexpr bool batched = shape_of<B>::rank > 2;
   constexpr std::size_t rank_a = shape_of<A>::extents.size(), rank_b = shape_of<B>::extents.size();
   const auto tape = tape_of(a, b);
-  const auto left = detail::matrix_operand<!batched>(tape, cast<T>(a));
-  const auto right = detail::matrix_operand<false>(tape, cast<T>(b));
+  const auto left = detail::matrix_leaf<!batched>(tape, cast<T>(a));
+  const auto right = detail::matrix_leaf<false>(tape, cast<T>(b));
   auto extents = left.shape().values();
   bool fits = extents.back() == right.shape()[-2];
   if constexpr (batched)
@@ -139,59 +189,30 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
   for (std::size_t i = 0; i + 1 < rank_a; ++i) (batched && i + 2 < rank_a ? batch : m) *= extents[i];
   const Index k = extents.back(), n = right.shape()[-1];
   extents.back() = n;
-  static_assert(!batched || rank_a == rank_b);
-
-  // A factor is matrix i of a batch, or all leading axes as rows.
-  const auto factor = []<class S>(const T* data, const S& shape, const auto& strides) {
-    constexpr bool rows = S::rank > 2 && !batched;
-    const auto matrix = rows ? cpu::Matrix<const T>{data, std::max<Index>(shape[-1], 1), false}
-                             : detail::as_matrix(data, shape, strides);
-    return [matrix, shape, strides](Index i) {
-      const Index offset = S::rank > 2 && batched ? detail::matrix_offset(shape, strides, i) : 0;
-      return cpu::Matrix<const T>{matrix.data + offset, matrix.stride, matrix.transposed};
-    };
-  };
-
   Tensor<T, Result, device_of<A>> y{Result{extents}};
-  T* const out = y.data();
-  detail::with_matrix(left, [&](const T* data_a, const auto& strides_a) {
-    detail::with_matrix(right, [&](const T* data_b, const auto& strides_b) {
-      const auto x = factor(data_a, left.shape(), strides_a);
-      const auto w = factor(data_b, right.shape(), strides_b);
-      cpu::multiply_batch<T>(
-          batch, m, n, k, 1,
-          [&](Index i) {
-            return std::tuple{x(i), w(i), cpu::Matrix<T>{out + i * m * n, n}};
-          },
-          false);
-    });
-  });
-
+  const Index y_extents[] = {batch, m, n}, y_strides[] = {m * n, n, 1};
+  {
+    const auto x = detail::matrices_of<!batched>(left);
+    const auto w = detail::matrices_of<false>(right);
+    detail::multiply_matrices<T>(batch, m, n, k, x.matrices, w.matrices, false,
+                                 detail::Matrices<T>{y.data(), y_extents, y_strides});
+  }
   if constexpr (!decltype(tape)::tracing)
     return record(tape, "matmul", y, [](const auto&) {});
   else
     return record(
         tape, "matmul", y,
-        [left, right, factor, batch, m, n, k](const auto& dy) {
-          const auto gradient = [&, data = dy.data()](Index i) {
-            return cpu::Matrix<const T>{data + i * m * n, n};
-          };
+        [left, right, batch, m, n, k](const auto& dy) {
+          const Index dy_extents[] = {batch, m, n}, dy_strides[] = {m * n, n, 1};
+          const detail::Matrices<const T> gradient{dy.data(), dy_extents, dy_strides};
           if constexpr (Traced<decltype(left)>)
             if (left.wanted())
-              detail::with_matrix(right, [&](const T* data, const auto& strides) {
-                const auto w = factor(data, right.shape(), strides);
-                constexpr bool rows = rank_a > 2 && !batched;
-                detail::multiply_into<rows>(left.shape(), left.gradient_target(), batch, m, k, n, gradient,
-                                            [&](Index i) { return w(i).transpose(); });
-              });
+              detail::add_product<!batched>(left, batch, m, k, n, gradient,
+                                            detail::matrices_of<false>(right).matrices.transposed());
           if constexpr (Traced<decltype(right)>)
             if (right.wanted())
-              detail::with_matrix(left, [&](const T* data, const auto& strides) {
-                const auto x = factor(data, left.shape(), strides);
-                detail::multiply_into<false>(
-                    right.shape(), right.gradient_target(), batch, k, n, m,
-                    [&](Index i) { return x(i).transpose(); }, gradient);
-              });
+              detail::add_product<false>(right, batch, k, n, m,
+                                         detail::matrices_of<!batched>(left).matrices.transposed(), gradient);
         },
         left, right);
 }
