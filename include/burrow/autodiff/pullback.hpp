@@ -70,12 +70,14 @@ struct SinkList {
 };
 
 /// Writes or adds packets to elements that only this packet touches; drops them where there are none.
-template <class T, int N, class S, class Out, int Inner>
+template <class T, int N, std::size_t OuterRank>
 class DirectSink {
  public:
-  DirectSink(const S& shape, T* data, bool accumulate)
-      : data_{data}, accumulate_{accumulate}, walk_{row_major_strides(shape.values())} {}
-  void start_row(const auto& coordinates) { row_ = data_ + walk_.row_offset(coordinates); }
+  DirectSink(T* data, bool accumulate, const Steps<OuterRank>& steps)
+      : data_{data}, accumulate_{accumulate}, steps_{steps} {}
+  void start_row(const std::array<Index, OuterRank>& coordinates) {
+    row_ = data_ + steps_.row_offset(coordinates);
+  }
   template <class C>
   void add(Packet<C, N> value, Index i, Index count, bool full) {
     if (data_ == nullptr) return;
@@ -91,7 +93,7 @@ class DirectSink {
   T* data_;
   T* row_ = nullptr;
   bool accumulate_;
-  Walk<S, Out, Inner, true> walk_;
+  Steps<OuterRank> steps_;
 };
 
 /// Offset of row-major element j of the extents in an array of the given strides.
@@ -228,10 +230,11 @@ class NodeGradient<Leaf, Out, Inner, N> {
   /// A sink that drops, writes or sums, as this leaf needs.
   auto sink(Index chunk) {
     if constexpr (sums)
-      return Sink<SumOf, C, N, S, Out, Inner>{
-          leaf_.shape(), partials_ ? partials_->partial(chunk) : Partial<SumOf, C>{nullptr, 0, nullptr}};
+      return sink_for<Out, Inner, N>(
+          leaf_.shape(), partials_ ? partials_->partial(chunk) : Partial<SumOf, C>{nullptr, 0, nullptr});
     else
-      return DirectSink<T, N, S, Out, Inner>{leaf_.shape(), data_, accumulate_};
+      return DirectSink<T, N, static_cast<std::size_t>(Out::rank - Inner)>{
+          data_, accumulate_, steps_of<S, Out, Inner>(row_major_strides(leaf_.shape().values()))};
   }
 
   void finish() {
@@ -286,43 +289,70 @@ class NodeGradient<Map<F, Args...>, Out, Inner, N> {
   Tuple<NodeGradient<Args, Out, Inner, N>...> arguments_;
 };
 
-/// Pushes gradient packet g of a node to the sinks of its leaves.
-template <class C, int N, class Node, class Cursor, class Record, class Sinks, class P>
-void push(const Cursor& cursor, const Record& record, Sinks& sinks, P g, Index i, Index count, bool full);
+template <std::size_t... I, class Cursor, class Record, class Sinks, class P>
+void push_arguments(std::index_sequence<I...>, const Cursor& cursor, const Record& record, Sinks& sinks, P g,
+                    Index i, Index count, bool full);
+
+/// Pushes gradient packet g of a cursor's value to the sinks of its leaves.
+template <class Cursor, class Record, class Sink, class P>
+void push(const Cursor&, const Record&, Sink& sink, P g, Index i, Index count, bool full) {
+  sink.add(g, i, count, full);
+}
+template <class Cursor, class Record, class P>
+void push(const Cursor&, const Record&, NoSink&, P, Index, Index, bool) {}
+template <class Cursor, class Record, class... S, class P>
+void push(const Cursor& cursor, const Record& record, SinkList<S...>& sinks, P g, Index i, Index count,
+          bool full) {
+  push_arguments(std::index_sequence_for<S...>{}, cursor, record, sinks, g, i, count, full);
+}
 
 /// Pushes the gradient g of a map times the slope of one argument to that argument.
-template <class C, int N, class Arg, class Cursor, class Record, class Sinks, class P, class Slope>
-void push_argument(const Cursor& cursor, const Record& record, Sinks& sinks, P g, Slope slope, Index i,
+template <class Argument, class Record, class Sink, class P, class Slope>
+void push_argument(const Argument& argument, const Record& record, Sink& sink, P g, Slope slope, Index i,
                    Index count, bool full) {
-  if constexpr (differentiable<Arg>) {
-    using W = compute_type<typename Arg::element>;
-    push<C, N, Arg>(cursor, record, sinks, convert<W>(convert<typename Slope::value_type>(g) * slope), i,
-                    count, full);
+  if constexpr (!std::same_as<Sink, NoSink>) {
+    using W = compute_type<typename Argument::element>;
+    push(argument, record, sink, convert<W>(convert<typename Slope::value_type>(g) * slope), i, count, full);
   }
 }
 
-template <class C, int N, class F, class... Args, std::size_t... I, class Cursor, class Record, class Sinks,
-          class P>
-void push_arguments(const Map<F, Args...>*, std::index_sequence<I...>, const Cursor& cursor,
-                    const Record& record, Sinks& sinks, P g, Index i, Index count, bool full) {
+template <std::size_t... I, class Cursor, class Record, class Sinks, class P>
+void push_arguments(std::index_sequence<I...>, const Cursor& cursor, const Record& record, Sinks& sinks, P g,
+                    Index i, Index count, bool full) {
   const auto& records = record.arguments;
   const auto arguments = Cursor::converted(detail::get<I>(records).value...);
   const auto slopes = derivatives_of(cursor.function(), record.value, detail::get<I>(arguments)...);
-  (push_argument<C, N, Args>(detail::get<I>(cursor.arguments()), detail::get<I>(records),
-                             detail::get<I>(sinks.sinks), g, std::get<I>(slopes), i, count, full),
+  (push_argument(detail::get<I>(cursor.arguments()), detail::get<I>(records), detail::get<I>(sinks.sinks), g,
+                 std::get<I>(slopes), i, count, full),
    ...);
 }
 
-template <class C, int N, class Node, class Cursor, class Record, class Sinks, class P>
-void push(const Cursor& cursor, const Record& record, Sinks& sinks, P g, Index i, Index count, bool full) {
-  if constexpr (Node::is_leaf) {
-    if constexpr (differentiable_leaf<Node>) sinks.add(g, i, count, full);
-  } else if constexpr (differentiable<Node>) {
-    push_arguments<C, N>(
-        static_cast<const Node*>(nullptr),
-        std::make_index_sequence<tuple_size<std::remove_cvref_t<decltype(record.arguments)>>>{}, cursor,
-        record, sinks, g, i, count, full);
-  }
+/// The loop of `pull_back`; make_sink(target, chunk) gives the sinks of a chunk.
+template <class Loop, class Nest, class Source, class Gradient, class Sinks>
+void pull_back_loop(const Nest& nest, Index chunks, const Source& source, const Gradient& gradient,
+                    Sinks (*make_sinks)(void*, Index), void* target) {
+  constexpr int n = Loop::lanes_used;
+  using C = typename Loop::base;
+  using W = compute_type<typename Source::element>;
+  for_chunks<n>(nest, chunks, [&](Index c, Index first, Index last, Index begin, Index end) {
+    auto cursor = source;
+    auto gradient_cursor = gradient;
+    auto sinks = make_sinks(target, c);
+    for (Index r = first; r < last; ++r) {
+      const auto coordinates = nest.coordinates(r);
+      cursor.seek(coordinates);
+      gradient_cursor.seek(coordinates);
+      sinks.start_row(coordinates);
+      for_blocks<n>(
+          begin, end, [&] { sinks.start_block(); },
+          [&]<bool Full>(Index i, Index count) {
+            const auto g = convert<W>(gradient_cursor.template at<C, n, Full>(i, count));
+            push(cursor, cursor.template record<C, n, Full>(i, count), sinks, g, i, count, Full);
+          },
+          [&] { sinks.end_block(); });
+      sinks.end_row();
+    }
+  });
 }
 
 /// Adds to the gradients of an expression's leaves, given the gradient of its value (any expression that
@@ -330,37 +360,15 @@ void push(const Cursor& cursor, const Record& record, Sinks& sinks, P g, Index i
 template <class Node, class Gradient>
 void pull_back(Cpu, const Node& node, const Gradient& gradient) {
   using Out = typename Node::shape_type;
-  using Loop = LoopType<Node, Gradient>;
-  using C = typename Loop::base;
-  constexpr int n = Loop::lanes_used;
+  using Loop = LoopOf<Node, Gradient>;
   constexpr int inner = inner_axes<Out, Node, Gradient>();
-  Tape& tape = *find_tape(node);
-  const LoopNest<Out, inner> nest{node.shape()};
+  using Target = NodeGradient<Node, Out, inner, Loop::lanes_used>;
   const Index chunks = chunk_count(node.shape().size(), summed_size<Out>(node));
-  const Cursor<Node, Out, inner> source{node};
-  const Cursor<Gradient, Out, inner> gradient_source{gradient};
-  NodeGradient<Node, Out, inner, n> target{node, tape, chunks};
-  const auto run = [&](Index c, Index first, Index last, Index begin, Index end) {
-    auto cursor = source;
-    auto gradient_cursor = gradient_source;
-    auto sink = target.sink(c);
-    for (Index r = first; r < last; ++r) {
-      const auto coordinates = nest.coordinates(r);
-      cursor.seek(coordinates);
-      gradient_cursor.seek(coordinates);
-      sink.start_row(coordinates);
-      for_blocks<n>(
-          begin, end, [&] { sink.start_block(); },
-          [&]<bool Full>(Index i, Index count) {
-            using W = compute_type<typename Node::element>;
-            const auto g = convert<W>(gradient_cursor.template at<C, n, Full>(i, count));
-            push<C, n, Node>(cursor, cursor.template record<C, n, Full>(i, count), sink, g, i, count, Full);
-          },
-          [&] { sink.end_block(); });
-      sink.end_row();
-    }
-  };
-  for_chunks<n>(nest, chunks, run);
+  Target target{node, *find_tape(node), chunks};
+  using Sinks = decltype(target.sink(0));
+  pull_back_loop<Loop>(
+      loop_nest<inner>(node.shape()), chunks, lowered<Out, inner>(node), lowered<Out, inner>(gradient),
+      +[](void* t, Index chunk) -> Sinks { return static_cast<Target*>(t)->sink(chunk); }, &target);
   target.finish();
 }
 

@@ -85,9 +85,9 @@ std::string describe(const E& e) {
   const auto& shape = e.shape();
   detail::Described root{shape.values().data(), shape.values().size(), {}};
   detail::describe_node(root, node, 0);
-  using Loop = detail::LoopType<Node>;
+  using Loop = detail::LoopOf<Node>;
   constexpr int inner = detail::inner_axes<shape_of<E>, Node>();
-  const detail::LoopNest<shape_of<E>, inner> nest{shape};
+  const auto nest = detail::loop_nest<inner>(shape);
   return root.text +
          detail::loop_text(nest.rows, nest.inner, Loop::lanes_used, dtype_name<typename Loop::base>());
 }

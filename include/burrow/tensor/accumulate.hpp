@@ -111,36 +111,40 @@ inline Index chunk_count(Index total, Index target) {
                            Index{most_chunks});
 }
 
-/// Adds packets of a nest over Out into an array of shape S (S broadcasts to Out), type C; drops them where
-/// there is no array.
-template <class Op, class C, int N, class S, class Out, int Inner>
+/// Adds packets of a nest into a smaller array of type C, or drops them where there is none. Repeats says
+/// that the array stays at one element along the inner loop.
+template <class Op, class C, int N, std::size_t OuterRank, bool Repeats>
 class Sink {
-  using walk_type = Walk<S, Out, Inner, true>;
-
  public:
-  static constexpr bool repeats = walk_type::inner == InnerWalk::repeat;
-
-  Sink(const S& shape, const Partial<Op, C>& target)
+  /// `terms_of_row` is the number of elements of the array that one row meets.
+  Sink(const Partial<Op, C>& target, const Steps<OuterRank>& steps, Index terms_of_row)
       : target_{target},
-        walk_{row_major_strides(shape.values())},
-        rows_between_moves_{std::max<Index>(1, terms * target.size / terms_of_row(shape))},
+        steps_{steps},
+        rows_between_moves_{std::max<Index>(1, terms * target.size / terms_of_row)},
         rows_left_{rows_between_moves_} {}
 
-  void start_row(const auto& coordinates) {
+  /// The same for another array of the same size.
+  Sink aimed(const Partial<Op, C>& target) const {
+    Sink result = *this;
+    result.target_ = target;
+    return result;
+  }
+
+  void start_row(const std::array<Index, OuterRank>& coordinates) {
     if constexpr (moves) {
       if (target_.array != nullptr && rows_left_-- == 0) {
         target_.move_to_totals();
         rows_left_ = rows_between_moves_ - 1;
       }
     }
-    row_ = target_.array + walk_.row_offset(coordinates);
+    row_ = target_.array + steps_.row_offset(coordinates);
     wide_ = Op::template identity<wide>;
   }
 
   /// Adds the packet at element i of the row; `count` of its elements exist where not full.
   void add(Packet<C, N> value, Index i, Index count, bool full) {
     using P = Packet<C, N>;
-    if constexpr (repeats) {
+    if constexpr (Repeats) {
       if (!full) {
         alignas(64) C lane[N];
         std::fill_n(lane, N, Op::template identity<C>);
@@ -155,13 +159,13 @@ class Sink {
   }
 
   void start_block() {
-    if constexpr (repeats) block_ = Op::template identity<C>;
+    if constexpr (Repeats) block_ = Op::template identity<C>;
   }
   void end_block() {
-    if constexpr (repeats) wide_ = Op::combine(wide_, static_cast<wide>(Op::lanes(block_)));
+    if constexpr (Repeats) wide_ = Op::combine(wide_, static_cast<wide>(Op::lanes(block_)));
   }
   void end_row() {
-    if constexpr (repeats)
+    if constexpr (Repeats)
       if (target_.array != nullptr) *row_ = Op::combine(*row_, static_cast<C>(wide_));
   }
 
@@ -170,21 +174,24 @@ class Sink {
   static constexpr bool moves = Op::rounds && !std::is_integral_v<C>;
   static constexpr Index terms = 128;  // that an element of the array sums, about, before it is moved
 
-  /// Number of elements of the array that one row meets.
-  static Index terms_of_row(const S& shape) {
-    Index product = 1;
-    if constexpr (!repeats)
-      for (int axis = std::max(0, S::rank - Inner); axis < S::rank; ++axis) product *= shape[axis];
-    return std::max<Index>(product, 1);
-  }
-
   Partial<Op, C> target_;
   C* row_ = nullptr;
-  walk_type walk_;
+  Steps<OuterRank> steps_;
   Index rows_between_moves_, rows_left_;
   Packet<C, N> block_{Op::template identity<C>};
   wide wide_ = Op::template identity<wide>;
 };
+
+/// A sink for an array of shape S, dense, in a nest over Out whose last Inner axes are collapsed.
+template <class Out, int Inner, int N, class Op, class C, class S>
+auto sink_for(const S& shape, const Partial<Op, C>& target) {
+  constexpr bool repeats = inner_walk<S, Out, Inner, true> == InnerWalk::repeat;
+  Index terms_of_row = 1;
+  if constexpr (!repeats)
+    for (int axis = std::max(0, S::rank - Inner); axis < S::rank; ++axis) terms_of_row *= shape[axis];
+  return Sink<Op, C, N, static_cast<std::size_t>(Out::rank - Inner), repeats>{
+      target, steps_of<S, Out, Inner>(row_major_strides(shape.values())), std::max<Index>(terms_of_row, 1)};
+}
 
 /// Runs over a run of a row in blocks short enough for one register of partial sums.
 template <int N, class Start, class Body, class End>
@@ -217,6 +224,8 @@ class Partials {
  public:
   Partials(Index chunks, Index size)
       : chunks_{chunks}, size_{size}, storage_{chunks * size * Index{sizeof(C)}} {}
+
+  Index chunks() const { return chunks_; }
 
   /// The array of one chunk, filled with the identity; called by the chunk's own thread.
   C* start(Index chunk) {
@@ -263,35 +272,40 @@ struct ShapeLeaf {
   static constexpr bool contiguous = true;
 };
 
+/// The loop of `reduce`; `sink` adds to nothing, and is aimed at the part of each chunk.
+template <class Loop, class Op, class C, class Nest, class Source, class SinkType>
+void reduce_loop(const Nest& nest, const Source& source, const SinkType& sink, Partials<Op, C>& partials) {
+  constexpr int n = Loop::lanes_used;
+  for_chunks<n>(nest, partials.chunks(), [&](Index c, Index first, Index last, Index begin, Index end) {
+    auto cursor = source;
+    auto to = sink.aimed(partials.partial(c));
+    for (Index r = first; r < last; ++r) {
+      const auto coordinates = nest.coordinates(r);
+      cursor.seek(coordinates);
+      to.start_row(coordinates);
+      for_blocks<n>(
+          begin, end, [&] { to.start_block(); },
+          [&]<bool Full>(Index i, Index count) {
+            to.add(cursor.template at<typename Loop::base, n, Full>(i, count), i, count, Full);
+          },
+          [&] { to.end_block(); });
+      to.end_row();
+    }
+  });
+}
+
 /// Reduces an expression over the axes along which shape Keep (which broadcasts to its shape) repeats, and
 /// writes finish(result) to `out`.
 template <class Op, class T, class Keep, class Node, class Finish>
 void reduce(Cpu, const Node& node, const Keep& keep, T* out, const Finish& finish) {
   using Out = typename Node::shape_type;
-  using Loop = LoopType<Node>;
+  using Loop = LoopOf<Node>;
   using C = compute_type<typename Node::element>;
-  constexpr int n = Loop::lanes_used;
   constexpr int inner = inner_axes<Out, Node, ShapeLeaf<Keep>>();
-  const LoopNest<Out, inner> nest{node.shape()};
-  const Index chunks = chunk_count(node.shape().size(), keep.size());
-  const Cursor<Node, Out, inner> source{node};
-  Partials<Op, C> partials{chunks, keep.size()};
-  for_chunks<n>(nest, chunks, [&](Index c, Index first, Index last, Index begin, Index end) {
-    auto cursor = source;
-    Sink<Op, C, n, Keep, Out, inner> sink{keep, partials.partial(c)};
-    for (Index r = first; r < last; ++r) {
-      const auto coordinates = nest.coordinates(r);
-      cursor.seek(coordinates);
-      sink.start_row(coordinates);
-      for_blocks<n>(
-          begin, end, [&] { sink.start_block(); },
-          [&]<bool Full>(Index i, Index count) {
-            sink.add(cursor.template at<typename Loop::base, n, Full>(i, count), i, count, Full);
-          },
-          [&] { sink.end_block(); });
-      sink.end_row();
-    }
-  });
+  Partials<Op, C> partials{chunk_count(node.shape().size(), keep.size()), keep.size()};
+  const auto sink =
+      sink_for<Out, inner, Loop::lanes_used>(keep, Partial<Op, C>{nullptr, keep.size(), nullptr});
+  reduce_loop<Loop>(loop_nest<inner>(node.shape()), lowered<Out, inner>(node), sink, partials);
   partials.combine([&](Index j, C value) { out[j] = static_cast<T>(finish(value)); });
 }
 

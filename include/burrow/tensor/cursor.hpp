@@ -1,122 +1,12 @@
-// Cursors: an expression lowered to raw pointers for one loop nest. The trailing axes that every leaf walks
-// alike are collapsed at compile time into one inner loop over packets; the remaining axes are rows.
+// Cursors: an expression lowered to raw pointers for one loop nest. A cursor's type says what is computed,
+// not on which shapes or by whom, so that a traced expression and a plain one, of whatever extents, share
+// their loops.
 #pragma once
 
-#include <array>
-#include <utility>
-
-#include <burrow/tensor/expression.hpp>
 #include <burrow/tensor/functors.hpp>
+#include <burrow/tensor/loop_nest.hpp>
 
 namespace burrow::detail {
-
-/// For each axis of Out, whether a leaf of shape S repeats along it.
-template <class S, class Out>
-constexpr auto broadcast_mask() {
-  std::array<bool, Out::extents.size()> mask{};
-  for (std::size_t i = 0; i < mask.size(); ++i)
-    mask[i] = aligned_extent(S::extents, mask.size(), i) == 1 && Out::extents[i] != 1;
-  return mask;
-}
-
-template <class Node, class Out>
-constexpr bool may_extend(std::size_t axis) {
-  if constexpr (Node::is_leaf) {
-    constexpr auto mask = broadcast_mask<typename Node::shape_type, Out>();
-    bool any = false, all = true;
-    for (std::size_t i = axis; i < mask.size(); ++i) {
-      if (Out::extents[i] == 1) continue;
-      any = any || mask[i];
-      all = all && mask[i];
-    }
-    if constexpr (is_scalar_node<Node>)
-      return true;
-    else
-      return all || (!any && Node::contiguous);
-  } else {
-    return []<class F, class... Args>(const Map<F, Args...>*, std::size_t a) {
-      return (may_extend<Args, Out>(a) && ...);
-    }(static_cast<const Node*>(nullptr), axis);
-  }
-}
-
-/// Number of trailing axes of Out that all the nodes walk as one.
-template <class Out, class... Nodes>
-constexpr int inner_axes() {
-  if (Out::rank == 0) return 0;
-  int count = 1;
-  while (count < Out::rank &&
-         (may_extend<Nodes, Out>(static_cast<std::size_t>(Out::rank - count - 1)) && ...))
-    ++count;
-  return count;
-}
-
-/// The loop nest over a shape: `rows` rows of `inner` elements.
-template <class Out, int Inner>
-struct LoopNest {
-  static constexpr std::size_t outer_rank = static_cast<std::size_t>(Out::rank - Inner);
-  std::array<Index, outer_rank> outer{};
-  Index rows = 1;
-  Index inner = 1;
-
-  explicit LoopNest(const Out& shape) {
-    for (std::size_t i = 0; i < shape.values().size(); ++i) {
-      if (i < outer_rank) outer[i] = shape.values()[i];
-      (i < outer_rank ? rows : inner) *= shape.values()[i];
-    }
-  }
-
-  std::array<Index, outer_rank> coordinates(Index row) const {
-    std::array<Index, outer_rank> result{};
-    if constexpr (outer_rank == 1) {
-      result[0] = row;
-    } else {
-      for (std::size_t i = outer_rank; i-- > 0;) {
-        result[i] = row % outer[i];
-        row /= outer[i];
-      }
-    }
-    return result;
-  }
-};
-
-enum class InnerWalk { repeat, unit, strided };
-
-/// How a leaf of shape S and layout L moves in a nest over Out with Inner collapsed axes.
-template <class S, class Out, int Inner, bool UnitInner>
-struct Walk {
-  static constexpr std::size_t outer_rank = static_cast<std::size_t>(Out::rank - Inner);
-  static constexpr InnerWalk inner = [] {
-    constexpr auto mask = broadcast_mask<S, Out>();
-    bool moves = false;
-    for (std::size_t i = outer_rank; i < mask.size(); ++i)
-      moves = moves || (!mask[i] && Out::extents[i] != 1);
-    return !moves ? InnerWalk::repeat : UnitInner ? InnerWalk::unit : InnerWalk::strided;
-  }();
-
-  std::array<Index, outer_rank> outer_strides{};
-  Index inner_stride = 1;
-
-  Walk() = default;
-  template <std::size_t Rank>
-  explicit Walk(const std::array<Index, Rank>& strides) {
-    constexpr auto mask = broadcast_mask<S, Out>();
-    constexpr std::size_t missing = Out::extents.size() - Rank;
-    for (std::size_t i = missing; i < Out::extents.size(); ++i) {
-      const Index step = mask[i] ? 0 : strides[i - missing];
-      if (i < outer_rank)
-        outer_strides[i] = step;
-      else
-        inner_stride = step;
-    }
-  }
-
-  Index row_offset(const std::array<Index, outer_rank>& coordinates) const {
-    Index offset = 0;
-    for (std::size_t i = 0; i < outer_rank; ++i) offset += coordinates[i] * outer_strides[i];
-    return offset;
-  }
-};
 
 /// The packet type that a whole tree of nodes computes in, or void where its types differ (then lanes are 1).
 template <class A, class B>
@@ -159,7 +49,13 @@ struct vector_type_of<Map<F, Args...>> {
   using type = typename fold<own_vector, typename vector_type_of<Args>::type...>::type;
 };
 
-/// Lanes and base type of the loop over the given nodes.
+/// The base type of a loop and the lanes of its packets.
+template <class Base, int Lanes>
+struct Loop {
+  using base = Base;
+  static constexpr int lanes_used = Lanes;
+};
+
 template <class... Nodes>
 struct LoopType {
   template <class A, class... Rest>
@@ -177,7 +73,12 @@ struct LoopType {
     else
       return 1;
   }();
+  using type = Loop<base, lanes_used>;
 };
+
+/// The loop over the given nodes.
+template <class... Nodes>
+using LoopOf = typename LoopType<Nodes...>::type;
 
 template <class To, class From, int N>
 auto convert(Packet<From, N> x) {
@@ -214,14 +115,11 @@ struct Record {
 template <class Value, class Arguments>
 Record(Value, Arguments) -> Record<Value, Arguments>;
 
-template <class Node, class Out, int Inner>
-class Cursor;
-
-template <class T, class Out, int Inner>
-class Cursor<Scalar<T>, Out, Inner> {
+template <class T>
+class ScalarCursor {
  public:
   using element = T;
-  explicit Cursor(const Scalar<T>& node) : value_{node.value} {}
+  explicit ScalarCursor(compute_type<T> value) : value_{value} {}
   void seek(const auto&) {}
   template <class C, int N, bool>
   auto at(Index, Index) const {
@@ -239,29 +137,29 @@ class Cursor<Scalar<T>, Out, Inner> {
   compute_type<T> value_;
 };
 
-template <class Leaf, class Out, int Inner>
-requires Leaf::is_leaf class Cursor<Leaf, Out, Inner> {
+template <class T, std::size_t OuterRank, InnerWalk Inner>
+class LeafCursor {
  public:
-  using element = typename Leaf::element;
-  explicit Cursor(const Leaf& leaf) : data_{leaf.view().data()}, walk_{leaf.view().strides()} {}
+  using element = T;
+  LeafCursor(const T* data, const Steps<OuterRank>& steps) : data_{data}, steps_{steps} {}
 
-  void seek(const auto& coordinates) { row_ = data_ + walk_.row_offset(coordinates); }
+  void seek(const std::array<Index, OuterRank>& coordinates) {
+    row_ = data_ + steps_.row_offset(coordinates);
+  }
 
   /// The packet at element i of the row; `count` elements of it exist where not Full.
   template <class C, int N, bool Full>
   auto at(Index i, Index count) const {
-    using W = std::conditional_t<std::same_as<element, bool>, C, compute_type<element>>;
+    using W = std::conditional_t<std::same_as<T, bool>, C, compute_type<T>>;
     using P = Packet<W, N>;
     P value;
-    if constexpr (Walk<typename Leaf::shape_type, Out, Inner, Leaf::layout::unit_inner>::inner ==
-                  InnerWalk::repeat)
+    if constexpr (Inner == InnerWalk::repeat)
       value = P(static_cast<W>(*row_));
-    else if constexpr (Walk<typename Leaf::shape_type, Out, Inner, Leaf::layout::unit_inner>::inner ==
-                       InnerWalk::unit)
+    else if constexpr (Inner == InnerWalk::unit)
       value = Full ? P::load(row_ + i) : P::load(row_ + i, count);
     else
-      value = P::gather(row_ + i * walk_.inner_stride, walk_.inner_stride, count);
-    if constexpr (std::same_as<element, bool>)
+      value = P::gather(row_ + i * steps_.inner, steps_.inner, count);
+    if constexpr (std::same_as<T, bool>)
       return value != P(W(0));
     else
       return value;
@@ -272,9 +170,9 @@ requires Leaf::is_leaf class Cursor<Leaf, Out, Inner> {
   }
 
  private:
-  const element* data_;
-  const element* row_ = nullptr;
-  Walk<typename Leaf::shape_type, Out, Inner, Leaf::layout::unit_inner> walk_;
+  const T* data_;
+  const T* row_ = nullptr;
+  Steps<OuterRank> steps_;
 };
 
 /// The type in which a functor takes its arguments: that of their promoted elements, float for integers where
@@ -295,14 +193,13 @@ Packet<float, N> rounded(Packet<float, N> x) {
     return NarrowLanes::rounded<To>(x.v);
 }
 
-template <class F, class... Args, class Out, int Inner>
-class Cursor<Map<F, Args...>, Out, Inner> {
+/// F applied to the packets of other cursors; T is the element type of the result.
+template <class F, class T, class... Args>
+class MapCursor {
  public:
-  using element = typename Map<F, Args...>::element;
-  explicit Cursor(const Map<F, Args...>& node)
-      : function_{node.function()},
-        arguments_{detail::apply([](const auto&... a) { return Arguments{Cursor<Args, Out, Inner>{a}...}; },
-                                 node.arguments())} {}
+  using element = T;
+  explicit MapCursor(const F& function, const Args&... arguments)
+      : function_{function}, arguments_{arguments...} {}
 
   void seek(const auto& coordinates) {
     detail::apply([&](auto&... a) { (a.seek(coordinates), ...); }, arguments_);
@@ -342,8 +239,6 @@ class Cursor<Map<F, Args...>, Out, Inner> {
   const auto& arguments() const { return arguments_; }
 
  private:
-  using Arguments = Tuple<Cursor<Args, Out, Inner>...>;
-
   template <class... P>
   auto call(P... p) const {
     return convert_result(detail::apply(function_, converted(p...)));
@@ -357,7 +252,27 @@ class Cursor<Map<F, Args...>, Out, Inner> {
   }
 
   [[no_unique_address]] F function_;
-  Arguments arguments_;
+  Tuple<Args...> arguments_;
 };
+
+/// The cursor of a node in a nest over Out whose last Inner axes are collapsed.
+template <class Out, int Inner, class Node>
+auto lowered(const Node& node) {
+  if constexpr (is_scalar_node<Node>) {
+    return ScalarCursor<typename Node::element>{node.value};
+  } else if constexpr (Node::is_leaf) {
+    using S = typename Node::shape_type;
+    return LeafCursor<typename Node::element, static_cast<std::size_t>(Out::rank - Inner),
+                      inner_walk<S, Out, Inner, Node::layout::unit_inner>>{
+        node.view().data(), steps_of<S, Out, Inner>(node.view().strides())};
+  } else {
+    return detail::apply(
+        [&](const auto&... a) {
+          return MapCursor<typename Node::function_type, typename Node::element,
+                           decltype(lowered<Out, Inner>(a))...>{node.function(), lowered<Out, Inner>(a)...};
+        },
+        node.arguments());
+  }
+}
 
 }  // namespace burrow::detail

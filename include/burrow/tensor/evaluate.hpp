@@ -58,16 +58,10 @@ const auto& without_cast(const Map<functors::Cast<T>, Node>& node) {
   return get<0>(node.arguments());
 }
 
-/// Writes an expression of shape Out, row-major, to `out`.
-template <class T, class Out, class Expression>
-void evaluate(Cpu, const Expression& expression, const Out& shape, T* out) {
-  const auto& node = without_cast<T>(expression);
-  using Node = std::remove_cvref_t<decltype(node)>;
-  constexpr int inner = inner_axes<Out, Node>();
-  using Loop = LoopType<Node>;
+/// The loop of `evaluate`.
+template <class Loop, class T, class Nest, class Source>
+void evaluate_loop(const Nest& nest, const Source& source, T* out) {
   constexpr int n = Loop::lanes_used;
-  const LoopNest<Out, inner> nest{shape};
-  const Cursor<Node, Out, inner> source{node};
   for_rows<n>(nest, [&](Index first, Index last, Index begin, Index end) {
     auto cursor = source;
     for (Index r = first; r < last; ++r) {
@@ -88,32 +82,45 @@ void scatter_packet(T* out, Index stride, P value, Index count) {
   for (Index i = 0; i < count; ++i) out[i * stride] = lane[i];
 }
 
+/// The loop of `evaluate_into`.
+template <class Loop, bool UnitInner, class T, std::size_t OuterRank, class Source>
+void evaluate_into_loop(const LoopNest<OuterRank>& nest, const Source& source, T* out,
+                        const Steps<OuterRank>& steps) {
+  constexpr int n = Loop::lanes_used;
+  for_rows<n>(nest, [&](Index first, Index last, Index begin, Index end) {
+    auto cursor = source;
+    for (Index r = first; r < last; ++r) {
+      const auto coordinates = nest.coordinates(r);
+      cursor.seek(coordinates);
+      T* const to = out + steps.row_offset(coordinates);
+      for_packets<n>(begin, end, [&]<bool Full>(Index i, Index count) {
+        const auto value = cursor.template at<typename Loop::base, n, Full>(i, count);
+        if constexpr (UnitInner)
+          store_packet(to + i, value, count, Full);
+        else
+          scatter_packet<n>(to + i * steps.inner, steps.inner, value, count);
+      });
+    }
+  });
+}
+
 /// Writes an expression that broadcasts to Out to a part of an array: elements at any strides, of which the
 /// last Gapless axes lie in memory without gaps.
 template <int Gapless, class T, class Out, class Node>
 void evaluate_into(Cpu, const Node& node, const Out& shape, T* out,
                    const std::array<Index, Out::extents.size()>& strides) {
   constexpr int inner = std::min(inner_axes<Out, Node>(), std::max(Gapless, 1));
-  using Loop = LoopType<Node>;
-  constexpr int n = Loop::lanes_used;
-  const LoopNest<Out, inner> nest{shape};
-  const Cursor<Node, Out, inner> source{node};
-  const Walk<Out, Out, inner, true> walk{strides};
-  for_rows<n>(nest, [&](Index first, Index last, Index begin, Index end) {
-    auto cursor = source;
-    for (Index r = first; r < last; ++r) {
-      const auto coordinates = nest.coordinates(r);
-      cursor.seek(coordinates);
-      T* const to = out + walk.row_offset(coordinates);
-      for_packets<n>(begin, end, [&]<bool Full>(Index i, Index count) {
-        const auto value = cursor.template at<typename Loop::base, n, Full>(i, count);
-        if constexpr (Gapless > 0)
-          store_packet(to + i, value, count, Full);
-        else
-          scatter_packet<n>(to + i * walk.inner_stride, walk.inner_stride, value, count);
-      });
-    }
-  });
+  evaluate_into_loop<LoopOf<Node>, (Gapless > 0)>(loop_nest<inner>(shape), lowered<Out, inner>(node), out,
+                                                  steps_of<Out, Out, inner>(strides));
+}
+
+/// Writes an expression of shape Out, row-major, to `out`.
+template <class T, class Out, class Expression>
+void evaluate(Cpu, const Expression& expression, const Out& shape, T* out) {
+  const auto& node = without_cast<T>(expression);
+  using Node = std::remove_cvref_t<decltype(node)>;
+  constexpr int inner = inner_axes<Out, Node>();
+  evaluate_loop<LoopOf<Node>>(loop_nest<inner>(shape), lowered<Out, inner>(node), out);
 }
 
 }  // namespace burrow::detail

@@ -203,7 +203,7 @@ namespace detail {
 /// 1 where an element is not zero, else 0, in a type in which the loop over e has full packets.
 template <class E>
 auto truth(const E& e) {
-  using C = typename LoopType<node_of<E>>::base;
+  using C = typename LoopOf<node_of<E>>::base;
   if constexpr (std::same_as<element_of<E>, bool>)
     return cast<C>(e);
   else
