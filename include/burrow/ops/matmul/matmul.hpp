@@ -45,12 +45,12 @@ inline bool is_matrix(std::span<const Index> extents, std::span<const Index> str
 
 /// The matrices in the last two axes of an array.
 template <class T>
-class Matrices {
+class MatrixBatch {
  public:
   /// All axes but the last as the rows of one matrix without gaps.
-  static Matrices rows(T* data, Index columns) { return {{data, std::max<Index>(columns, 1)}, 0}; }
+  static MatrixBatch rows(T* data, Index columns) { return {{data, std::max<Index>(columns, 1)}, 0}; }
 
-  Matrices(T* data, std::span<const Index> extents, std::span<const Index> strides) {
+  MatrixBatch(T* data, std::span<const Index> extents, std::span<const Index> strides) {
     axes_ = extents.size() - 2;
     if (axes_ > most_axes) throw Error("matmul: more than 8 leading axes");
     const Index rows = extents[axes_], columns = extents[axes_ + 1];
@@ -71,8 +71,8 @@ class Matrices {
     return {first_.data + offset, first_.stride, first_.transposed};
   }
 
-  Matrices transposed() const {
-    Matrices result = *this;
+  MatrixBatch transposed() const {
+    MatrixBatch result = *this;
     result.first_ = first_.transpose();
     return result;
   }
@@ -80,7 +80,7 @@ class Matrices {
  private:
   static constexpr std::size_t most_axes = 8;
 
-  Matrices(cpu::Matrix<T> first, std::size_t axes) : first_{first}, axes_{axes} {}
+  MatrixBatch(cpu::Matrix<T> first, std::size_t axes) : first_{first}, axes_{axes} {}
 
   cpu::Matrix<T> first_{};
   std::size_t axes_ = 0;
@@ -89,8 +89,8 @@ class Matrices {
 
 /// c (+)= a b for each of `batch` products of m x k and k x n.
 template <class T>
-void multiply_matrices(Index batch, Index m, Index n, Index k, const Matrices<const T>& a,
-                       const Matrices<const T>& b, bool accumulate, const Matrices<T>& c) {
+void multiply_matrices(Index batch, Index m, Index n, Index k, const MatrixBatch<const T>& a,
+                       const MatrixBatch<const T>& b, bool accumulate, const MatrixBatch<T>& c) {
   cpu::multiply_batch<T>(
       batch, m, n, k, 1,
       [&](Index i) {
@@ -102,14 +102,14 @@ void multiply_matrices(Index batch, Index m, Index n, Index k, const Matrices<co
 /// An operand's matrices where they lie, or those of a copy where its strides do not suit.
 template <class T>
 struct MatrixOperand {
-  Matrices<const T> matrices;
+  MatrixBatch<const T> matrices;
   Storage copy{};
 };
 
 /// The matrices of a leaf; Rows says that its leading axes are rows of one matrix.
 template <bool Rows, class Leaf>
 MatrixOperand<typename Leaf::element> matrices_of(const Leaf& leaf) {
-  using M = Matrices<const typename Leaf::element>;
+  using M = MatrixBatch<const typename Leaf::element>;
   const auto& view = leaf.view();
   if constexpr (Rows && Leaf::shape_type::rank > 2) {
     return {M::rows(view.data(), view.shape()[-1])};
@@ -136,23 +136,23 @@ auto matrix_leaf(TapeLike tape, const E& e) {
 /// Adds a b, `batch` products of m x k and k x n, to the gradient of a leaf of any strides.
 template <class T>
 void add_product(std::span<const Index> extents, std::span<const Index> strides, T* target, bool accumulate,
-                 bool rows, Index batch, Index m, Index n, Index k, const Matrices<const T>& a,
-                 const Matrices<const T>& b) {
-  if (rows) return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, Matrices<T>::rows(target, n));
+                 bool rows, Index batch, Index m, Index n, Index k, const MatrixBatch<const T>& a,
+                 const MatrixBatch<const T>& b) {
+  if (rows) return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, MatrixBatch<T>::rows(target, n));
   // The products of a batch run in parallel, so matrices that are one in memory are summed afterwards.
   if (is_matrix(extents, strides) && !repeats_elements(extents, strides))
-    return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, Matrices<T>{target, extents, strides});
+    return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, MatrixBatch<T>{target, extents, strides});
   const Buffer<Cpu> buffer{batch * m * n * Index{sizeof(T)}};
   auto* const dense = static_cast<T*>(buffer.data());
   const Index dense_extents[] = {batch, m, n}, dense_strides[] = {m * n, n, 1};
-  multiply_matrices<T>(batch, m, n, k, a, b, false, Matrices<T>{dense, dense_extents, dense_strides});
+  multiply_matrices<T>(batch, m, n, k, a, b, false, MatrixBatch<T>{dense, dense_extents, dense_strides});
   add_strided<T, T>(extents, strides, target, accumulate, dense);
 }
 
 /// Adds a b to the gradient of a leaf, where anybody asks for it.
 template <bool Rows, class Leaf, class T>
-void add_product(const Leaf& leaf, Index batch, Index m, Index n, Index k, const Matrices<const T>& a,
-                 const Matrices<const T>& b) {
+void add_product(const Leaf& leaf, Index batch, Index m, Index n, Index k, const MatrixBatch<const T>& a,
+                 const MatrixBatch<const T>& b) {
   const auto target = leaf.gradient_target();
   add_product<T>(leaf.shape().values(), target.strides, target.data, target.accumulate,
                  Rows && Leaf::shape_type::rank > 2, batch, m, n, k, a, b);
@@ -195,7 +195,7 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
     const auto x = detail::matrices_of<!batched>(left);
     const auto w = detail::matrices_of<false>(right);
     detail::multiply_matrices<T>(batch, m, n, k, x.matrices, w.matrices, false,
-                                 detail::Matrices<T>{y.data(), y_extents, y_strides});
+                                 detail::MatrixBatch<T>{y.data(), y_extents, y_strides});
   }
   if constexpr (!decltype(tape)::tracing)
     return record(tape, "matmul", y, [](const auto&) {});
@@ -204,7 +204,7 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
         tape, "matmul", y,
         [left, right, batch, m, n, k](const auto& dy) {
           const Index dy_extents[] = {batch, m, n}, dy_strides[] = {m * n, n, 1};
-          const detail::Matrices<const T> gradient{dy.data(), dy_extents, dy_strides};
+          const detail::MatrixBatch<const T> gradient{dy.data(), dy_extents, dy_strides};
           if constexpr (Traced<decltype(left)>)
             if (left.wanted())
               detail::add_product<!batched>(left, batch, m, k, n, gradient,
