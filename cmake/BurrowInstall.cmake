@@ -1,4 +1,4 @@
-# Headers, the CMake package and the pkg-config file.
+# Headers, the CMake package, the pkg-config file and the changelog.
 
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/burrow)
@@ -17,3 +17,5 @@ install(FILES
 
 configure_file(cmake/burrow.pc.in burrow.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/burrow.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
+
+install(FILES CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -60,6 +60,7 @@ class ParameterView {
   const View<T, S, D, L>& view() const { return view_; }
   const S& shape() const { return view_.shape(); }
 
+  /// The same parameter, seen as `view` of its elements.
   template <class S2, class L2>
   ParameterView<T, S2, D, L2> rebind(const View<T, S2, D, L2>& view) const {
     return {store_, offset_, count_, view};
@@ -128,6 +129,7 @@ class Parameter {
   const S& shape() const { return shape_; }
   Index size() const { return shape_.size(); }
   const Initializer& initializer() const { return initializer_; }
+  /// Another rule for the first values; before `build`.
   void set_initializer(Initializer initializer) { initializer_ = initializer; }
 
   bool built() const { return store_ != nullptr; }

@@ -194,8 +194,10 @@ class Tape {
     return Var<T, S, D>{this, slot, value.leaf()};
   }
 
+  /// Number of elements of the gradient in a slot.
   Index slot_size(int slot) const { return slot < 0 ? 0 : slots_[static_cast<std::size_t>(slot)].size; }
 
+  /// True where the gradient of a slot is asked for.
   bool wanted(int slot) const { return slot >= 0 && slots_[static_cast<std::size_t>(slot)].wanted; }
 
   /// Where the gradient of `count` elements at `offset` of a slot goes; zero-filled first where others are
@@ -452,6 +454,7 @@ class Var {
 
   /// The value alone, no longer traced.
   Tensor<T, S, D> value() const { return materialize(view_); }
+  /// The only element; throws ShapeError where there is not exactly one.
   T item(Location where = Location::here()) const { return value().item(where); }
 
   bool wanted() const { return Real<T> && tape_->wanted(slot_); }

@@ -26,8 +26,10 @@ struct Policy {
   using device = D;
 };
 
+/// float throughout.
 template <class D = Cpu>
 using Float32 = Policy<float, float, D>;
+/// double throughout.
 template <class D = Cpu>
 using Float64 = Policy<double, double, D>;
 /// fp32 parameters with bf16 activations, as Gopher's models below 7.1B.

@@ -25,6 +25,7 @@ class bf16 {
 
   constexpr operator float() const { return std::bit_cast<float>(std::uint32_t{bits_} << 16); }
 
+  /// The number whose representation is `bits`.
   static constexpr bf16 from_bits(std::uint16_t bits) {
     bf16 value{};
     value.bits_ = bits;

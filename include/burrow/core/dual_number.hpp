@@ -66,6 +66,7 @@ struct DualNumber {
   constexpr DualNumber chain(T y, T slope) const { return {y, tangent == T(0) ? T(0) : slope * tangent}; }
 };
 
+/// Functions of dual numbers: that of the value, and its slope times the tangent.
 template <class T>
 DualNumber<T> abs(DualNumber<T> x) {
   return x.chain(std::abs(x.value), x.value < T(0) ? T(-1) : x.value > T(0) ? T(1) : T(0));
@@ -170,6 +171,7 @@ template <class T>
 DualNumber<T> erf(DualNumber<T> x) {
   return x.chain(std::erf(x.value), T(2) * std::numbers::inv_sqrtpi_v<T> * std::exp(-x.value * x.value));
 }
+/// 1 - erf(x), accurate where erf(x) is near 1.
 template <class T>
 DualNumber<T> erfc(DualNumber<T> x) {
   return x.chain(std::erfc(x.value), T(-2) * std::numbers::inv_sqrtpi_v<T> * std::exp(-x.value * x.value));
@@ -209,6 +211,7 @@ template <class T>
 DualNumber<T> round(DualNumber<T> x) {
   return std::round(x.value);
 }
+/// The nearest integer, ties to even.
 template <class T>
 DualNumber<T> nearbyint(DualNumber<T> x) {
   return std::nearbyint(x.value);
@@ -248,6 +251,8 @@ struct promote<DualNumber<T>, DualNumber<T>> {
 
 }  // namespace burrow
 
+namespace std {
 /// The limits of the values.
 template <class T>
-struct std::numeric_limits<burrow::DualNumber<T>> : std::numeric_limits<T> {};
+struct numeric_limits<burrow::DualNumber<T>> : numeric_limits<T> {};
+}  // namespace std

@@ -39,6 +39,7 @@ struct Location {
   const char* file;
   int line;
 
+  /// Where the call is written that this is the default argument of.
   static constexpr Location here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     return {file, line};
   }

@@ -21,6 +21,7 @@ class half {
 
   constexpr operator float() const { return widen(bits_); }
 
+  /// The number whose representation is `bits`.
   static constexpr half from_bits(std::uint16_t bits) {
     half value{};
     value.bits_ = bits;

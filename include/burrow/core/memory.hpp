@@ -209,11 +209,13 @@ struct PoolAllocator {
   template <class U>
   PoolAllocator(const PoolAllocator<U>&) {}
 
+  /// Memory for `count` elements, not initialised.
   T* allocate(std::size_t count) {
     auto* const block = detail::HostPool::instance().allocate(static_cast<Index>(count * sizeof(T)) + header);
     std::memcpy(block->data, &block, sizeof(block));
     return reinterpret_cast<T*>(static_cast<std::byte*>(block->data) + header);
   }
+  /// Gives the memory back to the pool.
   void deallocate(T* data, std::size_t) {
     detail::Block* block = nullptr;
     std::memcpy(&block, reinterpret_cast<std::byte*>(data) - header, sizeof(block));

@@ -48,6 +48,7 @@ class Observer {
 
   /// An operation begins; time before belongs to nobody.
   virtual void begins() {}
+  /// An operation has ended.
   virtual void finishes(const ObservedOperation& operation) = 0;
 
   Observer* outer() const { return outer_; }

@@ -133,6 +133,7 @@ template <class T, int N>
 struct Mask {
   detail::native_vector<T> bits;
 };
+/// One truth value.
 template <class T>
 struct Mask<T, 1> {
   bool bits;
@@ -149,6 +150,7 @@ struct Packet {
   Packet(detail::native_vector<T> vector) : v{vector} {}
   Packet(T value) : v{detail::simd::pset1<detail::native_vector<T>>(value)} {}
 
+  /// N elements from p on, or the first `count` of them.
   template <class U>
   static Packet load(const U* p) {
     if constexpr (std::same_as<U, T>) {
@@ -165,12 +167,14 @@ struct Packet {
   static Packet load(const U* p, Index count) {
     return gather(p, 1, count);
   }
+  /// `count` elements that are `stride` apart.
   template <class U>
   static Packet gather(const U* p, Index stride, Index count = N) {
     alignas(64) T buffer[N] = {};
     for (Index i = 0; i < count; ++i) buffer[i] = static_cast<T>(p[i * stride]);
     return detail::simd::pload<detail::native_vector<T>>(buffer);
   }
+  /// Writes all lanes to p, or the first `count`, converted to U.
   template <class U>
   void store(U* p) const {
     if constexpr (std::same_as<U, T>) {

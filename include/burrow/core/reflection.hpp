@@ -13,6 +13,7 @@
 
 namespace burrow {
 
+/// The most members that a module may have.
 inline constexpr std::size_t max_member_count = 32;
 
 /// A list of types, for `member_types`.

@@ -16,6 +16,7 @@ struct Extent {
   }
   constexpr operator Index() const { return N; }
 };
+/// An extent that is given at run time.
 template <>
 struct Extent<dyn> {
   constexpr Extent(Index value = 0) : value_{value} {}

@@ -65,6 +65,7 @@ struct Sequential {
     return rest(detail::call(first, x, detail::argument_for(extra, 0)...), detail::argument_for(extra, 1)...);
   }
 };
+/// The last of a sequence.
 template <class Last>
 struct Sequential<Last> {
   Last last;

@@ -31,12 +31,13 @@ struct PositionEmbedding {
   }
 };
 
-// Choices for GroupedQueryAttention. `turned` is what is done to queries and keys [B, T, heads width] from
-// position `first`; `attend` is the attention.
+// Choices of positions for GroupedQueryAttention, with the same two functions each.
 
 /// Positions unknown but for causality.
 struct NoPositions {
+  /// Queries or keys x, [B, T, heads width], as those of positions from `first` on.
   auto turned(const auto& x, Index, Index) const { return x; }
+  /// The attention of queries to keys and values, [B, T, heads width].
   auto attend(const auto& q, const auto& k, const auto& v, Index heads) const {
     return causal_attention(q, k, v, heads);
   }
@@ -46,7 +47,9 @@ struct NoPositions {
 struct RotaryEmbedding {
   double base = 10000.0;
 
+  /// Queries or keys x, [B, T, heads width], as those of positions from `first` on.
   auto turned(const auto& x, Index heads, Index first) const { return rotary(x, heads, first, base); }
+  /// The attention of queries to keys and values, [B, T, heads width].
   auto attend(const auto& q, const auto& k, const auto& v, Index heads) const {
     return causal_attention(q, k, v, heads);
   }
@@ -55,7 +58,9 @@ struct RotaryEmbedding {
 /// Attention with linear biases (Press et al. 2021): scores fall with the distance, at a fixed rate for each
 /// head; see `alibi_attention` and `alibi_slopes`.
 struct AlibiBiases {
+  /// Queries or keys x, [B, T, heads width], as those of positions from `first` on.
   auto turned(const auto& x, Index, Index) const { return x; }
+  /// The attention of queries to keys and values, [B, T, heads width].
   auto attend(const auto& q, const auto& k, const auto& v, Index heads) const {
     return alibi_attention(q, k, v, alibi_slopes<compute_type<element_of<decltype(q)>>>(heads), heads);
   }

@@ -16,10 +16,12 @@ Tensor<T, S, D> full(T value, const S& shape = {}) {
   std::fill_n(result.data(), result.size(), value);
   return result;
 }
+/// A tensor of zeros.
 template <class S, Element T = float, class D = Cpu>
 Tensor<T, S, D> zeros(const S& shape = {}) {
   return full<S, T, D>(T(0), shape);
 }
+/// A tensor of ones.
 template <class S, Element T = float, class D = Cpu>
 Tensor<T, S, D> ones(const S& shape = {}) {
   return full<S, T, D>(T(1), shape);
@@ -30,10 +32,12 @@ template <Expression E>
 auto full_like(const E& x, element_of<E> value) {
   return full<shape_of<E>, element_of<E>, device_of<E>>(value, x.shape());
 }
+/// Zeros of the shape, the element type and the device of x.
 template <Expression E>
 auto zeros_like(const E& x) {
   return full_like(x, element_of<E>(0));
 }
+/// Ones of the shape, the element type and the device of x.
 template <Expression E>
 auto ones_like(const E& x) {
   return full_like(x, element_of<E>(1));

@@ -28,10 +28,13 @@ concept Expression = requires {
 template <class E>
 concept Traced = Expression<E> && std::remove_cvref_t<E>::traced;
 
+/// The element type of an expression.
 template <class E>
 using element_of = typename std::remove_cvref_t<E>::element;
+/// The Shape of an expression.
 template <class E>
 using shape_of = typename std::remove_cvref_t<E>::shape_type;
+/// The device of an expression.
 template <class E>
 using device_of = typename std::remove_cvref_t<E>::device;
 

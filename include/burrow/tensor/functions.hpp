@@ -8,69 +8,84 @@ namespace burrow {
 
 // Operands that do not fit give a type of burrow::misuse instead of a Map.
 
+/// a + b. Of bool: or.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator+(const A& a, const B& b) -> detail::Pair<functors::Add, A, B> {
   return detail::map_pair(functors::Add{}, a, b);
 }
+/// a - b; bool is refused.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator-(const A& a, const B& b) -> detail::Pair<functors::Subtract, A, B> {
   return detail::map_pair(functors::Subtract{}, a, b);
 }
+/// a b. Of bool: and.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator*(const A& a, const B& b) -> detail::Pair<functors::Multiply, A, B> {
   return detail::map_pair(functors::Multiply{}, a, b);
 }
+/// a / b, true division: of integers a float.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator/(const A& a, const B& b) -> detail::Pair<functors::Divide, A, B> {
   return detail::map_pair(functors::Divide{}, a, b);
 }
+/// a < b, as bool; false where one is NaN.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator<(const A& a, const B& b) -> detail::Pair<functors::Less, A, B> {
   return detail::map_pair(functors::Less{}, a, b);
 }
+/// a <= b, as bool; false where one is NaN.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator<=(const A& a, const B& b) -> detail::Pair<functors::LessEqual, A, B> {
   return detail::map_pair(functors::LessEqual{}, a, b);
 }
+/// a > b, as bool; false where one is NaN.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator>(const A& a, const B& b) -> detail::Pair<functors::Less, B, A> { return b < a; }
+/// a >= b, as bool; false where one is NaN.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator>=(const A& a, const B& b) -> detail::Pair<functors::LessEqual, B, A> { return b <= a; }
+/// a = b, element by element, as bool.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator==(const A& a, const B& b) -> detail::Pair<functors::Equal, A, B> {
   return detail::map_pair(functors::Equal{}, a, b);
 }
+/// Not a = b, element by element, as bool; true where one is NaN.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator!=(const A& a, const B& b) -> detail::Pair<functors::NotEqual, A, B> {
   return detail::map_pair(functors::NotEqual{}, a, b);
 }
+/// Are both not zero?
 template <Expression A, Expression B>
 detail::Mapped<functors::And, A, B> operator&&(const A& a, const B& b) {
   return map(functors::And{}, a, b);
 }
+/// Is one not zero?
 template <Expression A, Expression B>
 detail::Mapped<functors::Or, A, B> operator||(const A& a, const B& b) {
   return map(functors::Or{}, a, b);
 }
 
+/// -a; bool is refused.
 template <Expression A>
 auto operator-(const A& a) -> detail::Mapped<functors::Negate, A> {
   return map(functors::Negate{}, a);
 }
+/// Is a zero?
 template <Expression A>
 auto operator!(const A& a) -> detail::Mapped<functors::Not, A> {
   return map(functors::Not{}, a);
 }
+/// All bits of an integer turned; of bool: not.
 template <Expression A>
 auto operator~(const A& a) -> detail::Mapped<functors::BitNot, A> {
   return map(functors::BitNot{}, a);
@@ -79,26 +94,31 @@ auto operator~(const A& a) -> detail::Mapped<functors::BitNot, A> {
 // The bits of integers; of bool, the truth values. A shift by a negative number, or by all bits, shifts all
 // out.
 
+/// The bits that both have.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator&(const A& a, const B& b) -> detail::Pair<functors::BitAnd, A, B> {
   return detail::map_pair(functors::BitAnd{}, a, b);
 }
+/// The bits that one has.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator|(const A& a, const B& b) -> detail::Pair<functors::BitOr, A, B> {
   return detail::map_pair(functors::BitOr{}, a, b);
 }
+/// The bits that only one has.
 template <class A, class B>
 requires Elementwise<A, B>
 auto operator^(const A& a, const B& b) -> detail::Pair<functors::BitXor, A, B> {
   return detail::map_pair(functors::BitXor{}, a, b);
 }
+/// a shifted up by b bits.
 template <Expression A, class B>
 requires Elementwise<A, B>
 auto operator<<(const A& a, const B& b) -> detail::Pair<functors::ShiftLeft, A, B> {
   return detail::map_pair(functors::ShiftLeft{}, a, b);
 }
+/// a shifted down by b bits, keeping its sign.
 template <Expression A, class B>
 requires Elementwise<A, B>
 auto operator>>(const A& a, const B& b) -> detail::Pair<functors::ShiftRight, A, B> {
@@ -134,34 +154,42 @@ requires Elementwise<A, B>
 auto pow(const A& a, const B& b) -> detail::Pair<functors::Power, A, B> {
   return detail::map_pair(functors::Power{}, a, b);
 }
+/// e to the power of x; 0 below the smallest normal number.
 template <Expression X>
 auto exp(const X& x) -> detail::Mapped<functors::Exp, X> {
   return map(functors::Exp{}, x);
 }
+/// 2 to the power of x; 0 below the smallest normal number.
 template <Expression X>
 auto exp2(const X& x) -> detail::Mapped<functors::Exp2, X> {
   return map(functors::Exp2{}, x);
 }
+/// exp(x) - 1, accurate near 0.
 template <Expression X>
 auto expm1(const X& x) -> detail::Mapped<functors::Expm1, X> {
   return map(functors::Expm1{}, x);
 }
+/// The natural logarithm; NaN below 0.
 template <Expression X>
 auto log(const X& x) -> detail::Mapped<functors::Log, X> {
   return map(functors::Log{}, x);
 }
+/// The logarithm to base 2; NaN below 0.
 template <Expression X>
 auto log2(const X& x) -> detail::Mapped<functors::Log2, X> {
   return map(functors::Log2{}, x);
 }
+/// The logarithm to base 10; NaN below 0.
 template <Expression X>
 auto log10(const X& x) -> detail::Mapped<functors::Log10, X> {
   return map(functors::Log10{}, x);
 }
+/// log(1 + x), accurate near 0.
 template <Expression X>
 auto log1p(const X& x) -> detail::Mapped<functors::Log1p, X> {
   return map(functors::Log1p{}, x);
 }
+/// The square root; NaN below 0. Its gradient is infinite at 0.
 template <Expression X>
 auto sqrt(const X& x) -> detail::Mapped<functors::Sqrt, X> {
   return map(functors::Sqrt{}, x);
@@ -171,6 +199,7 @@ template <Expression X>
 auto rsqrt(const X& x) -> detail::Mapped<functors::Rsqrt, X> {
   return map(functors::Rsqrt{}, x);
 }
+/// The cube root, of negative numbers as well.
 template <Expression X>
 auto cbrt(const X& x) -> detail::Mapped<functors::Cbrt, X> {
   return map(functors::Cbrt{}, x);
@@ -180,6 +209,7 @@ template <Expression X>
 auto reciprocal(const X& x) -> detail::Mapped<functors::Reciprocal, X> {
   return map(functors::Reciprocal{}, x);
 }
+/// x^2; of integers an integer.
 template <Expression X>
 auto square(const X& x) -> detail::Mapped<functors::Square, X> {
   return map(functors::Square{}, x);
@@ -194,26 +224,32 @@ template <Expression X>
 auto sign(const X& x) -> detail::Mapped<functors::Sign, X> {
   return map(functors::Sign{}, x);
 }
+/// The sine of x in radians.
 template <Expression X>
 auto sin(const X& x) -> detail::Mapped<functors::Sin, X> {
   return map(functors::Sin{}, x);
 }
+/// The cosine of x in radians.
 template <Expression X>
 auto cos(const X& x) -> detail::Mapped<functors::Cos, X> {
   return map(functors::Cos{}, x);
 }
+/// The tangent of x in radians.
 template <Expression X>
 auto tan(const X& x) -> detail::Mapped<functors::Tan, X> {
   return map(functors::Tan{}, x);
 }
+/// The inverse sine, from -pi/2 to pi/2; NaN outside of [-1, 1].
 template <Expression X>
 auto asin(const X& x) -> detail::Mapped<functors::Asin, X> {
   return map(functors::Asin{}, x);
 }
+/// The inverse cosine, from 0 to pi; NaN outside of [-1, 1].
 template <Expression X>
 auto acos(const X& x) -> detail::Mapped<functors::Acos, X> {
   return map(functors::Acos{}, x);
 }
+/// The inverse tangent, from -pi/2 to pi/2.
 template <Expression X>
 auto atan(const X& x) -> detail::Mapped<functors::Atan, X> {
   return map(functors::Atan{}, x);
@@ -224,30 +260,37 @@ requires Elementwise<A, B>
 auto atan2(const A& y, const B& x) -> detail::Pair<functors::Atan2, A, B> {
   return detail::map_pair(functors::Atan2{}, y, x);
 }
+/// (exp(x) - exp(-x)) / 2.
 template <Expression X>
 auto sinh(const X& x) -> detail::Mapped<functors::Sinh, X> {
   return map(functors::Sinh{}, x);
 }
+/// (exp(x) + exp(-x)) / 2.
 template <Expression X>
 auto cosh(const X& x) -> detail::Mapped<functors::Cosh, X> {
   return map(functors::Cosh{}, x);
 }
+/// The hyperbolic tangent, sinh x / cosh x.
 template <Expression X>
 auto tanh(const X& x) -> detail::Mapped<functors::Tanh, X> {
   return map(functors::Tanh{}, x);
 }
+/// The inverse of sinh.
 template <Expression X>
 auto asinh(const X& x) -> detail::Mapped<functors::Asinh, X> {
   return map(functors::Asinh{}, x);
 }
+/// The inverse of cosh, not below 0; NaN below 1.
 template <Expression X>
 auto acosh(const X& x) -> detail::Mapped<functors::Acosh, X> {
   return map(functors::Acosh{}, x);
 }
+/// The inverse of tanh; NaN outside of [-1, 1].
 template <Expression X>
 auto atanh(const X& x) -> detail::Mapped<functors::Atanh, X> {
   return map(functors::Atanh{}, x);
 }
+/// The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.
 template <Expression X>
 auto erf(const X& x) -> detail::Mapped<functors::Erf, X> {
   return map(functors::Erf{}, x);
@@ -296,14 +339,17 @@ requires Elementwise<A, B>
 auto floor_divide(const A& a, const B& b) -> detail::Pair<functors::FloorDivide, A, B> {
   return detail::map_pair(functors::FloorDivide{}, a, b);
 }
+/// Is x not a number? As bool.
 template <Expression X>
 auto isnan(const X& x) -> detail::Mapped<functors::IsNan, X> {
   return map(functors::IsNan{}, x);
 }
+/// Is x an infinity? As bool.
 template <Expression X>
 auto isinf(const X& x) -> detail::Mapped<functors::IsInf, X> {
   return map(functors::IsInf{}, x);
 }
+/// Is x neither an infinity nor NaN? As bool.
 template <Expression X>
 auto isfinite(const X& x) -> detail::Mapped<functors::IsFinite, X> {
   return map(functors::IsFinite{}, x);

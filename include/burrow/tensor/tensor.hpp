@@ -58,6 +58,8 @@ void tell_value(const char* name, const Tensor<T, S, D>& value) {
 
 }  // namespace detail
 
+/// An owning, row-major tensor of T with the extents S on device D. Copies behave as values: they share
+/// storage until one of them is written.
 template <class T, class S, class D>
 class Tensor {
   static_assert(Element<T>, "Tensor: the element type is not one of burrow's (see core/dtype.hpp)");

@@ -23,6 +23,7 @@ struct Strided {
   static constexpr bool unit_inner = UnitInner;
 };
 
+/// Elements of shape S that share the storage of a tensor, without gaps or with strides; read-only.
 template <class T, class S, class D = Cpu, class L = Contiguous>
 class View {
  public:
@@ -66,6 +67,7 @@ class View {
   requires(sizeof...(I) != S::extents.size()) auto operator()(I...) const
       -> misuse::number_of_indices_differs<S, int{sizeof...(I)}>;
 
+  /// Distance in elements from the first element to that at an index for each axis.
   Index offset(const strides_type& index) const {
     const auto steps = strides();
     Index sum = 0;
