@@ -1,4 +1,4 @@
-// Lesson 3: training. A loss and its gradient, an optimizer step, and a file that Python can read.
+// Lesson 7: training. A loss and its gradient, an optimizer step, and a file that Python can read.
 #include <filesystem>
 #include <iostream>
 #include <vector>
@@ -49,7 +49,7 @@ int main() {
             << "last loss below 0.01: " << (last < 0.01f) << '\n';
 
   // One tensor to a parameter, named after the members of the struct.
-  const auto path = std::filesystem::temp_directory_path() / "burrow_03_training.safetensors";
+  const auto path = std::filesystem::temp_directory_path() / "burrow_07_training.safetensors";
   save(path, model);
   const SafetensorsFile file{path};
   for (const auto& entry : file.entries()) std::cout << entry.name << '\n';

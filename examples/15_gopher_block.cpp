@@ -1,4 +1,4 @@
-// Lesson 5: the Gopher block (arXiv 2112.11446) from burrow's layers, in a small language model that learns
+// Lesson 15: the Gopher block (arXiv 2112.11446) from burrow's layers, in a small language model that learns
 // one sentence by heart. Device and precision are a type.
 #include <iostream>
 #include <string>

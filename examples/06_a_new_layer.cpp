@@ -1,4 +1,4 @@
-// Lesson 2: a new layer is a struct and a call operator. There is no base class and nothing is registered.
+// Lesson 6: a new layer is a struct and a call operator. There is no base class and nothing is registered.
 #include <iostream>
 
 #include <burrow/burrow.hpp>

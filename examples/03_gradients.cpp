@@ -1,4 +1,4 @@
-// Lesson 6: gradients by hand. What a tape is, what it records, and how gradients pass through views and
+// Lesson 3: gradients by hand. What a tape is, what it records, and how gradients pass through views and
 // products.
 #include <iostream>
 
