@@ -2,7 +2,7 @@
 // built model.
 #pragma once
 
-#include <burrow/autodiff/tape.hpp>
+#include <burrow/autodiff/var.hpp>
 #include <burrow/core/key.hpp>
 
 namespace burrow {

@@ -8,7 +8,7 @@
 
 #include <burrow/autodiff/dual.hpp>
 #include <burrow/autodiff/parameter.hpp>
-#include <burrow/autodiff/tape.hpp>
+#include <burrow/autodiff/var.hpp>
 #include <burrow/tensor/accumulate.hpp>
 
 namespace burrow::detail {

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include <burrow/autodiff/tape.hpp>
+#include <burrow/autodiff/parameter_store.hpp>
 #include <burrow/core/dtype.hpp>
 #include <burrow/core/error.hpp>
 #include <burrow/core/key.hpp>
