@@ -2,6 +2,7 @@
 // by the standard library, or by the functions that an element type brings along.
 #pragma once
 
+#include <burrow/core/number_math.hpp>
 #include <burrow/core/packet_kernels.hpp>
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -54,7 +55,10 @@ template <int Quarter, class T, int N>
 __attribute__((noinline)) Packet<T, N> sine(Packet<T, N> x) {
   const Packet<T, N> one(T(1)), zero(T(0)), limit(SineSeries<T>::limit);
   if (reduce_add(select(abs(x) <= limit, zero, one)) == T(0)) return sine_vector<Quarter>(x);
-  return lanewise(x, [](T y) { return Quarter == 0 ? std::sin(y) : std::cos(y); });
+  if constexpr (Quarter == 0)
+    return lanewise(x, number::sin);
+  else
+    return lanewise(x, number::cos);
 }
 
 template <class T>
@@ -91,10 +95,7 @@ Packet<T, N> abs(Packet<T, N> x) {
   else if constexpr (std::is_integral_v<T>)
     return x.v < T(0) ? -x : x;
   else
-    return detail::lanewise(x, [](T y) {
-      using std::abs;
-      return abs(y);
-    });
+    return detail::lanewise(x, number::abs);
 }
 /// Correctly rounded.
 template <Inexact T, int N>
@@ -102,10 +103,7 @@ Packet<T, N> sqrt(Packet<T, N> x) {
   if constexpr (requires { detail::square_root(x.v); }) {
     return detail::square_root(x.v);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::sqrt;
-      return sqrt(y);
-    });
+    return detail::lanewise(x, number::sqrt);
   }
 }
 /// e^x; overflows to infinity, and vectors to zero below the smallest normal number.
@@ -114,10 +112,7 @@ Packet<T, N> exp(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::exp_vector(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::exp;
-      return exp(y);
-    });
+    return detail::lanewise(x, number::exp);
   }
 }
 /// 2^x, exact for integers.
@@ -126,10 +121,7 @@ Packet<T, N> exp2(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::exp2_vector(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::exp2;
-      return exp2(y);
-    });
+    return detail::lanewise(x, number::exp2);
   }
 }
 template <Inexact T, int N>
@@ -137,10 +129,7 @@ Packet<T, N> expm1(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::expm1_vector(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::expm1;
-      return expm1(y);
-    });
+    return detail::lanewise(x, number::expm1);
   }
 }
 template <Inexact T, int N>
@@ -148,10 +137,7 @@ Packet<T, N> log(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::log_vector(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::log;
-      return log(y);
-    });
+    return detail::lanewise(x, number::log);
   }
 }
 template <Inexact T, int N>
@@ -159,28 +145,19 @@ Packet<T, N> log2(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::log_vector(x) * (Packet<T, N>(T(1.442695040888963407)));
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::log2;
-      return log2(y);
-    });
+    return detail::lanewise(x, number::log2);
   }
 }
 template <Inexact T, int N>
 Packet<T, N> log10(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) {
-    using std::log10;
-    return log10(y);
-  });
+  return detail::lanewise(x, number::log10);
 }
 template <Inexact T, int N>
 Packet<T, N> log1p(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::log1p_vector(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::log1p;
-      return log1p(y);
-    });
+    return detail::lanewise(x, number::log1p);
   }
 }
 template <Inexact T, int N>
@@ -188,10 +165,7 @@ Packet<T, N> sin(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::sine<0>(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::sin;
-      return sin(y);
-    });
+    return detail::lanewise(x, number::sin);
   }
 }
 template <Inexact T, int N>
@@ -199,10 +173,7 @@ Packet<T, N> cos(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::sine<1>(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::cos;
-      return cos(y);
-    });
+    return detail::lanewise(x, number::cos);
   }
 }
 template <Inexact T, int N>
@@ -210,84 +181,51 @@ Packet<T, N> tan(Packet<T, N> x) {
   if constexpr (N != 1) {
     return sin(x) / cos(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::tan;
-      return tan(y);
-    });
+    return detail::lanewise(x, number::tan);
   }
 }
 template <Inexact T, int N>
 Packet<T, N> asin(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) {
-    using std::asin;
-    return asin(y);
-  });
+  return detail::lanewise(x, number::asin);
 }
 template <Inexact T, int N>
 Packet<T, N> acos(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) {
-    using std::acos;
-    return acos(y);
-  });
+  return detail::lanewise(x, number::acos);
 }
 template <Inexact T, int N>
 Packet<T, N> atan(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) {
-    using std::atan;
-    return atan(y);
-  });
+  return detail::lanewise(x, number::atan);
 }
 template <Inexact T, int N>
 Packet<T, N> sinh(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) {
-    using std::sinh;
-    return sinh(y);
-  });
+  return detail::lanewise(x, number::sinh);
 }
 template <Inexact T, int N>
 Packet<T, N> cosh(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) {
-    using std::cosh;
-    return cosh(y);
-  });
+  return detail::lanewise(x, number::cosh);
 }
 template <Inexact T, int N>
 Packet<T, N> asinh(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) {
-    using std::asinh;
-    return asinh(y);
-  });
+  return detail::lanewise(x, number::asinh);
 }
 template <Inexact T, int N>
 Packet<T, N> acosh(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) {
-    using std::acosh;
-    return acosh(y);
-  });
+  return detail::lanewise(x, number::acosh);
 }
 template <Inexact T, int N>
 Packet<T, N> atanh(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) {
-    using std::atanh;
-    return atanh(y);
-  });
+  return detail::lanewise(x, number::atanh);
 }
 template <Inexact T, int N>
 Packet<T, N> cbrt(Packet<T, N> x) {
-  return detail::lanewise(x, [](T y) {
-    using std::cbrt;
-    return cbrt(y);
-  });
+  return detail::lanewise(x, number::cbrt);
 }
 template <Inexact T, int N>
 Packet<T, N> tanh(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::tanh_vector(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::tanh;
-      return tanh(y);
-    });
+    return detail::lanewise(x, number::tanh);
   }
 }
 template <Inexact T, int N>
@@ -295,25 +233,16 @@ Packet<T, N> erf(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::erf_vector(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::erf;
-      return erf(y);
-    });
+    return detail::lanewise(x, number::erf);
   }
 }
 template <Inexact T, int N>
 Packet<T, N> atan2(Packet<T, N> y, Packet<T, N> x) {
-  return detail::lanewise(y, x, [](T a, T b) {
-    using std::atan2;
-    return atan2(a, b);
-  });
+  return detail::lanewise(y, x, number::atan2);
 }
 template <Inexact T, int N>
 Packet<T, N> hypot(Packet<T, N> x, Packet<T, N> y) {
-  return detail::lanewise(x, y, [](T a, T b) {
-    using std::hypot;
-    return hypot(a, b);
-  });
+  return detail::lanewise(x, y, number::hypot);
 }
 /// x to the power of y. Powers of integers wrap around; negative ones are truncated, 0 of them for 0.
 template <class T, int N>
@@ -321,10 +250,7 @@ Packet<T, N> pow(Packet<T, N> x, Packet<T, N> y) {
   if constexpr (std::is_integral_v<T>) {
     return detail::integer_power(x, y.v);
   } else {
-    return detail::lanewise(x, y, [](T a, T b) {
-      using std::pow;
-      return pow(a, b);
-    });
+    return detail::lanewise(x, y, number::pow);
   }
 }
 /// The nearest integer, ties to even.
@@ -335,10 +261,7 @@ Packet<T, N> round(Packet<T, N> x) {
   } else if constexpr (N != 1) {
     return detail::round_vector(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::nearbyint;
-      return nearbyint(y);
-    });
+    return detail::lanewise(x, number::nearbyint);
   }
 }
 template <class T, int N>
@@ -348,10 +271,7 @@ Packet<T, N> floor(Packet<T, N> x) {
   } else if constexpr (N != 1) {
     return detail::floor_vector(x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::floor;
-      return floor(y);
-    });
+    return detail::lanewise(x, number::floor);
   }
 }
 template <class T, int N>
@@ -361,10 +281,7 @@ Packet<T, N> ceil(Packet<T, N> x) {
   } else if constexpr (N != 1) {
     return -floor(-x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::ceil;
-      return ceil(y);
-    });
+    return detail::lanewise(x, number::ceil);
   }
 }
 /// Without the fraction.
@@ -375,10 +292,7 @@ Packet<T, N> trunc(Packet<T, N> x) {
   } else if constexpr (N != 1) {
     return detail::with_sign(floor(abs(x)), x);
   } else {
-    return detail::lanewise(x, [](T y) {
-      using std::trunc;
-      return trunc(y);
-    });
+    return detail::lanewise(x, number::trunc);
   }
 }
 /// The remainder of x / y with the sign of x; of integers 0 where y is 0.
@@ -388,10 +302,7 @@ Packet<T, N> fmod(Packet<T, N> x, Packet<T, N> y) {
     if (y.v == T(0)) return T(0);
     return x - (x / y) * y;
   } else {
-    return detail::lanewise(x, y, [](T a, T b) {
-      using std::fmod;
-      return fmod(a, b);
-    });
+    return detail::lanewise(x, y, number::fmod);
   }
 }
 /// The remainder of x / y with the sign of y, as Python's %.

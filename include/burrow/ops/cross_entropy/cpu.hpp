@@ -49,8 +49,7 @@ void cross_entropy_backward(Cpu, const Rows& rows, const T* logits, const I* tar
     for_packets<lanes<C>>(0, rows.width, [&]<bool Full>(Index i, Index count) {
       to.template put<Full>(i, exp(load_packet<C, Full>(row + i, count) - m - l) * scale, count);
     });
-    using std::exp;
-    const C probability = exp(static_cast<C>(row[target]) - maximum - log_sum);
+    const C probability = number::exp(static_cast<C>(row[target]) - maximum - log_sum);
     to.data[target] = static_cast<T>(old + (probability - C(1)) * *dsum);
   });
 }

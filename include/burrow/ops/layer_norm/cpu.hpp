@@ -21,8 +21,7 @@ RowMoments<C> row_moments(const T* x, Index width, C epsilon) {
     const auto centered = load_packet<C, Full>(x + i, count) - Packet<C>(mean);
     return centered * centered;
   });
-  using std::sqrt;
-  return {mean, C(1) / sqrt(squares / static_cast<C>(width) + epsilon)};
+  return {mean, C(1) / number::sqrt(squares / static_cast<C>(width) + epsilon)};
 }
 
 /// Also writes the moments of each row.

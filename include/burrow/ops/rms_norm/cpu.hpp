@@ -15,8 +15,7 @@ void rms_norm_forward(Cpu, const Rows& rows, const T* x, const G* gain, C epsilo
       const auto value = load_packet<C, Full>(from + i, count);
       return value * value;
     });
-    using std::sqrt;
-    rho[r] = C(1) / sqrt(squares / static_cast<C>(rows.width) + epsilon);
+    rho[r] = C(1) / number::sqrt(squares / static_cast<C>(rows.width) + epsilon);
     const Packet<C> scale(rho[r]);
     for_packets<lanes<C>>(0, rows.width, [&]<bool Full>(Index i, Index count) {
       const auto value = load_packet<C, Full>(from + i, count) * scale;

@@ -18,8 +18,7 @@ LogSumExp<C> row_log_sum_exp(const T* x, Index width) {
   const C sum = row_sum<C>(width, [x, maximum]<bool Full>(Index i, Index count) {
     return exp(load_packet<C, Full>(x + i, count) - Packet<C>(maximum));
   });
-  using std::log;
-  return {maximum, log(sum)};
+  return {maximum, number::log(sum)};
 }
 
 template <class T>
