@@ -3,6 +3,7 @@
 #include <burrow/autodiff/reduce.hpp>
 #include <burrow/debug/detect_anomaly.hpp>
 #include <burrow/debug/trace.hpp>
+#include <burrow/ops/concatenate/concatenate.hpp>
 #include <burrow/ops/matmul/matmul.hpp>
 #include <burrow/ops/softmax/softmax.hpp>
 #include <burrow/tensor/create.hpp>
@@ -36,6 +37,20 @@ TEST_CASE("a trace lists untraced operations in order", "[debug]") {
         "sqrt float Shape<4, 2>\n"
         "max float Shape<2>\n");
   CHECK(trace.events()[1].bytes == 4 * 2 * 4);
+}
+
+TEST_CASE("a trace lists what is joined from a list", "[debug]") {
+  const std::vector<Tensor<float, Shape<2, 3>>> parts(2, ones<Shape<2, 3>>());
+  Trace trace;
+  CHECK(stack<0>(parts).shape() == Shape<dyn, 2, 3>{{2, 2, 3}});
+  Tape tape;
+  tape.backward(sum(concatenate<0>(std::array{tape.watch(parts[0]), tape.watch(parts[1])})));
+  CHECK(listed(trace) ==
+        "stack float Shape<2, 2, 3>\n"
+        "concatenate float Shape<4, 3>\n"
+        "sum float Shape<>\n"
+        "<sum float Shape<>\n"
+        "<concatenate float Shape<4, 3>\n");
 }
 
 TEST_CASE("a trace lists the forward and the backward pass", "[debug]") {

@@ -1,6 +1,7 @@
 // Tensors joined along an axis: concatenate along one they have, stack along one they get.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -180,15 +181,18 @@ auto join_list(Location where, const List& list) {
     }
   };
   for_each(nodes, [&](const Node& node, const auto& place) { place.write(node, y); });
-  bool any_is_wanted = false;
-  for (const Node& node : nodes) any_is_wanted = any_is_wanted || any_wanted(node);
+  const char* const name = Stacked ? "stack" : "concatenate";
   const auto backward = [nodes, for_each](const auto& dy) {
     for_each(nodes, [&](const Node& n, const auto& place) { place.add_gradient_of(n, dy); });
   };
-  if constexpr (decltype(tape)::tracing)
-    return tape.tape->record(Stacked ? "stack" : "concatenate", y, any_is_wanted, backward);
-  else
-    return y;
+  if constexpr (decltype(tape)::tracing) {
+    if (observed()) tell_value(name, y);
+    const bool wanted = std::any_of(nodes.begin(), nodes.end(),
+                                    [&](const Node& node) { return any_wanted(*tape.tape, node); });
+    return tape.tape->record(name, y, wanted, backward);
+  } else {
+    return record(tape, name, y, backward);
+  }
 }
 
 /// f(operands...) without those that are not given.
