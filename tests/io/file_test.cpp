@@ -1,11 +1,9 @@
-#include <sys/resource.h>
-
 #include <burrow/io/file.hpp>
 #include <catch2/catch.hpp>
-#include <csignal>
 #include <stdexcept>
 #include <thread>
 
+#include "file_size_limit.hpp"
 #include "temporary_directory.hpp"
 
 namespace {
@@ -26,24 +24,6 @@ std::size_t files_in(const TemporaryDirectory& directory) {
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(directory.path())) ++count;
   return count;
 }
-
-/// Files of this process may not grow beyond `bytes`, as on a full disk.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_{std::signal(SIGXFSZ, SIG_IGN)} {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
 
 }  // namespace
 

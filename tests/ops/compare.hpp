@@ -28,6 +28,16 @@ Tensor<T, S> random(int seed, const S& shape = {}, double scale = 1) {
   return Tensor<T, S>(cast<T>(numbers * scale));
 }
 
+/// Ids in [0, limit).
+template <class S>
+Tensor<std::int32_t, S> random_ids(int seed, const S& shape, Index limit) {
+  Tensor<std::int32_t, S> ids{shape};
+  const auto numbers = uniform<S, double>(Key{static_cast<std::uint64_t>(seed)}, shape);
+  for (Index i = 0; i < ids.size(); ++i)
+    ids.data()[i] = static_cast<std::int32_t>(numbers.data()[i] * static_cast<double>(limit));
+  return ids;
+}
+
 template <class S>
 Index row_width(const S& shape) {
   return shape[-1];

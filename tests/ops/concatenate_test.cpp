@@ -9,13 +9,6 @@ using namespace burrow;
 using namespace reference;
 using Catch::Matchers::Contains;
 
-namespace {
-
-template <class E, class S>
-constexpr bool has_shape = std::same_as<shape_of<E>, S>;
-
-}  // namespace
-
 TEST_CASE("concatenate puts operands one after the other") {
   const auto a = sample<float>(Shape<2, 3, 19>{}, 1);
   const auto b = sample<float>(Shape<dyn, 2, 19>{{2, 2, 19}}, 2);

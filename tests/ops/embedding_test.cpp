@@ -9,15 +9,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-template <class S>
-Tensor<std::int32_t, S> random_ids(int seed, const S& shape, Index vocabulary) {
-  Tensor<std::int32_t, S> ids{shape};
-  const auto numbers = uniform<S, double>(Key{static_cast<std::uint64_t>(seed)}, shape);
-  for (Index i = 0; i < ids.size(); ++i)
-    ids.data()[i] = static_cast<std::int32_t>(numbers.data()[i] * static_cast<double>(vocabulary));
-  return ids;
-}
-
 /// The gradient of a table by its definition, one position after the other.
 template <class S, class S2>
 Tensor<double, Shape<dyn, dyn>> reference_gradient(const Tensor<std::int32_t, S>& ids,

@@ -9,15 +9,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-template <class S>
-Tensor<std::int32_t, S> random_ids(int seed, const S& shape, Index limit) {
-  Tensor<std::int32_t, S> ids{shape};
-  const auto numbers = uniform<S, double>(Key{static_cast<std::uint64_t>(seed)}, shape);
-  for (Index i = 0; i < ids.size(); ++i)
-    ids.data()[i] = static_cast<std::int32_t>(numbers.data()[i] * static_cast<double>(limit));
-  return ids;
-}
-
 /// gather along the middle axis by its definition, and scatter_add and take_along beside it.
 template <class T, class V, class Ids>
 void check_middle_axis(const V& x, const Ids& ids) {

@@ -10,9 +10,6 @@ using namespace reference;
 
 namespace {
 
-template <class E, class S>
-constexpr bool has_shape = std::same_as<shape_of<E>, S>;
-
 const Location here{"user.cpp", 3};
 
 }  // namespace

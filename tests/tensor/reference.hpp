@@ -75,6 +75,9 @@ bool close(T value, T expected) {
   return (std::isnan(a) && std::isnan(b)) || a == b || std::abs(a - b) <= tolerance<T> * (1 + std::abs(b));
 }
 
+template <class E, class S>
+constexpr bool has_shape = std::same_as<shape_of<E>, S>;
+
 using Line = Shape<dyn>;
 
 /// Sizes around the number of lanes, none of which needs to divide it.

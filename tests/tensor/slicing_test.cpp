@@ -10,9 +10,6 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-template <class E, class S>
-constexpr bool has_shape = std::same_as<shape_of<E>, S>;
-
 using Line5 = Tensor<float, Shape<5>>;
 
 /// The elements of Python's list(range(extent))[begin:end:step], by its definition of slices.

@@ -1,10 +1,7 @@
 // The record of a run: whole lines, and a resumed run's is that of an uninterrupted one.
 #include "gopher_model/training/metrics.hpp"
 
-#include <sys/resource.h>
-
 #include <catch2/catch.hpp>
-#include <csignal>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -15,6 +12,7 @@
 #include <burrow/core/error.hpp>
 #include <burrow/io/file.hpp>
 
+#include "tests/io/file_size_limit.hpp"
 #include "tests/io/temporary_directory.hpp"
 
 namespace gopher {
@@ -46,26 +44,6 @@ std::string uninterrupted(const std::filesystem::path& path, Index steps) {
   train(log, 1, steps);
   return burrow::read_text(path);
 }
-
-// While it lives, files cannot grow past `bytes`, as on a full disk.
-class FullDisk {
- public:
-  explicit FullDisk(rlim_t bytes) : handler_{std::signal(SIGXFSZ, SIG_IGN)} {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limited{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limited);
-  }
-  FullDisk(const FullDisk&) = delete;
-  FullDisk& operator=(const FullDisk&) = delete;
-  ~FullDisk() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  void (*handler_)(int);
-  rlimit before_{};
-};
 
 }  // namespace
 
@@ -175,7 +153,7 @@ TEST_CASE("a record that does not fit on the disk leaves the others as they were
   log.step(report_of(1));
   const std::string before = burrow::read_text(path);
   {
-    const FullDisk full{before.size() + 20};
+    const FileSizeLimit full{before.size() + 20};
     CHECK_THROWS_AS(log.step(report_of(2)), burrow::IoError);
   }
   CHECK(burrow::read_text(path) == before);
