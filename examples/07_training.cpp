@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <burrow/burrow.hpp>
+#include <burrow/io/model.hpp>
 
 using namespace burrow;
 

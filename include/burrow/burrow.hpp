@@ -1,4 +1,5 @@
-// Everything, for convenience; no header of the library needs it.
+// Everything but files, for convenience; no header of the library needs it. Those who read or write files
+// include burrow/io/model.hpp and its neighbours, which take a third as long again to compile.
 #pragma once
 
 #include <burrow/autodiff/checkpoint.hpp>
@@ -13,10 +14,6 @@
 #include <burrow/debug/describe.hpp>
 #include <burrow/debug/detect_anomaly.hpp>
 #include <burrow/debug/trace.hpp>
-#include <burrow/io/model.hpp>
-#include <burrow/io/npy.hpp>
-#include <burrow/io/npz.hpp>
-#include <burrow/io/tensors.hpp>
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/clone.hpp>
 #include <burrow/nn/combinators.hpp>
