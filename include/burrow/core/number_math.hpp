@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace burrow::number {
+namespace burrow::detail::number {
 
 inline constexpr auto abs = [](auto x) {
   using std::abs;
@@ -132,4 +132,4 @@ inline constexpr auto fmod = [](auto x, auto y) {
   return fmod(x, y);
 };
 
-}  // namespace burrow::number
+}  // namespace burrow::detail::number

@@ -95,7 +95,7 @@ Packet<T, N> abs(Packet<T, N> x) {
   else if constexpr (std::is_integral_v<T>)
     return x.v < T(0) ? -x : x;
   else
-    return detail::lanewise(x, number::abs);
+    return detail::lanewise(x, detail::number::abs);
 }
 /// Correctly rounded.
 template <Inexact T, int N>
@@ -103,7 +103,7 @@ Packet<T, N> sqrt(Packet<T, N> x) {
   if constexpr (requires { detail::square_root(x.v); }) {
     return detail::square_root(x.v);
   } else {
-    return detail::lanewise(x, number::sqrt);
+    return detail::lanewise(x, detail::number::sqrt);
   }
 }
 /// e^x; overflows to infinity, and vectors to zero below the smallest normal number.
@@ -112,7 +112,7 @@ Packet<T, N> exp(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::exp_vector(x);
   } else {
-    return detail::lanewise(x, number::exp);
+    return detail::lanewise(x, detail::number::exp);
   }
 }
 /// 2^x, exact for integers.
@@ -121,7 +121,7 @@ Packet<T, N> exp2(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::exp2_vector(x);
   } else {
-    return detail::lanewise(x, number::exp2);
+    return detail::lanewise(x, detail::number::exp2);
   }
 }
 template <Inexact T, int N>
@@ -129,7 +129,7 @@ Packet<T, N> expm1(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::expm1_vector(x);
   } else {
-    return detail::lanewise(x, number::expm1);
+    return detail::lanewise(x, detail::number::expm1);
   }
 }
 template <Inexact T, int N>
@@ -137,7 +137,7 @@ Packet<T, N> log(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::log_vector(x);
   } else {
-    return detail::lanewise(x, number::log);
+    return detail::lanewise(x, detail::number::log);
   }
 }
 template <Inexact T, int N>
@@ -145,19 +145,19 @@ Packet<T, N> log2(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::log_vector(x) * (Packet<T, N>(T(1.442695040888963407)));
   } else {
-    return detail::lanewise(x, number::log2);
+    return detail::lanewise(x, detail::number::log2);
   }
 }
 template <Inexact T, int N>
 Packet<T, N> log10(Packet<T, N> x) {
-  return detail::lanewise(x, number::log10);
+  return detail::lanewise(x, detail::number::log10);
 }
 template <Inexact T, int N>
 Packet<T, N> log1p(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::log1p_vector(x);
   } else {
-    return detail::lanewise(x, number::log1p);
+    return detail::lanewise(x, detail::number::log1p);
   }
 }
 template <Inexact T, int N>
@@ -165,7 +165,7 @@ Packet<T, N> sin(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::sine<0>(x);
   } else {
-    return detail::lanewise(x, number::sin);
+    return detail::lanewise(x, detail::number::sin);
   }
 }
 template <Inexact T, int N>
@@ -173,7 +173,7 @@ Packet<T, N> cos(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::sine<1>(x);
   } else {
-    return detail::lanewise(x, number::cos);
+    return detail::lanewise(x, detail::number::cos);
   }
 }
 template <Inexact T, int N>
@@ -181,51 +181,51 @@ Packet<T, N> tan(Packet<T, N> x) {
   if constexpr (N != 1) {
     return sin(x) / cos(x);
   } else {
-    return detail::lanewise(x, number::tan);
+    return detail::lanewise(x, detail::number::tan);
   }
 }
 template <Inexact T, int N>
 Packet<T, N> asin(Packet<T, N> x) {
-  return detail::lanewise(x, number::asin);
+  return detail::lanewise(x, detail::number::asin);
 }
 template <Inexact T, int N>
 Packet<T, N> acos(Packet<T, N> x) {
-  return detail::lanewise(x, number::acos);
+  return detail::lanewise(x, detail::number::acos);
 }
 template <Inexact T, int N>
 Packet<T, N> atan(Packet<T, N> x) {
-  return detail::lanewise(x, number::atan);
+  return detail::lanewise(x, detail::number::atan);
 }
 template <Inexact T, int N>
 Packet<T, N> sinh(Packet<T, N> x) {
-  return detail::lanewise(x, number::sinh);
+  return detail::lanewise(x, detail::number::sinh);
 }
 template <Inexact T, int N>
 Packet<T, N> cosh(Packet<T, N> x) {
-  return detail::lanewise(x, number::cosh);
+  return detail::lanewise(x, detail::number::cosh);
 }
 template <Inexact T, int N>
 Packet<T, N> asinh(Packet<T, N> x) {
-  return detail::lanewise(x, number::asinh);
+  return detail::lanewise(x, detail::number::asinh);
 }
 template <Inexact T, int N>
 Packet<T, N> acosh(Packet<T, N> x) {
-  return detail::lanewise(x, number::acosh);
+  return detail::lanewise(x, detail::number::acosh);
 }
 template <Inexact T, int N>
 Packet<T, N> atanh(Packet<T, N> x) {
-  return detail::lanewise(x, number::atanh);
+  return detail::lanewise(x, detail::number::atanh);
 }
 template <Inexact T, int N>
 Packet<T, N> cbrt(Packet<T, N> x) {
-  return detail::lanewise(x, number::cbrt);
+  return detail::lanewise(x, detail::number::cbrt);
 }
 template <Inexact T, int N>
 Packet<T, N> tanh(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::tanh_vector(x);
   } else {
-    return detail::lanewise(x, number::tanh);
+    return detail::lanewise(x, detail::number::tanh);
   }
 }
 template <Inexact T, int N>
@@ -233,16 +233,16 @@ Packet<T, N> erf(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::erf_vector(x);
   } else {
-    return detail::lanewise(x, number::erf);
+    return detail::lanewise(x, detail::number::erf);
   }
 }
 template <Inexact T, int N>
 Packet<T, N> atan2(Packet<T, N> y, Packet<T, N> x) {
-  return detail::lanewise(y, x, number::atan2);
+  return detail::lanewise(y, x, detail::number::atan2);
 }
 template <Inexact T, int N>
 Packet<T, N> hypot(Packet<T, N> x, Packet<T, N> y) {
-  return detail::lanewise(x, y, number::hypot);
+  return detail::lanewise(x, y, detail::number::hypot);
 }
 /// x to the power of y. Powers of integers wrap around; negative ones are truncated, 0 of them for 0.
 template <class T, int N>
@@ -250,7 +250,7 @@ Packet<T, N> pow(Packet<T, N> x, Packet<T, N> y) {
   if constexpr (std::is_integral_v<T>) {
     return detail::integer_power(x, y.v);
   } else {
-    return detail::lanewise(x, y, number::pow);
+    return detail::lanewise(x, y, detail::number::pow);
   }
 }
 /// The nearest integer, ties to even.
@@ -261,7 +261,7 @@ Packet<T, N> round(Packet<T, N> x) {
   } else if constexpr (N != 1) {
     return detail::round_vector(x);
   } else {
-    return detail::lanewise(x, number::nearbyint);
+    return detail::lanewise(x, detail::number::nearbyint);
   }
 }
 template <class T, int N>
@@ -271,7 +271,7 @@ Packet<T, N> floor(Packet<T, N> x) {
   } else if constexpr (N != 1) {
     return detail::floor_vector(x);
   } else {
-    return detail::lanewise(x, number::floor);
+    return detail::lanewise(x, detail::number::floor);
   }
 }
 template <class T, int N>
@@ -281,7 +281,7 @@ Packet<T, N> ceil(Packet<T, N> x) {
   } else if constexpr (N != 1) {
     return -floor(-x);
   } else {
-    return detail::lanewise(x, number::ceil);
+    return detail::lanewise(x, detail::number::ceil);
   }
 }
 /// Without the fraction.
@@ -292,7 +292,7 @@ Packet<T, N> trunc(Packet<T, N> x) {
   } else if constexpr (N != 1) {
     return detail::with_sign(floor(abs(x)), x);
   } else {
-    return detail::lanewise(x, number::trunc);
+    return detail::lanewise(x, detail::number::trunc);
   }
 }
 /// The remainder of x / y with the sign of x; of integers 0 where y is 0.
@@ -302,7 +302,7 @@ Packet<T, N> fmod(Packet<T, N> x, Packet<T, N> y) {
     if (y.v == T(0)) return T(0);
     return x - (x / y) * y;
   } else {
-    return detail::lanewise(x, y, number::fmod);
+    return detail::lanewise(x, y, detail::number::fmod);
   }
 }
 /// The remainder of x / y with the sign of y, as Python's %.

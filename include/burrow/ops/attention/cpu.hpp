@@ -60,7 +60,7 @@ void scatter_head(const C* from, Index stride, Index rows, Index head_width, boo
 
 template <class C>
 C inverse_sqrt(Index width) {
-  return C(1) / number::sqrt(static_cast<C>(width));
+  return C(1) / burrow::detail::number::sqrt(static_cast<C>(width));
 }
 
 /// to[j] += from[j] for j < count.
@@ -217,7 +217,7 @@ void attention_forward(const AttentionExtents& e, const AttentionOperands<T>& in
           sums);
       detail::product<C>(rows, d, n, C(1), {h.scores(), n}, {h.values(), d}, false, {result.data(), d});
       for (Index a = 0; a < rows; ++a) {
-        log_sums[task * e.queries + first + a] = tops[a] + number::log(sums[a]);
+        log_sums[task * e.queries + first + a] = tops[a] + burrow::detail::number::log(sums[a]);
         T* const to = out + (item * e.queries + first + a) * e.width() + head * d;
         for (Index j = 0; j < d; ++j) to[j] = static_cast<T>(result.data()[a * d + j] / sums[a]);
       }
