@@ -1,5 +1,6 @@
 // Switch routing against a plain loop: what is taken, what is dropped, the balance loss, and the gradients.
 #include <burrow/nn/mixture_of_experts.hpp>
+#include <burrow/nn/selection.hpp>
 #include <catch2/catch.hpp>
 
 #include "tests/nn/laws.hpp"
@@ -81,6 +82,17 @@ TEST_CASE("the gradients of a switch mixture agree with differences", "[nn]") {
   const auto loss = [&](const auto& in) { return balanced_loss(layer, in); };
   CHECK(parameter_gradient_error(layer, x, loss) <= 1e-8);
   CHECK(gradient_error(loss, x) <= 1e-8);
+}
+
+TEST_CASE("experts of a switch mixture learn where its router is constant", "[nn]") {
+  const auto layer = build<Mixture>(Key{11});
+  const auto x = normal<Shape<2, 6, 4>, double>(Key{12});
+  const auto loss = [&](Tape& tape) { return balanced_loss(layer, tape.watch(x)); };
+  const auto all = value_and_grad(layer, loss).second;
+  const auto part = value_and_grad(wrt(layer.experts[0], layer.experts[1], layer.experts[2]), loss).second;
+  const auto routers = static_cast<std::size_t>(layer.router.weight.size());
+  CHECK(same_bits(part.values().subspan(routers), all.values().subspan(routers)));
+  for (std::size_t i = 0; i < routers; ++i) CHECK(part.values()[i] == 0);
 }
 
 TEST_CASE("experts are numbered, and may be as many as the run says", "[nn]") {

@@ -33,6 +33,14 @@ bool any_wanted(const Tape& tape, const N& node) {
     return false;
 }
 
+/// `record` for inputs of a number that is known at run time: whether anybody asks for a gradient is given.
+template <class T, class S, class D, class Backward>
+auto record_wanted(TapeReference tape, const char* name, const Tensor<T, S, D>& value, Backward&& backward,
+                   bool wanted) {
+  if (observed()) tell_value(name, value);
+  return tape.tape->record(name, value, wanted, std::decay_t<Backward>(std::forward<Backward>(backward)));
+}
+
 }  // namespace detail
 
 /// The tape that watches one of the operands, or the absence of one.
@@ -59,9 +67,8 @@ auto record(detail::NoTape, const char* name, const Tensor<T, S, D>& value, Back
 template <class T, class S, class D, class Backward, class... Inputs>
 auto record(detail::TapeReference tape, const char* name, const Tensor<T, S, D>& value, Backward&& backward,
             const Inputs&... inputs) {
-  if (detail::observed()) detail::tell_value(name, value);
-  return tape.tape->record(name, value, (detail::any_wanted(*tape.tape, detail::to_node(inputs)) || ...),
-                           std::decay_t<Backward>(std::forward<Backward>(backward)));
+  return detail::record_wanted(tape, name, value, std::forward<Backward>(backward),
+                               (detail::any_wanted(*tape.tape, detail::to_node(inputs)) || ...));
 }
 
 namespace detail {

@@ -186,10 +186,9 @@ auto join_list(Location where, const List& list) {
     for_each(nodes, [&](const Node& n, const auto& place) { place.add_gradient_of(n, dy); });
   };
   if constexpr (decltype(tape)::tracing) {
-    if (observed()) tell_value(name, y);
     const bool wanted = std::any_of(nodes.begin(), nodes.end(),
                                     [&](const Node& node) { return any_wanted(*tape.tape, node); });
-    return tape.tape->record(name, y, wanted, backward);
+    return record_wanted(tape, name, y, backward, wanted);
   } else {
     return record(tape, name, y, backward);
   }

@@ -79,34 +79,36 @@ auto combine_experts(const P& probabilities, const Pooled<ExpertRows<Rows>>& par
       for (Index k = 0; k < width; ++k)
         out[token + k] = static_cast<T>(p[probability] * static_cast<C>(from[k]));
     });
-  if constexpr (!Traced<P>)
-    return y;
-  else
-    return record(
-        tape_of(probabilities), "mixture", y,
-        [probabilities, parts, width, for_each_token](const auto& dy) {
-          const C* const share = probabilities.view().data();
-          Tensor<C, shape_of<P>> dp{probabilities.shape()};
-          std::fill_n(dp.data(), dp.size(), C(0));
-          C* const to_p = dp.data();
-          for (const auto& part : parts) {
-            Tensor<T, shape_of<Rows>> drows{part.rows.shape()};
-            T* const to = drows.data();
-            for_each_token(part, [&](Index row, Index token, Index probability) {
-              const T* const from = part.rows.view().data() + row;
-              C dot = 0;
-              for (Index k = 0; k < width; ++k) {
-                const C upstream = static_cast<C>(dy.data()[token + k]);
-                to[row + k] = static_cast<T>(share[probability] * upstream);
-                dot += upstream * static_cast<C>(from[k]);
-              }
-              to_p[probability] = dot;
-            });
-            add_gradient(part.rows, drows);
-          }
-          add_gradient(probabilities, dp);
-        },
-        probabilities);
+  const auto tape = tape_of(probabilities);
+  const auto backward = [probabilities, parts, width, for_each_token](const auto& dy) {
+    const C* const share = probabilities.view().data();
+    Tensor<C, shape_of<P>> dp{probabilities.shape()};
+    std::fill_n(dp.data(), dp.size(), C(0));
+    C* const to_p = dp.data();
+    for (const auto& part : parts) {
+      Tensor<T, shape_of<Rows>> drows{part.rows.shape()};
+      T* const to = drows.data();
+      for_each_token(part, [&](Index row, Index token, Index probability) {
+        const T* const from = part.rows.view().data() + row;
+        C dot = 0;
+        for (Index k = 0; k < width; ++k) {
+          const C upstream = static_cast<C>(dy.data()[token + k]);
+          to[row + k] = static_cast<T>(share[probability] * upstream);
+          dot += upstream * static_cast<C>(from[k]);
+        }
+        to_p[probability] = dot;
+      });
+      add_gradient(part.rows, drows);
+    }
+    add_gradient(probabilities, dp);
+  };
+  if constexpr (Traced<P>) {
+    bool wanted = any_wanted(*tape.tape, probabilities);
+    for (const auto& part : parts) wanted = wanted || any_wanted(*tape.tape, part.rows);
+    return record_wanted(tape, "mixture", y, backward, wanted);
+  } else {
+    return record(tape, "mixture", y, backward);
+  }
 }
 
 }  // namespace detail

@@ -1,0 +1,4 @@
+var searchData=
+[
+  ['burrow_0',['burrow',['../md_README.html',1,'']]]
+];
