@@ -1,4 +1,0 @@
-var searchData=
-[
-  ['burrow_0',['burrow',['../md_README.html',1,'']]]
-];
