@@ -11,7 +11,7 @@
 /^    <compoundname>/ {
   compound = text_of($0)
   gsub(/ *<[^:]*>/, "", compound)
-  is_ours = compound ~ /^burrow/ && compound !~ /::(detail|functors|operation|misuse|cpu)(::|$)/
+  is_ours = compound ~ /^burrow/
 }
 /^      <memberdef / {
   in_member = 1
