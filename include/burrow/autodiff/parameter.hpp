@@ -41,17 +41,10 @@ constexpr Initializer fan_in(float scale = 1.0f) { return {Initializer::Kind::fa
 
 /// A parameter as a leaf of an expression: a view that a traced operand beside it makes traced.
 template <class T, class S, class D, class L = Contiguous>
-class ParameterView {
+class ParameterView : public detail::LeafTraits<T, S, D, L> {
  public:
-  using element = T;
-  using shape_type = S;
-  using device = D;
-  using layout = L;
-  static constexpr bool is_expression = true;
-  static constexpr bool is_leaf = true;
   static constexpr bool traced = false;
   static constexpr bool parametric = true;
-  static constexpr bool contiguous = std::same_as<L, Contiguous>;
 
   ParameterView(std::shared_ptr<detail::ParameterStore> store, Index offset, Index count,
                 View<T, S, D, L> view)

@@ -22,16 +22,9 @@ struct GradientTarget {
 
 /// A traced value: a leaf of expressions like a view, with the tape it is recorded on.
 template <class T, class S, class D, class L>
-class Var {
+class Var : public detail::LeafTraits<T, S, D, L> {
  public:
-  using element = T;
-  using shape_type = S;
-  using device = D;
-  using layout = L;
-  static constexpr bool is_expression = true;
-  static constexpr bool is_leaf = true;
   static constexpr bool traced = true;
-  static constexpr bool contiguous = std::same_as<L, Contiguous>;
 
   Var(Tape* tape, int slot, View<T, S, D, L> view, Index offset = 0)
       : tape_{tape}, slot_{slot}, offset_{offset}, view_{std::move(view)} {}
@@ -61,18 +54,18 @@ class Var {
     if (!wanted()) return {};
     const auto strides = view_.strides();
     // What is shown repeatedly is added to repeatedly, and need not be all of the slot.
-    const bool once = contiguous || !detail::repeats_elements(view_.shape().values(), strides);
+    const bool once = Var::contiguous || !detail::repeats_elements(view_.shape().values(), strides);
     const auto [data, accumulate] =
         tape_->gradient_data<T>(slot_, offset_, once ? view_.shape().size() : Index{0});
     return {data, strides, accumulate};
   }
 
   /// True where this value is all of what its gradient slot holds, in the slot's order.
-  bool whole() const { return contiguous && tape_->slot_size(slot_) == view_.shape().size(); }
+  bool whole() const { return Var::contiguous && tape_->slot_size(slot_) == view_.shape().size(); }
 
   /// Hands a finished tensor over as the gradient; false where it must be added instead.
   bool adopt_gradient(const Tensor<T, S, D>& gradient) const {
-    if constexpr (contiguous)
+    if constexpr (Var::contiguous)
       return tape_->adopt_gradient<T>(slot_, gradient.leaf().storage(), gradient.data(), gradient.size());
     else
       return false;

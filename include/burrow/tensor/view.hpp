@@ -23,25 +23,34 @@ struct Strided {
   static constexpr bool unit_inner = UnitInner;
 };
 
-/// Elements of shape S that share the storage of a tensor, without gaps or with strides; read-only.
-template <class T, class S, class D = Cpu, class L = Contiguous>
-class View {
- public:
+namespace detail {
+
+/// What leaves of expressions say of themselves: the elements of T, of shape S on device D, and how they lie.
+template <class T, class S, class D, class L>
+struct LeafTraits {
   using element = T;
   using shape_type = S;
   using device = D;
   using layout = L;
-  using strides_type = std::array<Index, S::extents.size()>;
   static constexpr bool is_expression = true;
   static constexpr bool is_leaf = true;
-  static constexpr bool traced = false;
   static constexpr bool contiguous = std::same_as<L, Contiguous>;
+};
+
+}  // namespace detail
+
+/// Elements of shape S that share the storage of a tensor, without gaps or with strides; read-only.
+template <class T, class S, class D = Cpu, class L = Contiguous>
+class View : public detail::LeafTraits<T, S, D, L> {
+ public:
+  using strides_type = std::array<Index, S::extents.size()>;
+  static constexpr bool traced = false;
 
   View() = default;
-  View(Buffer<D> storage, T* data, S shape) requires contiguous : storage_{std::move(storage)},
-                                                                  data_{data},
-                                                                  shape_{shape} {}
-  View(Buffer<D> storage, T* data, S shape, strides_type strides) requires(!contiguous)
+  View(Buffer<D> storage, T* data, S shape) requires View::contiguous : storage_{std::move(storage)},
+                                                                        data_{data},
+                                                                        shape_{shape} {}
+  View(Buffer<D> storage, T* data, S shape, strides_type strides) requires(!View::contiguous)
       : storage_{std::move(storage)}, data_{data}, shape_{shape}, strides_{strides} {}
 
   const T* data() const { return data_; }
@@ -51,7 +60,7 @@ class View {
 
   /// Distance in elements between neighbours along each axis.
   strides_type strides() const {
-    if constexpr (contiguous)
+    if constexpr (View::contiguous)
       return detail::row_major_strides(shape_.values());
     else
       return strides_;
@@ -80,7 +89,7 @@ class View {
   Buffer<D> storage_;
   T* data_ = nullptr;
   S shape_;
-  [[no_unique_address]] std::conditional_t<contiguous, Nothing, strides_type> strides_{};
+  [[no_unique_address]] std::conditional_t<View::contiguous, Nothing, strides_type> strides_{};
 };
 
 }  // namespace burrow
