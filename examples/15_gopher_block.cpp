@@ -2,6 +2,7 @@
 // one sentence by heart. Device and precision are a type.
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include <burrow/burrow.hpp>
 
@@ -34,38 +35,28 @@ struct LanguageModel {
 
 // MixedBf16<Cpu> keeps these parameters and computes in bf16; the model does not change.
 using Model = LanguageModel<Float32<Cpu>>;
-using Ids = Tensor<std::int32_t, Shape<1, dyn>>;
 
-Ids characters(const std::string& text) {
-  Ids ids{Shape<1, dyn>{{1, static_cast<Index>(text.size())}}};
-  std::copy(text.begin(), text.end(), ids.data());
-  return ids;
+using Ids = Tensor<std::int32_t, Shape<1, dyn>>;
+Ids encoded(const std::string& text) {
+  return {Shape<1, dyn>{{1, std::ssize(text)}}, std::vector<std::int32_t>(text.begin(), text.end())};
 }
 
 int main() {
   const std::string text = "a gopher digs a burrow, and a burrow holds a gopher.";
-  const Ids inputs = characters(text.substr(0, text.size() - 1)), targets = characters(text.substr(1));
+  const Ids inputs = encoded(text.substr(0, text.size() - 1)), targets = encoded(text.substr(1));
 
   auto model = build<Model>(Key{3});
   auto optimizer = Adam{model, {.learning_rate = 3e-3, .beta2 = 0.95}};
   for (int step = 0; step < 150; ++step) {
-    const auto [loss, gradient] = value_and_grad(model, [&](Tape& tape) {
-      const auto [sum, count] = cross_entropy(model(tape.watch(inputs)), targets);
-      return sum * (1.0f / static_cast<float>(count));
-    });
+    const auto [loss, gradient] = value_and_grad(
+        model, [&](Tape& tape) { return cross_entropy(model(tape.watch(inputs)), targets).mean(); });
     optimizer.step(model, gradient, {.gradient_factor = clip_factor(global_norm(gradient.values()), 1.0)});
   }
 
   // The same call without a tape: take the likeliest character, again and again.
   std::string written = "a gopher d";
-  while (written.size() < text.size()) {
-    const Tensor scores = model(characters(written));
-    const auto last = at<1>(scores, scores.shape()[1] - 1);
-    Index best = 0;
-    for (Index i = 1; i < 128; ++i)
-      if (last(0, i) > last(0, best)) best = i;
-    written += static_cast<char>(best);
-  }
+  while (written.size() < text.size())
+    written += static_cast<char>(argmax(at<1>(model(encoded(written)), -1)).item());
   std::cout << parameter_count<Model> << " parameters\n" << written << '\n';
 }
 

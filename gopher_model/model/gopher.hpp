@@ -45,6 +45,7 @@ struct GopherBlock {
     const auto h = materialize(x + attention(attention_norm(x), past));
     return h + mlp(mlp_norm(h));
   }
+  auto cache(Index capacity) const { return attention.cache(capacity); }
 };
 
 /// The language model: tokens [B, T] to logits [B, T, vocabulary]. Extents are static, or all given at run
@@ -84,19 +85,13 @@ struct Gopher {
   auto loss(const auto& tokens, const auto& targets) const { return cross_entropy((*this)(tokens), targets); }
 
   /// One cache to a block, with room for `capacity` tokens.
-  std::vector<cache_type> caches(Index capacity) const {
-    std::vector<cache_type> result;
-    for (const auto& block : blocks.blocks) result.push_back(block.attention.cache(capacity));
-    return result;
-  }
+  std::vector<cache_type> caches(Index capacity) const { return blocks.caches(capacity); }
 
   /// Logits [vocabulary] of the token after the next tokens [1, T] of a sequence, given its caches, which
   /// they join.
   Tensor<compute, Shape<Size.vocabulary>> next(const Tensor<std::int32_t, Shape<1, dyn>>& tokens,
                                                std::vector<cache_type>& caches) const {
-    auto h = materialize(embedding(tokens));
-    std::size_t i = 0;
-    for (const auto& block : blocks.blocks) h = materialize(block(h, caches[i++]));
+    const auto h = blocks(embedding(tokens), caches);
     const auto last = materialize(slice<1, 1>(h, tokens.shape()[1] - 1));
     const Shape<Size.vocabulary> words{{output_bias.shape()[0]}};
     return materialize(reshape(logits(final_norm(last)), words));

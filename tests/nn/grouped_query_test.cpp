@@ -1,5 +1,6 @@
 // Attention layers with shared heads and a choice of positions: reference, gradients, decoding, causality.
 #include <burrow/nn/attention.hpp>
+#include <burrow/nn/combinators.hpp>
 #include <catch2/catch.hpp>
 
 #include "tests/nn/laws.hpp"
@@ -62,6 +63,12 @@ std::vector<double> reference(const Shared<Positions>& layer, const std::vector<
   return product(attended, layer.output.weight);
 }
 
+struct Remembering {
+  Shared<RotaryEmbedding> attention;
+  auto operator()(const auto& x, auto&... past) const { return x + attention(x, past...); }
+  auto cache(Index capacity) const { return attention.cache(capacity); }
+};
+
 /// Decodes x [1, T, Width] in pieces: `first` tokens at once, then one by one.
 template <class Layer, class X>
 Tensor<double, Any> decoded(const Layer& layer, const X& x, Index first) {
@@ -121,6 +128,20 @@ TEST_CASE("shared heads of run-time extents give the same bits", "[nn]") {
   CHECK_THROWS_WITH(sized(numbers(8, 1, 3), cache), Contains("AttentionCache: 3 tokens in a cache of 2"));
   CHECK_THROWS_WITH(Sized::sized(8, 3, 1),
                     Contains("3 heads and 1 key/value heads do not share a width of 8"));
+}
+
+TEST_CASE("repeated blocks decode with a cache each", "[nn]") {
+  const auto blocks = build<Repeat<Remembering, 3>>(Key{11});
+  const auto x = numbers(12, 1, 6);
+  const Tensor complete = blocks(x);
+  auto caches = blocks.caches(6);
+  CHECK(caches.size() == 3);
+  const Tensor first = blocks(slice<1, 4>(x, 0), caches);
+  const Tensor second = blocks(slice<1, 2>(x, 4) * 1.0, caches);
+  CHECK(distance(first, Tensor(slice<1, 4>(complete, 0))) <= 1e-12);
+  CHECK(distance(second, Tensor(slice<1, 2>(complete, 4))) <= 1e-12);
+  caches.pop_back();
+  CHECK_THROWS_WITH(blocks(x, caches), Contains("Repeat: 2 caches for 3 blocks [grouped_query_test.cpp:"));
 }
 
 TEST_CASE("shared heads compute in bf16", "[nn]") {

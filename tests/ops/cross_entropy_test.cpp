@@ -92,6 +92,16 @@ TEST_CASE("the gradient of cross_entropy agrees with differences", "[cross_entro
                        random<double>(5, Shape<2, 3, 5>{}), targets) <= 1e-8);
 }
 
+TEST_CASE("the mean of cross_entropy divides by the targets that count", "[cross_entropy]") {
+  const auto logits = random<double>(8, Shape<4, 9>{});
+  const Tensor<std::int32_t, Shape<4>> targets{3, -1, 0, 8};
+  const auto loss = cross_entropy(logits, targets);
+  CHECK(materialize(loss.mean()).item() == loss.sum.item() / 3);
+  CHECK(gradient_error([&](const auto& x) { return cross_entropy(x, targets).mean(); }, logits) <= 1e-8);
+  const auto nothing = cross_entropy(logits, Tensor<std::int32_t, Shape<4>>{-1, -1, -1, -1});
+  CHECK(std::isnan(materialize(nothing.mean()).item()));
+}
+
 TEST_CASE("ignored targets are not counted and get no gradient", "[cross_entropy]") {
   const auto logits = random<float>(7, Shape<3, 9>{});
   const Tensor<std::int32_t, Shape<3>> targets{-1, 4, -100};

@@ -98,6 +98,26 @@ struct Repeat {
     }
   }
 
+  /// Decoding: block i is called with caches[i], which it changes, and nothing is rematerialised. Throws
+  /// ShapeError where there are not as many caches as blocks.
+  template <class X, class Cache>
+  requires std::invocable<const Block&, const X&, Cache&>
+  auto operator()(const X& x, std::vector<Cache>& caches, Location where = Location::here()) const {
+    if (caches.empty() || caches.size() != blocks.size())
+      throw ShapeError("Repeat: " + std::to_string(caches.size()) + " caches for " +
+                       std::to_string(blocks.size()) + " blocks" + at(where));
+    auto h = materialize(blocks[0](x, caches[0]));
+    for (std::size_t i = 1; i < blocks.size(); ++i) h = materialize(blocks[i](h, caches[i]));
+    return h;
+  }
+
+  /// What each block's `cache(capacity)` gives: room for `capacity` tokens of one sequence.
+  auto caches(Index capacity) const {
+    std::vector<decltype(blocks[0].cache(capacity))> result;
+    for (const auto& block : blocks) result.push_back(block.cache(capacity));
+    return result;
+  }
+
  private:
   template <class X, class... Extra>
   auto apply(std::size_t i, const X& x, const Extra&... extra) const {

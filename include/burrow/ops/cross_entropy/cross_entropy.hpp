@@ -12,6 +12,9 @@ template <class Sum>
 struct CrossEntropy {
   Sum sum;
   Index count;
+
+  /// The loss of a batch that was not cut: the sum over the number of its terms, NaN of none.
+  auto mean() const { return sum / static_cast<element_of<Sum>>(count); }
 };
 
 namespace detail {
