@@ -29,7 +29,7 @@ struct Drawings {
 
 template <Index Batch>
 Drawings<Batch> draw(Key key) {
-  const auto [choices, noise] = key.split();
+  const Key choices = key.fold_in(0), noise = key.fold_in(1);
   Drawings<Batch> result{0.3f * normal<Shape<Batch, side, side, 1>>(noise), {}};
   for (Index n = 0; n < Batch; ++n) {
     const auto choose = [&, i = static_cast<std::uint64_t>(3 * n)](std::uint64_t which, Index below) {
@@ -51,9 +51,10 @@ int main() {
   auto model = build<Classifier>(Key{0});
   auto optimizer = Adam{model, {.learning_rate = 1e-2}};
   for (std::uint64_t step = 0; step < 200; ++step) {
-    const auto [images, kinds] = draw<32>(Key{1}.fold_in(step));
-    const auto [loss, gradient] = value_and_grad(
-        model, [&](Tape& tape) { return cross_entropy(model(tape.watch(images)), kinds).mean(); });
+    const auto batch = draw<32>(Key{1}.fold_in(step));
+    const auto [loss, gradient] = value_and_grad(model, [&](Tape& tape) {
+      return cross_entropy(model(tape.watch(batch.images)), batch.kinds).mean();
+    });
     optimizer.step(model, gradient);
   }
 
