@@ -152,8 +152,7 @@ class Tape {
   Var<T, S, D> record(const char* name, const Tensor<T, S, D>& value, bool wanted, Backward backward) {
     const int slot = Real<T> ? add_slot(value.size(), wanted) : -1;
     if constexpr (Real<T>)
-      if (wanted)
-        entries_.push_back(Entry<T, S, D, Backward>::make(name, slot, value.shape(), std::move(backward)));
+      if (wanted) add_entry(Entry<T, S, D, Backward>::make(name, slot, value.shape(), std::move(backward)));
     return Var<T, S, D>{this, slot, value.leaf()};
   }
 
@@ -166,7 +165,7 @@ class Tape {
   /// Where the gradient of `count` elements at `offset` of a slot goes; zero-filled first where others are
   /// not covered.
   template <class T>
-  std::pair<T*, bool> gradient_data(int slot, Index offset, Index count) {
+  [[gnu::noinline]] std::pair<T*, bool> gradient_data(int slot, Index offset, Index count) {
     Slot& s = slots_[static_cast<std::size_t>(slot)];
     if (detail::observed()) written_.push_back({slot, &detail::first_nonfinite<T>});
     if (s.external) return {static_cast<T*>(s.data) + offset, true};
@@ -368,7 +367,9 @@ class Tape {
     }
   }
 
-  int add_slot(Index size, bool wanted) {
+  [[gnu::noinline]] void add_entry(AnyEntry* entry) { entries_.push_back(entry); }
+
+  [[gnu::noinline]] int add_slot(Index size, bool wanted) {
     slots_.push_back({});
     slots_.back().size = size;
     slots_.back().wanted = wanted;

@@ -49,7 +49,7 @@ class HostPool {
     return *pool;
   }
 
-  Block* allocate(Index bytes) {
+  [[gnu::noinline]] Block* allocate(Index bytes) {
     if (bytes > largest_block) throw out_of_memory(bytes);
     const int size_class = class_of(bytes);
     const std::lock_guard lock{mutex_};
@@ -65,7 +65,7 @@ class HostPool {
     return block;
   }
 
-  void release(Block* block) {
+  [[gnu::noinline]] void release(Block* block) {
     const std::lock_guard lock{mutex_};
     block->next = free_[static_cast<std::size_t>(block->size_class)];
     free_[static_cast<std::size_t>(block->size_class)] = block;

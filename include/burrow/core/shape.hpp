@@ -96,6 +96,24 @@ constexpr std::array<Index, N> row_major_strides(const std::array<Index, N>& val
   return strides;
 }
 
+/// Throws ShapeError: "<operation>: <what> Shape<...> <between> Shape<...> [file:line]".
+[[noreturn, gnu::cold, gnu::noinline]] inline void shapes_differ(const char* operation, const char* what,
+                                                                 std::span<const Index> a,
+                                                                 const char* between,
+                                                                 std::span<const Index> b, Location where) {
+  std::string text = operation;
+  text.append(": ").append(what).append(shape_text(a.data(), a.size())).append(between);
+  throw ShapeError(text.append(shape_text(b.data(), b.size())).append(at(where)));
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void shapes_do_not_broadcast(std::string_view operation,
+                                                                           std::span<const Index> a,
+                                                                           std::span<const Index> b) {
+  throw ShapeError(std::string(operation) + ": " + shape_text(a.data(), a.size()) + " and " +
+                   shape_text(b.data(), b.size()) +
+                   " do not broadcast (an extent that is broadcast is a static 1)");
+}
+
 /// True where an array of these extents and strides shows an element of memory more than once. Of views, only
 /// broadcast ones do, whose stride is 0.
 constexpr bool repeats_elements(std::span<const Index> extents, std::span<const Index> strides) {
@@ -178,8 +196,7 @@ constexpr Broadcast<A, B> broadcast(const A& a, const B& b, std::string_view ope
     const bool free_a = static_a == 1 && static_b != 1;
     const bool free_b = static_b == 1 && static_a != 1;
     if (!free_a && !free_b && value_a != value_b)
-      throw ShapeError(std::string(operation) + ": " + a.text() + " and " + b.text() +
-                       " do not broadcast (an extent that is broadcast is a static 1)");
+      detail::shapes_do_not_broadcast(operation, a.values(), b.values());
     values[i] = free_a ? value_b : value_a;
   }
   return Result{values};

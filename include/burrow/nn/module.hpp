@@ -34,8 +34,45 @@ concept NumberedModules = requires(M& m) {
   m.modules();
 };
 
-inline std::string joined(const std::string& prefix, std::string_view name) {
-  return prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
+/// Where a walk through a module stands; the name is put together when somebody asks for it.
+struct ModulePath {
+  const ModulePath* outer;
+  std::string_view name;
+  std::size_t number;  // counts where name.data() is null
+
+  /// "blocks.3.attention.query.weight".
+  [[gnu::noinline]] std::string text() const {
+    std::string result = outer == nullptr ? std::string{} : outer->text();
+    const std::string own = name.data() == nullptr ? std::to_string(number) : std::string(name);
+    return result.empty() ? own : result.append(1, '.').append(own);
+  }
+};
+
+/// Calls f(path, parameter) for every parameter and enter(path, module) for every module, from the outside
+/// in.
+template <class M, class F, class Enter>
+void walk_module(M& module, const ModulePath& path, const F& f, const Enter& enter) {
+  using Plain = std::remove_cv_t<M>;
+  if constexpr (is_parameter<Plain>) {
+    f(path, module);
+  } else if constexpr (NumberedModules<M>) {
+    enter(path, module);
+    walk_module(module.modules(), path, f, enter);
+  } else if constexpr (is_sequence<Plain>) {
+    for (std::size_t i = 0; i < module.size(); ++i)
+      walk_module(module[i], ModulePath{&path, {}, i}, f, enter);
+  } else if constexpr (Reflectable<Plain>) {
+    enter(path, module);
+    for_each_member(module, [&](std::string_view name, auto& member) {
+      walk_module(member, ModulePath{&path, name, 0}, f, enter);
+    });
+  }
+}
+
+/// Calls f(path, parameter) for every parameter.
+template <class M, class F>
+void walk_parameters(M& module, const F& f, std::string_view prefix = "") {
+  walk_module(module, ModulePath{nullptr, prefix, 0}, f, [](const ModulePath&, auto&) {});
 }
 
 }  // namespace detail
@@ -44,40 +81,17 @@ inline std::string joined(const std::string& prefix, std::string_view name) {
 /// members' names joined by dots, with numbers in sequences: "blocks.3.attention.query.weight".
 template <class M, class F>
 void for_each_parameter(M& module, const F& f, const std::string& prefix = "") {
-  using Plain = std::remove_cv_t<M>;
-  if constexpr (detail::is_parameter<Plain>) {
-    f(prefix, module);
-  } else if constexpr (detail::NumberedModules<M>) {
-    for_each_parameter(module.modules(), f, prefix);
-  } else if constexpr (detail::is_sequence<Plain>) {
-    for (std::size_t i = 0; i < module.size(); ++i)
-      for_each_parameter(module[i], f, detail::joined(prefix, std::to_string(i)));
-  } else if constexpr (Reflectable<Plain>) {
-    for_each_member(module, [&](std::string_view name, auto& member) {
-      for_each_parameter(member, f, detail::joined(prefix, name));
-    });
-  }
+  detail::walk_parameters(
+      module, [&](const detail::ModulePath& path, auto& p) { f(path.text(), p); }, prefix);
 }
 
 /// Calls f(name, module) for a module and every module inside it, each before what it contains. Names are
 /// those of `for_each_parameter`; the outermost one's is `prefix`.
 template <class M, class F>
 void for_each_module(M& module, const F& f, const std::string& prefix = "") {
-  using Plain = std::remove_cv_t<M>;
-  if constexpr (detail::is_parameter<Plain>) {
-    return;
-  } else if constexpr (detail::NumberedModules<M>) {
-    f(prefix, module);
-    for_each_module(module.modules(), f, prefix);
-  } else if constexpr (detail::is_sequence<Plain>) {
-    for (std::size_t i = 0; i < module.size(); ++i)
-      for_each_module(module[i], f, detail::joined(prefix, std::to_string(i)));
-  } else if constexpr (Reflectable<Plain>) {
-    f(prefix, module);
-    for_each_member(module, [&](std::string_view name, auto& member) {
-      for_each_module(member, f, detail::joined(prefix, name));
-    });
-  }
+  detail::walk_module(
+      module, detail::ModulePath{nullptr, prefix, 0}, [](const detail::ModulePath&, auto&) {},
+      [&](const detail::ModulePath& path, auto& m) { f(path.text(), m); });
 }
 
 namespace detail {
@@ -171,7 +185,7 @@ concept Module = !std::is_void_v<detail::module_element_of<std::remove_cv_t<M>>>
 template <Module Model>
 Index count_parameters(const Model& model) {
   Index count = 0;
-  for_each_parameter(model, [&](const std::string&, const auto& p) { count += p.size(); });
+  detail::walk_parameters(model, [&](const detail::ModulePath&, const auto& p) { count += p.size(); });
   return count;
 }
 
@@ -189,14 +203,30 @@ class FlatParameters {
   std::shared_ptr<detail::ParameterStore> store_;
 };
 
+namespace detail {
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void not_built(const char* operation, const ModulePath& path) {
+  throw Error(std::string(operation) + ": '" + path.text() +
+              "' has no elements yet; make the model with build<Model>(key)");
+}
+
+/// The first values of a parameter, by its rule.
+template <class T>
+void initialise(T* data, Index size, const Initializer& rule, Key key) {
+  parallel_for(size, 4096, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) data[i] = static_cast<T>(rule(key, i));
+  });
+}
+
+}  // namespace detail
+
 /// The flat parameters of a built model.
 template <Module Model>
 auto parameters(const Model& model) {
   using T = detail::module_element_of<Model>;
   std::shared_ptr<detail::ParameterStore> store;
-  for_each_parameter(model, [&](const std::string& name, const auto& p) {
-    if (!p.built())
-      throw Error("parameters: '" + name + "' has no elements yet; make the model with build<Model>(key)");
+  detail::walk_parameters(model, [&](const detail::ModulePath& path, const auto& p) {
+    if (!p.built()) detail::not_built("parameters", path);
     store = p.store();
   });
   return FlatParameters<T>{std::move(store)};
@@ -209,12 +239,12 @@ Model build(Model model, Key key) {
   using T = detail::module_element_of<Model>;
   auto store = std::make_shared<detail::ParameterStore>();
   store->size = count_parameters(model);
-  for_each_parameter(model, [&]<class P>(const std::string& name, P& p) {
+  detail::walk_parameters(model, [&]<class P>(const detail::ModulePath& path, P& p) {
     static_assert(std::same_as<typename P::element, T>,
                   "build: all parameters of a model have the same element type");
     if (!P::shape_type::is_static && p.size() == 0)
       throw ShapeError(
-          "build: '" + name +
+          "build: '" + path.text() +
           "' has extents that are known at run time only; give them, for example with sized(...)");
     store->storage = Buffer<typename P::device>{store->size * Index{sizeof(T)}};
   });
@@ -222,12 +252,9 @@ Model build(Model model, Key key) {
   for_each_parameter(model, [&](const std::string& name, auto& p) {
     p.place(store, offset);
     offset += p.size();
-    const Key own = key.fold_in(detail::name_hash(name));
-    const Initializer rule = p.initializer().resolved(p.shape().values().empty() ? 1 : p.shape().values()[0]);
-    T* const data = p.data();
-    parallel_for(p.size(), 4096, [&](Index begin, Index end) {
-      for (Index i = begin; i < end; ++i) data[i] = static_cast<T>(rule(own, i));
-    });
+    detail::initialise(p.data(), p.size(),
+                       p.initializer().resolved(p.shape().values().empty() ? 1 : p.shape().values()[0]),
+                       key.fold_in(detail::name_hash(name)));
   });
   return model;
 }

@@ -183,8 +183,8 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
   if constexpr (batched)
     for (std::size_t i = 0; i + 2 < rank_b; ++i) fits = fits && extents[i] == right.shape().values()[i];
   if (!fits)
-    throw ShapeError("matmul: extents differ: " + left.shape().text() + " x " + right.shape().text() +
-                     at(where));
+    detail::shapes_differ("matmul", "extents differ: ", left.shape().values(), " x ", right.shape().values(),
+                          where);
   Index batch = 1, m = 1;
   for (std::size_t i = 0; i + 1 < rank_a; ++i) (batched && i + 2 < rank_a ? batch : m) *= extents[i];
   const Index k = extents.back(), n = right.shape()[-1];
