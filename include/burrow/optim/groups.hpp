@@ -103,6 +103,11 @@ struct GroupedParameters {
     if (by.weight_decay) group.weight_decay = by.weight_decay;
     if (by.frozen) group.frozen = by.frozen;
   }
+
+  [[gnu::noinline]] void add(const ModulePath& path, Index begin, std::span<const Index> extents) {
+    names.push_back(path.text());
+    layout.push_back(parameter_place(begin, extents));
+  }
 };
 
 template <class Model>
@@ -179,10 +184,8 @@ ParameterLayout parameter_groups(const Model& model, const Rules&... rules) {
   detail::GroupedParameters found;
   found.layout.reserve(64);
   (void)parameters(model);  // an unbuilt model is refused by its name
-  for_each_parameter(model, [&](const std::string& name, const auto& p) {
-    const auto& extents = p.shape().values();
-    found.names.push_back(name);
-    found.layout.push_back(parameter_place(p.offset(), {extents.data(), extents.size()}));
+  detail::walk_parameters(model, [&](const detail::ModulePath& path, const auto& p) {
+    found.add(path, p.offset(), p.shape().values());
   });
   (detail::apply(rules, model, found), ...);
   for (const ParameterPlace& place : found.layout) detail::check_group(place.group);
