@@ -2,7 +2,7 @@
 # links.sh: every relative link of the documentation leads to a file, every page of docs/ is linked from
 # docs/README.md, and files of the project that pages name exist. Runs in the top folder.
 set -eu
-pages="README.md CHANGELOG.md $(find docs -name '*.md' | sort)"
+pages="README.md CHANGELOG.md $(find docs examples -name '*.md' | sort)"
 
 complaints=$(
   for page in $pages; do
