@@ -1,3 +1,4 @@
+#include <burrow/autodiff/custom_gradient.hpp>
 #include <burrow/autodiff/gradient_check.hpp>
 #include <burrow/autodiff/reduce.hpp>
 #include <burrow/tensor/create.hpp>
@@ -31,6 +32,20 @@ auto running_sum(const X& x) {
 }
 
 }  // namespace
+
+TEST_CASE("One tensor that is the gradient of two values stays so for the one when the other's grows") {
+  const auto f = custom_gradient([](const auto& a, const auto& b) { return a + b; },
+                                 [](const auto& dy, const auto&, const auto&, const auto&) {
+                                   return std::tuple{dy, dy};
+                                 });
+  Tape tape;
+  const auto a = tape.watch(table());
+  const auto b = tape.watch(table());
+  const auto earlier = sum(a * 3.0);  // swept after f
+  tape.backward(earlier + sum(f(a, b)));
+  CHECK(tape.gradient(a)(2, 3) == 4);
+  CHECK(tape.gradient(b)(2, 3) == 1);
+}
 
 TEST_CASE("What is computed from watched values is traced, and nothing else") {
   Tape tape;
