@@ -79,7 +79,7 @@ class DirectSink {
     row_ = data_ + steps_.row_offset(coordinates);
   }
   template <class C>
-  void add(Packet<C, N> value, Index i, Index count, bool full) {
+  [[gnu::always_inline]] void add(Packet<C, N> value, Index i, Index count, bool full) {
     if (data_ == nullptr) return;
     if (accumulate_)
       value = value + (full ? Packet<C, N>::load(row_ + i) : Packet<C, N>::load(row_ + i, count));
@@ -157,10 +157,12 @@ void add_strided(std::span<const Index> extents, std::span<const Index> strides,
                  const C* values) {
   if (repeats_elements(extents, strides)) return add_repeated(extents, strides, target, values);
   Index size = 1;
-  for (const Index extent : extents) size *= extent;
+  bool dense = true;
+  for (std::size_t i = extents.size(); i-- > 0; size *= extents[i])
+    dense = dense && (extents[i] == 1 || strides[i] == size);
   parallel_for(size, elementwise_grain, [&](Index begin, Index end) {
     for (Index j = begin; j < end; ++j) {
-      T& to = target[strided_offset(j, extents, strides)];
+      T& to = target[dense ? j : strided_offset(j, extents, strides)];
       const auto value = static_cast<compute_type<T>>(values[j]);
       to = static_cast<T>(accumulate ? static_cast<compute_type<T>>(to) + value : value);
     }
@@ -289,43 +291,78 @@ class NodeGradient<Map<F, Args...>, Out, Inner, N> {
   Tuple<NodeGradient<Args, Out, Inner, N>...> arguments_;
 };
 
-template <std::size_t... I, class Cursor, class Record, class Sinks, class P>
-void push_arguments(std::index_sequence<I...>, const Cursor& cursor, const Record& record, Sinks& sinks, P g,
-                    Index i, Index count, bool full);
+/// An argument of a map in the reverse sweep: its value, and what takes its gradient.
+template <class Value, class Push>
+struct Swept {
+  Value value;
+  const Push& push;
+};
 
-/// Pushes gradient packet g of a cursor's value to the sinks of its leaves.
-template <class Cursor, class Record, class Sink, class P>
-void push(const Cursor&, const Record&, Sink& sink, P g, Index i, Index count, bool full) {
-  sink.add(g, i, count, full);
-}
-template <class Cursor, class Record, class P>
-void push(const Cursor&, const Record&, NoSink&, P, Index, Index, bool) {}
-template <class Cursor, class Record, class... S, class P>
-void push(const Cursor& cursor, const Record& record, SinkList<S...>& sinks, P g, Index i, Index count,
-          bool full) {
-  push_arguments(std::index_sequence_for<S...>{}, cursor, record, sinks, g, i, count, full);
-}
+/// Takes the gradient of what needs none.
+struct NoPush {
+  void operator()(auto) const {}
+};
 
-/// Pushes the gradient g of a map times the slope of one argument to that argument.
-template <class Argument, class Record, class Sink, class P, class Slope>
-void push_argument(const Argument& argument, const Record& record, Sink& sink, P g, Slope slope, Index i,
-                   Index count, bool full) {
-  if constexpr (!std::same_as<Sink, NoSink>) {
-    using W = compute_type<typename Argument::element>;
-    push(argument, record, sink, convert<W>(convert<typename Slope::value_type>(g) * slope), i, count, full);
+/// The packets of one step of the loop: C, N and Full as `at` of a cursor takes them.
+template <class C, int N, bool Full>
+struct SweepStep {
+  Index i, count;
+
+  /// Evaluates a cursor and calls next(value, push); push(gradient) hands the gradient of the value down to
+  /// the sinks of its leaves, from the first to the last. Values stay in variables of the functions that
+  /// these calls become, which is to say in registers.
+  template <class Cursor, class Next>
+  [[gnu::always_inline]] void sweep(const Cursor& cursor, NoSink&, const Next& next) const {
+    next(cursor.template at<C, N, Full>(i, count), NoPush{});
   }
-}
+  template <class Cursor, class Sink, class Next>
+  [[gnu::always_inline]] void sweep(const Cursor& cursor, Sink& sink, const Next& next) const {
+    next(
+        cursor.template at<C, N, Full>(i, count), [&](auto gradient) __attribute__((always_inline)) {
+          sink.add(gradient, i, count, Full);
+        });
+  }
+  template <class Cursor, class... S, class Next>
+  [[gnu::always_inline]] void sweep(const Cursor& cursor, SinkList<S...>& sinks, const Next& next) const {
+    arguments<0>(cursor, sinks, next);
+  }
 
-template <std::size_t... I, class Cursor, class Record, class Sinks, class P>
-void push_arguments(std::index_sequence<I...>, const Cursor& cursor, const Record& record, Sinks& sinks, P g,
-                    Index i, Index count, bool full) {
-  const auto& records = record.arguments;
-  const auto arguments = Cursor::converted(detail::get<I>(records).value...);
-  const auto slopes = derivatives_of(cursor.function(), record.value, detail::get<I>(arguments)...);
-  (push_argument(detail::get<I>(cursor.arguments()), detail::get<I>(records), detail::get<I>(sinks.sinks), g,
-                 std::get<I>(slopes), i, count, full),
-   ...);
-}
+ private:
+  /// Sweeps the arguments from number A on; those before it are `known`.
+  template <std::size_t A, class Cursor, class... S, class Next, class... Known>
+  [[gnu::always_inline]] void arguments(const Cursor& cursor, SinkList<S...>& sinks, const Next& next,
+                                        const Known&... known) const {
+    if constexpr (A == sizeof...(S)) {
+      const auto value = cursor.call(known.value...);
+      next(
+          value, [&](auto gradient) __attribute__((always_inline)) {
+            push_scaled(std::index_sequence_for<S...>{}, cursor, value, gradient, known...);
+          });
+    } else {
+      sweep(
+          detail::get<A>(cursor.arguments()), detail::get<A>(sinks.sinks),
+          [&]<class Value, class Push>(Value argument, const Push& push) __attribute__((always_inline)) {
+            arguments<A + 1>(cursor, sinks, next, known..., Swept<Value, Push>{argument, push});
+          });
+    }
+  }
+
+  /// Pushes the gradient of a map times the slopes to its arguments.
+  template <std::size_t... I, class Cursor, class Value, class P, class... Known>
+  [[gnu::always_inline]] static void push_scaled(std::index_sequence<I...>, const Cursor& cursor, Value value,
+                                                 P gradient, const Known&... known) {
+    const auto taken = Cursor::converted(known.value...);
+    const auto slopes = derivatives_of(cursor.function(), value, detail::get<I>(taken)...);
+    (push_product(detail::get<I>(cursor.arguments()), known.push, gradient, std::get<I>(slopes)), ...);
+  }
+  template <class Argument, class Push, class P, class Slope>
+  [[gnu::always_inline]] static void push_product(const Argument&, const Push& push, P gradient,
+                                                  Slope slope) {
+    if constexpr (!std::same_as<Push, NoPush>)
+      push(convert<compute_type<typename Argument::element>>(convert<typename Slope::value_type>(gradient) *
+                                                             slope));
+  }
+};
 
 /// The loop of `pull_back`; make_sink(target, chunk) gives the sinks of a chunk.
 template <class Loop, class Nest, class Source, class Gradient, class Sinks>
@@ -347,7 +384,8 @@ void pull_back_loop(const Nest& nest, Index chunks, const Source& source, const 
           begin, end, [&] { sinks.start_block(); },
           [&]<bool Full>(Index i, Index count) {
             const auto g = convert<W>(gradient_cursor.template at<C, n, Full>(i, count));
-            push(cursor, cursor.template record<C, n, Full>(i, count), sinks, g, i, count, Full);
+            SweepStep<C, n, Full>{i, count}.sweep(
+                cursor, sinks, [&](auto, const auto& push) __attribute__((always_inline)) { push(g); });
           },
           [&] { sinks.end_block(); });
       sinks.end_row();

@@ -142,7 +142,7 @@ class Sink {
   }
 
   /// Adds the packet at element i of the row; `count` of its elements exist where not full.
-  void add(Packet<C, N> value, Index i, Index count, bool full) {
+  [[gnu::always_inline]] void add(Packet<C, N> value, Index i, Index count, bool full) {
     using P = Packet<C, N>;
     if constexpr (Repeats) {
       if (!full) {

@@ -106,15 +106,6 @@ auto convert(Mask<From, N> x) {
     return select(x, Packet<To, N>(To(1)), Packet<To, N>(To(0)));
 }
 
-/// The value of a node at one packet and the records of its arguments.
-template <class Value, class Arguments>
-struct Record {
-  Value value;
-  Arguments arguments;
-};
-template <class Value, class Arguments>
-Record(Value, Arguments) -> Record<Value, Arguments>;
-
 template <class T>
 class ScalarCursor {
  public:
@@ -127,10 +118,6 @@ class ScalarCursor {
       return Packet<C, N>(C(value_)) != Packet<C, N>(C(0));
     else
       return Packet<compute_type<T>, N>(value_);
-  }
-  template <class C, int N, bool Full>
-  auto record(Index i, Index count) const {
-    return Record{at<C, N, Full>(i, count), Tuple<>{}};
   }
 
  private:
@@ -149,7 +136,7 @@ class LeafCursor {
 
   /// The packet at element i of the row; `count` elements of it exist where not Full.
   template <class C, int N, bool Full>
-  auto at(Index i, Index count) const {
+  [[gnu::always_inline]] auto at(Index i, Index count) const {
     using W = std::conditional_t<std::same_as<T, bool>, C, compute_type<T>>;
     using P = Packet<W, N>;
     P value;
@@ -163,10 +150,6 @@ class LeafCursor {
       return value != P(W(0));
     else
       return value;
-  }
-  template <class C, int N, bool Full>
-  auto record(Index i, Index count) const {
-    return Record{at<C, N, Full>(i, count), Tuple<>{}};
   }
 
  private:
@@ -206,22 +189,14 @@ class MapCursor {
   }
 
   template <class C, int N, bool Full>
-  auto at(Index i, Index count) const {
+  [[gnu::always_inline]] auto at(Index i, Index count) const {
     return detail::apply([&](const auto&... a) { return call(a.template at<C, N, Full>(i, count)...); },
                          arguments_);
   }
 
-  /// The values here and below, for the reverse sweep.
-  template <class C, int N, bool Full>
-  auto record(Index i, Index count) const {
-    const auto records = detail::apply(
-        [&](const auto&... a) { return Tuple{a.template record<C, N, Full>(i, count)...}; }, arguments_);
-    return Record{detail::apply([&](const auto&... r) { return call(r.value...); }, records), records};
-  }
-
   /// The functor's arguments as it takes them.
   template <class... P>
-  static auto converted(P... p) {
+  [[gnu::always_inline]] static auto converted(P... p) {
     if constexpr (std::same_as<F, functors::Where>) {
       using W = compute_type<element>;
       return [](auto condition, auto a, auto b) {
@@ -238,11 +213,13 @@ class MapCursor {
   const F& function() const { return function_; }
   const auto& arguments() const { return arguments_; }
 
- private:
+  /// The result for the arguments' packets.
   template <class... P>
-  auto call(P... p) const {
+  [[gnu::always_inline]] auto call(P... p) const {
     return convert_result(detail::apply(function_, converted(p...)));
   }
+
+ private:
   template <class P>
   static auto convert_result(P value) {
     if constexpr (requires { requires F::rounds; })
