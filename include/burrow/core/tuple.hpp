@@ -43,11 +43,13 @@ template <class... T>
 inline constexpr std::size_t tuple_size<Tuple<T...>> = sizeof...(T);
 
 template <class F, std::size_t... I, class... T>
-[[gnu::always_inline]] constexpr decltype(auto) apply(const F& f, TupleElements<std::index_sequence<I...>, T...>& tuple) {
+[[gnu::always_inline]] constexpr decltype(auto) apply(const F& f,
+                                                      TupleElements<std::index_sequence<I...>, T...>& tuple) {
   return f(get<I>(tuple)...);
 }
 template <class F, std::size_t... I, class... T>
-[[gnu::always_inline]] constexpr decltype(auto) apply(const F& f, const TupleElements<std::index_sequence<I...>, T...>& tuple) {
+[[gnu::always_inline]] constexpr decltype(auto) apply(
+    const F& f, const TupleElements<std::index_sequence<I...>, T...>& tuple) {
   return f(get<I>(tuple)...);
 }
 
