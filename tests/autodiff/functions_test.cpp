@@ -31,7 +31,7 @@ TEST_CASE("Gradients of the functions of mathematics") {
   check([](auto& a) { return clamp(a, -1.02, 1.02) + a * sign(a); }, -2, 2);
 }
 
-TEST_CASE("Gradients of functions of two numbers") {
+TEST_CASE("Gradients of the functions that take two numbers") {
   const auto x = between(-2, 2, 1), y = between(0.3, 2, 2);
   CHECK(gradient_error([](auto& a, auto& b) { return atan2(a, b) + hypot(a, b * 2); }, x, y) < tolerance);
   CHECK(gradient_error([](auto& a, auto& b) { return fmod(a, b) + remainder(a * 3, b); }, x, y) < tolerance);

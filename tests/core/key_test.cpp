@@ -82,7 +82,7 @@ TEST_CASE("Streams of different keys are uncorrelated") {
   }
 }
 
-TEST_CASE("Uniform numbers lie in [0, 1) and have the moments of the uniform distribution") {
+TEST_CASE("Uniform numbers are at least 0, below 1, and have the moments of the uniform distribution") {
   const Key key{1};
   constexpr std::uint64_t count = 400000;
   bool inside = true;

@@ -55,7 +55,7 @@ TEST_CASE("Which static shapes broadcast is known to the compiler") {
   SUCCEED();
 }
 
-TEST_CASE("Dynamic extents must be equal at run time; only a static 1 is broadcast") {
+TEST_CASE("Dynamic extents must be equal at run time, only a static 1 is broadcast") {
   const Shape<dyn, 3> four{{4, 3}}, five{{5, 3}}, one{{1, 3}};
   CHECK(broadcast(four, Shape<3>{}) == four);
   CHECK(broadcast(Shape<1, 3>{}, four) == four);

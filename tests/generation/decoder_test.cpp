@@ -56,7 +56,7 @@ TEST_CASE("greedy decoding draws the likeliest token of the whole forward pass")
   }
 }
 
-TEST_CASE("one key gives one text; a longer one goes on from it") {
+TEST_CASE("one key gives one text, a longer one goes on from it") {
   const Model model = random_model();
   const std::string text = continued(model, "the ", 20, {}, 3);
   CHECK(continued(model, "the ", 20, {}, 3) == text);

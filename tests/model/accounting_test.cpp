@@ -206,7 +206,7 @@ TEST_CASE("an extent that cannot be built is refused by name") {
   CHECK_THROWS_WITH(validate(size), Catch::StartsWith("width must be even"));
 }
 
-TEST_CASE("presets are found by name; a misspelt one names the closest") {
+TEST_CASE("presets are found by name, a misspelt one names the closest") {
   static_assert(&preset("280B") == &presets[5]);
   for (const Preset& known : presets) CHECK(&preset(known.name) == &known);
   CHECK_THROWS_AS(preset("70B"), ConfigError);

@@ -126,7 +126,7 @@ TEST_CASE("static and run-time extents give the same bits", "[nn]") {
   CHECK(same_bits(of_fixed.second.values(), of_sized.second.values()));
 }
 
-TEST_CASE("a gradient agrees with differences; an unused parameter's is zero", "[nn]") {
+TEST_CASE("a gradient agrees with differences, an unused parameter's is zero", "[nn]") {
   auto model = build<Small>(Key{9});
   const auto x = normal<Shape<6, 3>>(Key{10});
   const auto gradient = value_and_grad(model, [&](Tape& t) { return loss_of(model, t.watch(x)); }).second;

@@ -46,7 +46,7 @@ TEST_CASE("the gradient drops the same elements, again when rematerialised", "[d
   CHECK(distance(dropout(narrow, Key{4}, 0.5), dropout(Tensor(cast<double>(narrow)), Key{4}, 0.5)) <= 1e-2);
 }
 
-TEST_CASE("a rate outside of [0, 1) is an error", "[dropout]") {
+TEST_CASE("a rate below 0, or of 1 and more, is an error", "[dropout]") {
   const auto x = ones<Shape<3>>();
   CHECK_THROWS_WITH(dropout(x, Key{1}, 1.0), Contains("dropout: a rate of 1.0") &&
                                                  Contains("is not in [0, 1)") &&

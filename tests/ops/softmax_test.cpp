@@ -114,7 +114,7 @@ TEST_CASE("softmax does not depend on the number of threads", "[softmax]") {
   CHECK(thread_independent(run, [](const auto& a, const auto& b) { return same_bits(a, b); }));
 }
 
-TEST_CASE("softmax of an untraced value is a tensor; empty rows stay empty", "[softmax]") {
+TEST_CASE("softmax of an untraced value is a tensor, empty rows stay empty", "[softmax]") {
   STATIC_REQUIRE(std::same_as<decltype(softmax(Tensor<bf16, Shape<2, 3>>{})), Tensor<bf16, Shape<2, 3>>>);
   CHECK(softmax(Tensor<float, Shape<0, 3>>{}).size() == 0);
   CHECK(log_softmax(Tensor<float, Shape<3, 0>>{}).size() == 0);

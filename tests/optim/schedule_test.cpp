@@ -71,7 +71,7 @@ TEST_CASE("joined schedules switch at the boundary and count from there", "[sche
   REQUIRE(joined(12) == 7);
 }
 
-TEST_CASE("a schedule without steps is its end; impossible ones are refused", "[schedule]") {
+TEST_CASE("a schedule without steps is its end, impossible ones are refused", "[schedule]") {
   REQUIRE(LinearSchedule{1, 2, 0}(0) == 2);
   REQUIRE(CosineSchedule{1, 0.5, 0}(0) == 0.5f);
   REQUIRE(warmup_cosine({.peak = 1, .total_steps = 10, .warmup_steps = 0})(0) == 1);

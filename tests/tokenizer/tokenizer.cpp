@@ -89,7 +89,7 @@ TEST_CASE("long strings without a place to cut are encoded in linear time") {
   }
 }
 
-TEST_CASE("frequent words, indentation and line ends are single tokens; digits stand alone") {
+TEST_CASE("frequent words, indentation and line ends are single tokens, digits stand alone") {
   CHECK(trained().encode(" gopher").size() == 1);
   CHECK(trained().encode("       ").size() == 1);
   CHECK(trained().encode("\n\n").size() == 1);

@@ -57,7 +57,7 @@ TEST_CASE("a ramp in a run of so many steps comes at the fraction of its tokens"
   CHECK(schedule.tokens_before(schedule.ramp_step) * 2 == schedule.tokens_before(900));
 }
 
-TEST_CASE("the earlier of two limits ends a run; without limits there is none") {
+TEST_CASE("the earlier of two limits ends a run, without limits there is none") {
   CHECK(batch_schedule(run_of(5, 1000, 10, "")).steps == 5);
   CHECK(batch_schedule(run_of(500, 1000, 10, "")).steps == 100);
   CHECK(batch_schedule(run_of(0, 0, 10, "")).steps == 0);

@@ -101,7 +101,7 @@ TEST_CASE("a run that dies at whatever byte and resumes has the records of an un
   }
 }
 
-TEST_CASE("a line cut from its newline is whole; a torn one is dropped, even without its braces") {
+TEST_CASE("a line cut from its newline is whole, a torn one is dropped, even without its braces") {
   const TemporaryDirectory directory;
   const auto path = directory / "metrics.jsonl";
   const std::string first = "{\"kind\":\"step\",\"step\":1}\n";

@@ -209,7 +209,7 @@ TEST_CASE("mistakes are refused with their line and what would be right") {
   CHECK_THAT(error_of("[training]\nsteps = \"\xff\""), StartsWith("run.toml:2: "));
 }
 
-TEST_CASE("a table without a name is refused; a bracket within a text or a list is no table") {
+TEST_CASE("a table without a name is refused, a bracket within a text or a list is no table") {
   for (const char* header : {"[.a]", "[=]", "[ \x01]", "[[.a]]", "[", "[]", "[[", "\xEF\xBB\xBF[!]"}) {
     INFO(header);
     CHECK_THAT(error_of(std::string(header) + "\nsteps = 1"), StartsWith("run.toml:1: "));

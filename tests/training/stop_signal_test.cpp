@@ -41,7 +41,7 @@ TEST_CASE("a first signal of any kind only sets the flag") {
   }
 }
 
-TEST_CASE("an interrupt after a request ends the process; a scheduler may repeat itself") {
+TEST_CASE("an interrupt after a request ends the process, a scheduler may repeat itself") {
   CHECK(end_after(std::array{SIGINT}) == 7);
   CHECK(end_after(std::array{SIGINT, SIGINT}) == -SIGINT);
   CHECK(end_after(std::array{SIGTERM, SIGINT}) == -SIGINT);
