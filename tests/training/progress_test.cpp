@@ -127,7 +127,7 @@ TEST_CASE("what stays on a terminal, even a narrow one, is what a file gets") {
 
 TEST_CASE("no line is wider than the terminal") {
   static std::size_t width = 0;
-  for (const std::size_t columns : {200, 109, 108, 100, 90, 80, 60, 40, 30}) {
+  for (const std::size_t columns : {200u, 109u, 108u, 100u, 90u, 80u, 60u, 40u, 30u}) {
     width = columns;
     std::ostringstream out;
     ProgressLine progress{out, true, [] { return width; }};
@@ -154,13 +154,13 @@ TEST_CASE("a terminal that is resized gets the names of its columns") {
   static std::size_t width = 0;
   std::ostringstream out;
   ProgressLine progress{out, true, [] { return width; }};
-  for (const std::size_t columns : {200, 200, 80, 80, 200}) {
+  for (const std::size_t columns : {200u, 200u, 80u, 80u, 200u}) {
     width = columns;
     progress.log(report_of(1));
   }
   const auto lines = lines_of(out.str());
   REQUIRE(lines.size() == 8);
-  for (const std::size_t at : {0, 3, 6}) CHECK(lines[at].starts_with("           step"));
+  for (const std::size_t at : {0u, 3u, 6u}) CHECK(lines[at].starts_with("           step"));
   CHECK(lines[3].size() == 80);
 }
 
