@@ -143,6 +143,32 @@ double worst_gradient_error(Index batch, Index m, Index k, Index n) {
   return worst;
 }
 
+TEST_CASE("a product is the same over one panel and over many", "[matmul]") {
+  // More rows, columns and depth than one block of the kernel has.
+  const auto check = []<class C>(C) {
+    using Tile = cpu::detail::Tile<C>;
+    for (const auto [m, n, k] : {std::array<Index, 3>{3, Tile::block_columns + 5, 4},
+                                 std::array<Index, 3>{Tile::block_rows + 7, 5, 3},
+                                 std::array<Index, 3>{5, 7, 2 * Tile::depth + 3}}) {
+      const auto a = random<C>(21, Shape<dyn, dyn>{{m, k}}), b = random<C>(22, Shape<dyn, dyn>{{k, n}});
+      Tensor<C, Shape<dyn, dyn>> c{Shape<dyn, dyn>{{m, n}}};
+      cpu::detail::multiply_packed<C>(m, n, k, C(1), cpu::Matrix<const C>{std::as_const(a).data(), k},
+                                      cpu::Matrix<const C>{std::as_const(b).data(), n}, false, c.data(), n);
+      double worst = 0;
+      for (Index i = 0; i < m; ++i)
+        for (Index j = 0; j < n; ++j) {
+          double sum = 0;
+          for (Index l = 0; l < k; ++l) sum += static_cast<double>(a(i, l)) * static_cast<double>(b(l, j));
+          worst = std::max(worst, std::abs(sum - static_cast<double>(std::as_const(c)(i, j))));
+        }
+      CAPTURE(m, n, k);
+      CHECK(worst < (sizeof(C) == 8 ? 1e-12 : 1e-4));
+    }
+  };
+  check(1.0f);
+  check(1.0);
+}
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("matmul agrees with the triple loop however its operands lie", "[matmul]", double, float,

@@ -37,11 +37,6 @@ constexpr const T& get(const TupleElement<I, T>& element) {
   return element.value;
 }
 
-template <class T>
-inline constexpr std::size_t tuple_size = 0;
-template <class... T>
-inline constexpr std::size_t tuple_size<Tuple<T...>> = sizeof...(T);
-
 template <class F, std::size_t... I, class... T>
 [[gnu::always_inline]] constexpr decltype(auto) apply(const F& f,
                                                       TupleElements<std::index_sequence<I...>, T...>& tuple) {
