@@ -153,7 +153,8 @@ TEST_CASE("a product is the same over one panel and over many", "[matmul]") {
       const auto a = random<C>(21, Shape<dyn, dyn>{{m, k}}), b = random<C>(22, Shape<dyn, dyn>{{k, n}});
       Tensor<C, Shape<dyn, dyn>> c{Shape<dyn, dyn>{{m, n}}};
       cpu::detail::multiply_packed<C>(m, n, k, C(1), cpu::Matrix<const C>{std::as_const(a).data(), k},
-                                      cpu::Matrix<const C>{std::as_const(b).data(), n}, false, c.data(), n);
+                                      cpu::Matrix<const C>{std::as_const(b).data(), n},
+                                      cpu::Destination<C>{c.data(), n});
       double worst = 0;
       for (Index i = 0; i < m; ++i)
         for (Index j = 0; j < n; ++j) {
@@ -282,7 +283,7 @@ TEST_CASE("the library behind float products agrees with Eigen", "[matmul]") {
   for (const bool left : {false, true})
     for (const bool right : {false, true})
       for (const bool accumulate : {false, true}) {
-        CAPTURE(cpu::matmul_backend(), left, right, accumulate);
+        CAPTURE(cpu::matmul_backend<float>(), left, right, accumulate);
         const auto fill = [](Index rows, Index columns, int seed) {
           const auto values = random<float>(seed, Shape<dyn, dyn>{{rows, columns}});
           return Matrix(Eigen::Map<const Matrix>(values.data(), rows, columns));

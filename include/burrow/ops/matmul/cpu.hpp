@@ -4,6 +4,7 @@
 
 #include <burrow/core/parallel.hpp>
 #include <burrow/ops/matmul/kernel.hpp>
+#include <burrow/ops/matmul/vector.hpp>
 
 #ifdef BURROW_WITH_ONEDNN
 #include <oneapi/dnnl/dnnl.h>
@@ -15,13 +16,22 @@ void omp_set_num_threads(int);
 
 namespace burrow::cpu {
 
-/// The library that multiplies float matrices in this build.
+/// What multiplies matrices of T in this build: "oneDNN", or burrow's kernel with vectors of so many bits.
+template <class T = float>
 constexpr const char* matmul_backend() {
 #ifdef BURROW_WITH_ONEDNN
-  return "oneDNN";
-#else
-  return "burrow";
+  if (std::same_as<T, float>) return "oneDNN";
 #endif
+  if (detail::elements_per_word<T> == 2) return "burrow, pairs of bf16";
+  constexpr Index bytes = lanes<compute_type<T>> * Index{sizeof(compute_type<T>)};
+  if (lanes<compute_type<T>> == 1) return "burrow, plain loops";
+  if (Narrow<T>)
+    return bytes == 64   ? "burrow, widened to fp32, vectors of 512 bits"
+           : bytes == 32 ? "burrow, widened to fp32, vectors of 256 bits"
+                         : "burrow, widened to fp32, vectors of 128 bits";
+  return bytes == 64   ? "burrow, vectors of 512 bits"
+         : bytes == 32 ? "burrow, vectors of 256 bits"
+                       : "burrow, vectors of 128 bits";
 }
 
 namespace detail {
@@ -52,23 +62,9 @@ inline void onednn_product(Index m, Index n, Index k, float alpha, Matrix<const 
 }
 #endif
 
-/// c (+)= alpha a b for half and bf16: operands are widened as they are packed, sums are in fp32.
-template <Narrow T>
-void narrow_product(Index m, Index n, Index k, float alpha, Matrix<const T> a, Matrix<const T> b,
-                    bool accumulate, Matrix<T> c) {
-  const Buffer<Cpu> wide{m * n * Index{sizeof(float)}};
-  auto* const sums = static_cast<float*>(wide.data());
-  multiply_packed<float>(m, n, k, alpha, a, b, false, sums, n);
-  for (Index i = 0; i < m; ++i)
-    for (Index j = 0; j < n; ++j) {
-      T& to = c.data[i * c.stride + j];
-      to = accumulate ? static_cast<float>(to) + sums[i * n + j] : sums[i * n + j];
-    }
-}
-
-template <class T>
-void product(Index m, Index n, Index k, T alpha, Matrix<const T> a, Matrix<const T> b, bool accumulate,
-             Matrix<T> c);
+template <class T, class A, class B, class O>
+void product(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a, Matrix<const B> b,
+             Destination<O> c);
 
 /// The values and the tangents of a matrix of dual numbers as two matrices without gaps.
 template <class T>
@@ -94,93 +90,141 @@ struct DualParts {
 /// A product of dual matrices as three of plain ones: a b, and a' b + a b'.
 template <class T>
 void dual_product(Index m, Index n, Index k, DualNumber<T> alpha, Matrix<const DualNumber<T>> a,
-                  Matrix<const DualNumber<T>> b, bool accumulate, Matrix<DualNumber<T>> c) {
+                  Matrix<const DualNumber<T>> b, Destination<DualNumber<T>> c) {
   const DualParts<T> left{a, m, k}, right{b, k, n};
   const Buffer<Cpu> sums{2 * m * n * Index{sizeof(T)}};
   auto* const value = static_cast<T*>(sums.data());
   T* const tangent = value + m * n;
-  product<T>(m, n, k, T(1), left.value, right.value, false, {value, n});
-  product<T>(m, n, k, T(1), left.tangent, right.value, false, {tangent, n});
-  product<T>(m, n, k, T(1), left.value, right.tangent, true, {tangent, n});
+  product<T>(m, n, k, T(1), left.value, right.value, Destination<T>{value, n});
+  product<T>(m, n, k, T(1), left.tangent, right.value, Destination<T>{tangent, n});
+  product<T>(m, n, k, T(1), left.value, right.tangent, Destination<T>{tangent, n, tangent, n});
   for (Index i = 0; i < m; ++i)
     for (Index j = 0; j < n; ++j) {
-      auto& to = c.data[i * c.stride + j];
+      const auto to = c.block(i, j);
       const auto term = alpha * DualNumber<T>{value[i * n + j], tangent[i * n + j]};
-      to = accumulate ? to + term : term;
+      *to.data = to.addend != nullptr ? *to.addend + term : term;
     }
 }
 
-/// c (+)= alpha a b on the calling thread; c is not transposed.
+/// The plain loops, for types without vectors.
 template <class T>
-void product(Index m, Index n, Index k, T alpha, Matrix<const T> a, Matrix<const T> b, bool accumulate,
-             Matrix<T> c) {
-  if constexpr (burrow::detail::is_dual<T>) return dual_product(m, n, k, alpha, a, b, accumulate, c);
-#ifdef BURROW_WITH_ONEDNN
-  if constexpr (std::same_as<T, float>) return onednn_product(m, n, k, alpha, a, b, accumulate, c);
-#endif
-  if constexpr (lanes < T >> 1) {
-    multiply_packed<T>(m, n, k, alpha, a, b, accumulate, c.data, c.stride);
+void loop_product(Index m, Index n, Index k, T alpha, Matrix<const T> a, Matrix<const T> b,
+                  Destination<T> c) {
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < n; ++j) {
+      T sum(0);
+      for (Index l = 0; l < k; ++l) sum += *a.block(i, l).data * *b.block(l, j).data;
+      const T addend = c.addend != nullptr ? *c.block(i, j).addend : T(0);
+      *c.block(i, j).data = alpha * sum + addend;
+    }
+}
+
+/// c = alpha a b + addend on the calling thread, whatever the extents.
+template <class T, class A, class B, class O>
+void product(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a, Matrix<const B> b,
+             Destination<O> c) {
+  if constexpr (burrow::detail::is_dual<T>) {
+    dual_product(m, n, k, alpha, a, b, c);
+  } else if constexpr (lanes<compute_type<T>> == 1) {
+    loop_product<T>(m, n, k, alpha, a, b, c);
   } else {
-    for (Index i = 0; i < m; ++i)
-      for (Index j = 0; j < n; ++j) {
-        T sum(0);
-        for (Index l = 0; l < k; ++l) sum += *a.block(i, l).data * *b.block(l, j).data;
-        T& to = c.data[i * c.stride + j];
-        to = accumulate ? to + alpha * sum : alpha * sum;
-      }
+#ifdef BURROW_WITH_ONEDNN
+    if constexpr (std::same_as<T, float> && std::same_as<A, float> && std::same_as<B, float> &&
+                  std::same_as<O, float>)
+      if (c.addend == nullptr || (c.addend == c.data && c.addend_stride == c.stride))
+        return onednn_product(m, n, k, alpha, a, b, c.addend != nullptr, {c.data, c.stride});
+#endif
+    multiply_packed<T>(m, n, k, alpha, a, b, c);
   }
+}
+
+/// A product of which one side is a vector, and which needs no packing; false where there is none.
+template <class T, class A, class B, class O>
+bool vector_product(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a, Matrix<const B> b,
+                    Destination<O> c) {
+  if constexpr (lanes < compute_type < T >>> 1) {
+    if (n == 1)
+      multiply_vector<T>(m, k, alpha, a, b.data, b.transposed ? 1 : b.stride, c.data, c.stride, c.addend,
+                         c.addend_stride);
+    else if (m == 1)
+      multiply_vector<T>(n, k, alpha, b.transpose(), a.data, a.transposed ? a.stride : 1, c.data, Index{1},
+                         c.addend, Index{1});
+    return n == 1 || m == 1;
+  } else {
+    return false;
+  }
+}
+
+/// A product without terms.
+template <class O>
+void fill_product(Index m, Index n, Destination<O> c) {
+  if (c.addend == c.data && c.addend != nullptr) return;
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < n; ++j) *c.block(i, j).data = c.addend != nullptr ? *c.block(i, j).addend : O(0);
+}
+
+template <class T>
+Destination<T> destination(bool accumulate, Matrix<T> c) {
+  return {c.data, c.stride, accumulate ? c.data : nullptr, accumulate ? c.stride : 0};
 }
 
 }  // namespace detail
 
-/// c (+)= alpha a b for a of m x k and b of k x n, on the calling thread; sums in fp32 for half and bf16.
+/// c = alpha a b + addend for a of m x k and b of k x n, on the calling thread. Operands are rounded to T
+/// where they are wider; sums are in fp32 for half and bf16, and c is rounded once.
+template <class T, class A, class B, class O>
+void multiply_on_thread(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a,
+                        Matrix<const B> b, Destination<O> c) {
+  if (m == 0 || n == 0) return;
+  if (k == 0) return detail::fill_product(m, n, c);
+  if (!detail::vector_product<T>(m, n, k, alpha, a, b, c)) detail::product<T>(m, n, k, alpha, a, b, c);
+}
+/// c (+)= alpha a b for matrices of one type.
 template <class T>
 void multiply_on_thread(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const T> a,
                         Matrix<const T> b, bool accumulate, Matrix<T> c) {
-  if (m == 0 || n == 0) return;
   if (c.transposed)
     return multiply_on_thread<T>(n, m, k, alpha, b.transpose(), a.transpose(), accumulate, c.transpose());
-  if (k == 0) {
-    for (Index i = 0; i < (accumulate ? 0 : m); ++i) std::fill_n(c.data + i * c.stride, n, T(0));
-    return;
-  }
-  if constexpr (lanes < compute_type < T >>> 1) {
-    if (n == 1)
-      return detail::multiply_vector(m, k, alpha, a, b.data, b.transposed ? 1 : b.stride, accumulate, c.data,
-                                     c.stride);
-    if (m == 1)
-      return detail::multiply_vector(n, k, alpha, b.transpose(), a.data, a.transposed ? a.stride : 1,
-                                     accumulate, c.data, Index{1});
-  }
-  if constexpr (Narrow<T>)
-    detail::narrow_product<T>(m, n, k, alpha, a, b, accumulate, c);
-  else
-    detail::product<T>(m, n, k, alpha, a, b, accumulate, c);
+  multiply_on_thread<T>(m, n, k, alpha, a, b, detail::destination(accumulate, c));
 }
 
-/// c (+)= alpha a b on all threads.
+/// multiply_on_thread, on all threads. Each element is summed in the same order whatever their number.
+template <class T, class A, class B, class O>
+void multiply(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a, Matrix<const B> b,
+              Destination<O> c) {
+  const bool vector = m == 1 || n == 1;  // limited by memory, not by arithmetic: worth threads sooner
+  const Index smallest = Index{1} << (vector ? 16 : 18);  // multiply-adds worth a thread
+  const Index pieces = std::clamp<Index>(m * n * k / smallest, 1, threads());
+  if (pieces == 1) return multiply_on_thread<T>(m, n, k, alpha, a, b, c);
+  // Panels of about the same area, cut along the longer side first.
+  Index along_rows = 1;
+  for (Index r = 1; r <= pieces; ++r)
+    if (pieces % r == 0 && r * n <= (pieces / r) * m * 2) along_rows = r;
+  if (vector) along_rows = m == 1 ? 1 : pieces;
+  const Index along_columns = pieces / along_rows;
+  using Size = detail::Tile<compute_type<T>>;
+  const auto cut = [](Index length, Index step, Index piece, Index count) {
+    return piece == count ? length : std::min(length, (length * piece / count + step - 1) / step * step);
+  };
+  parallel_tasks(pieces, [&](Index piece) {
+    const Index row = piece / along_columns, column = piece % along_columns;
+    const Index i = cut(m, Size::rows, row, along_rows), j = cut(n, Size::columns, column, along_columns);
+    const Index height = cut(m, Size::rows, row + 1, along_rows) - i;
+    const Index width = cut(n, Size::columns, column + 1, along_columns) - j;
+    if (height == 0 || width == 0) return;
+    if (vector)
+      detail::vector_product<T>(height, width, k, alpha, a.block(i, 0), b.block(0, j), c.block(i, j));
+    else
+      detail::product<T>(height, width, k, alpha, a.block(i, 0), b.block(0, j), c.block(i, j));
+  });
+}
+/// c (+)= alpha a b for matrices of one type.
 template <class T>
 void multiply(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const T> a, Matrix<const T> b,
               bool accumulate, Matrix<T> c) {
   if (c.transposed)
     return multiply<T>(n, m, k, alpha, b.transpose(), a.transpose(), accumulate, c.transpose());
-  constexpr Index smallest = Index{1} << 18;  // multiply-adds worth a thread
-  const Index pieces = std::clamp<Index>(m * n * k / smallest, 1, threads());
-  // Panels of about the same area, cut along the longer side first.
-  Index along_rows = 1;
-  for (Index r = 1; r <= pieces; ++r)
-    if (pieces % r == 0 && r * n <= (pieces / r) * m * 2) along_rows = r;
-  const Index along_columns = pieces / along_rows;
-  constexpr Index step = 16;
-  const auto cut = [](Index length, Index piece, Index count) {
-    return piece == count ? length : std::min(length, (length * piece / count + step - 1) / step * step);
-  };
-  parallel_tasks(pieces, [&](Index piece) {
-    const Index row = piece / along_columns, column = piece % along_columns;
-    const Index i = cut(m, row, along_rows), j = cut(n, column, along_columns);
-    multiply_on_thread<T>(cut(m, row + 1, along_rows) - i, cut(n, column + 1, along_columns) - j, k, alpha,
-                          a.block(i, 0), b.block(0, j), accumulate, c.block(i, j));
-  });
+  multiply<T>(m, n, k, alpha, a, b, detail::destination(accumulate, c));
 }
 
 /// `batch` products at once; products are shared among the threads when there are enough of them.
