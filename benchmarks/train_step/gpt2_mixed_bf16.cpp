@@ -1,0 +1,10 @@
+#include "benchmarks/train_step/gpt2.hpp"
+
+namespace benchmarks {
+
+std::unique_ptr<TrainStep> gpt2_mixed_bf16(const gopher::ModelSize& size, gopher::Index batch,
+                                           bool rematerialize) {
+  return gpt2_step<burrow::MixedBf16<burrow::Cpu>>(size, batch, rematerialize);
+}
+
+}  // namespace benchmarks
