@@ -13,6 +13,8 @@
 #include <burrow/core/dual_number.hpp>
 #include <burrow/debug/describe.hpp>
 #include <burrow/debug/detect_anomaly.hpp>
+#include <burrow/debug/peaks.hpp>
+#include <burrow/debug/profile.hpp>
 #include <burrow/debug/trace.hpp>
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/clone.hpp>

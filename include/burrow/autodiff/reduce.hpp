@@ -38,10 +38,11 @@ auto with_kept_axes(const G& g, const S& shape) {
 template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
 requires detail::ValidAxes<shape_of<E>, Axes...>
 auto sum(const E& e, Keep... keep) {
+  const auto tape = tape_of(e);
   const auto node = detail::to_node(e);
   const auto value = sum<Axes...>(detail::untraced(node), keep...);
   return record(
-      tape_of(e), "sum", value,
+      tape, "sum", value,
       [node](const auto& dy) {
         add_gradient(node, detail::with_kept_axes<shape_of<E>, Axes...>(dy, node.shape()));
       },
@@ -50,12 +51,13 @@ auto sum(const E& e, Keep... keep) {
 
 template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
 requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto mean(const E& e, Keep... keep) {
+  const auto tape = tape_of(e);
   const auto node = detail::to_node(e);
   const auto value = mean<Axes...>(detail::untraced(node), keep...);
   using C = compute_type<element_of<E>>;
   const C share = C(1) / static_cast<C>(detail::reduced_count<shape_of<E>, Axes...>(e.shape()));
   return record(
-      tape_of(e), "mean", value,
+      tape, "mean", value,
       [node, share](const auto& dy) {
         add_gradient(node, detail::with_kept_axes<shape_of<E>, Axes...>(dy, node.shape()) * share);
       },
@@ -65,11 +67,12 @@ requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto mea
 /// Largest element along axes; the gradient is shared equally by the elements that reach it.
 template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
 requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto max(const E& e, Keep... keep) {
+  const auto tape = tape_of(e);
   using C = compute_type<element_of<E>>;
   const auto node = detail::to_node(e);
   const auto value = max<Axes...>(detail::untraced(node), keep...);
   return record(
-      tape_of(e), "max", value,
+      tape, "max", value,
       [node, value](const auto& dy) {
         const auto reached =
             detail::untraced(node) == detail::with_kept_axes<shape_of<E>, Axes...>(value, node.shape());
@@ -87,11 +90,12 @@ requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto min
 
 template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
 requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto prod(const E& e, Keep... keep) {
+  const auto tape = tape_of(e);
   using C = compute_type<element_of<E>>;
   const auto node = detail::to_node(e);
   const auto value = prod<Axes...>(detail::untraced(node), keep...);
   return record(
-      tape_of(e), "prod", value,
+      tape, "prod", value,
       [node](const auto& dy) {
         const auto x = cast<C>(detail::untraced(node));
         const auto zero = cast<C>(x == 0);
@@ -108,8 +112,9 @@ namespace detail {
 /// The value of a reduction that has no gradient, carrying the tape of what was reduced.
 template <class E, class Reduction>
 auto without_gradient(const E& e, const char* name, const Reduction& reduction) {
+  const auto tape = tape_of(e);
   return record(
-      tape_of(e), name, reduction(untraced(to_node(e))), [](const auto&) {}, e);
+      tape, name, reduction(untraced(to_node(e))), [](const auto&) {}, e);
 }
 }  // namespace detail
 

@@ -167,7 +167,8 @@ class Tape {
   template <class T>
   [[gnu::noinline]] std::pair<T*, bool> gradient_data(int slot, Index offset, Index count) {
     Slot& s = slots_[static_cast<std::size_t>(slot)];
-    if (detail::observed()) written_.push_back({slot, &detail::first_nonfinite<T>});
+    if (detail::observed())
+      written_.push_back({slot, &detail::first_nonfinite<T>, traffic<T>(count, s.filled)});
     if (s.external) return {static_cast<T*>(s.data) + offset, true};
     if (!s.data) {
       s.storage = Buffer<Cpu>{s.size * Index{sizeof(T)}};
@@ -190,7 +191,7 @@ class Tape {
   bool adopt_gradient(int slot, const Storage& storage, const T* data, Index count) {
     Slot& s = slots_[static_cast<std::size_t>(slot)];
     if (s.external || s.filled || s.size != count) return false;
-    if (detail::observed()) written_.push_back({slot, &detail::first_nonfinite<T>});
+    if (detail::observed()) written_.push_back({slot, &detail::first_nonfinite<T>, traffic<T>(count, false)});
     s.storage = storage;
     s.data = const_cast<T*>(data);
     s.filled = true;
@@ -261,7 +262,13 @@ class Tape {
   struct Written {
     int slot;
     Index (*first_nonfinite)(const void*, Index);
+    double traffic;  // the gradient's bytes, and those of the operand, which the backward pass reads
   };
+
+  template <class T>
+  static double traffic(Index count, bool accumulate) {
+    return static_cast<double>(count) * sizeof(T) * (accumulate ? 3 : 2);
+  }
 
   void begin_observed() {
     written_.clear();
@@ -274,6 +281,11 @@ class Tape {
       values.push_back({s.data, s.size, w.first_nonfinite});
     }
     return values;
+  }
+  double written_traffic() const {
+    double bytes = 0;
+    for (const Written& w : written_) bytes += w.traffic;
+    return bytes;
   }
 
   struct AnyEntry {
@@ -311,7 +323,8 @@ class Tape {
                           self->shape.values(),
                           dy.size() * Index{sizeof(T)},
                           {},
-                          tape.written_values()});
+                          tape.written_values(),
+                          static_cast<double>(dy.size()) * sizeof(T) + tape.written_traffic()});
     }
     static void destroy_entry(AnyEntry* any) {
       auto* const self = static_cast<Entry*>(any);
@@ -344,11 +357,17 @@ class Tape {
   template <class T, class S, class D>
   void sweep(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, bool keep, Location where);
 
+  void run(AnyEntry* entry) {
+    const detail::ObservedScope scope{entry->name, true};
+    entry->run(entry, *this);
+  }
+
   /// Runs what is recorded from the end, dropping each entry once it has run.
   void run_and_drop() {
     while (!entries_.empty()) {
       AnyEntry* const entry = entries_.back();
       entries_.pop_back();
+      const detail::ObservedScope scope{entry->name, true};
       struct Guard {
         AnyEntry* entry;
         ~Guard() { entry->destroy(entry); }

@@ -36,9 +36,17 @@ bool any_wanted(const Tape& tape, const N& node) {
 /// `record` for inputs of a number that is known at run time: whether anybody asks for a gradient is given.
 template <class T, class S, class D, class Backward>
 auto record_wanted(TapeReference tape, const char* name, const Tensor<T, S, D>& value, Backward&& backward,
-                   bool wanted) {
-  if (observed()) tell_value(name, value);
-  return tape.tape->record(name, value, wanted, std::decay_t<Backward>(std::forward<Backward>(backward)));
+                   bool wanted, double read = 0) {
+  auto recorded =
+      tape.tape->record(name, value, wanted, std::decay_t<Backward>(std::forward<Backward>(backward)));
+  if (observed()) tell_value(name, value, read);
+  return recorded;
+}
+
+/// Bytes of all inputs of an operation.
+template <Expression... Inputs>
+double input_bytes(const Inputs&... inputs) {
+  return (leaf_bytes(to_node(inputs)) + ... + 0.0);
 }
 
 }  // namespace detail
@@ -60,15 +68,17 @@ auto tape_of(const E&... e) {
 /// called in the reverse sweep with the gradient of `value`; it calls `add_gradient` for each input. The
 /// inputs say whether anybody asks for a gradient.
 template <class T, class S, class D, class Backward, class... Inputs>
-auto record(detail::NoTape, const char* name, const Tensor<T, S, D>& value, Backward&&, const Inputs&...) {
-  if (detail::observed()) detail::tell_value(name, value);
+auto record(detail::NoTape, const char* name, const Tensor<T, S, D>& value, Backward&&,
+            const Inputs&... inputs) {
+  if (detail::observed()) detail::tell_value(name, value, detail::input_bytes(inputs...));
   return value;
 }
 template <class T, class S, class D, class Backward, class... Inputs>
 auto record(detail::TapeReference tape, const char* name, const Tensor<T, S, D>& value, Backward&& backward,
             const Inputs&... inputs) {
   return detail::record_wanted(tape, name, value, std::forward<Backward>(backward),
-                               (detail::any_wanted(*tape.tape, detail::to_node(inputs)) || ...));
+                               (detail::any_wanted(*tape.tape, detail::to_node(inputs)) || ...),
+                               detail::observed() ? detail::input_bytes(inputs...) : 0);
 }
 
 namespace detail {

@@ -96,7 +96,7 @@ void Tape::sweep(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, bool keep, 
       target.data[i] = target.accumulate ? static_cast<T>(target.data[i] + seed.data()[i]) : seed.data()[i];
   }
   if (!keep) return run_and_drop();
-  for (std::size_t i = entries_.size(); i-- > 0;) entries_[i]->run(entries_[i], *this);
+  for (std::size_t i = entries_.size(); i-- > 0;) run(entries_[i]);
 }
 
 }  // namespace burrow

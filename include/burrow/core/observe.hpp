@@ -1,5 +1,5 @@
-// Observers: objects that are told of every operation on their thread while they exist. Without one, an
-// operation pays for reading a thread-local pointer.
+// Observers: objects that are told of every operation on their thread while they exist, and of the regions
+// that a program names. Without one, each pays for reading a thread-local pointer.
 #pragma once
 
 #include <span>
@@ -21,6 +21,12 @@ struct ObservedValues {
   Index (*first_nonfinite)(const void* data, Index count) = nullptr;
 };
 
+/// What an operation takes: floating-point operations, and bytes that it must move, each operand once.
+struct Work {
+  double flops = 0;
+  double bytes = 0;
+};
+
 /// A finished operation: its value, or in the backward pass what it wrote to the gradients of its operands.
 struct ObservedOperation {
   const char* name;
@@ -30,6 +36,7 @@ struct ObservedOperation {
   Index bytes;                     ///< of the value, or of its gradient
   Storage storage;                 ///< of the value; empty in the backward pass
   std::span<const ObservedValues> written;
+  double traffic;  ///< bytes of all operands and of what is written, each once
 
   std::string shape() const { return detail::shape_text(extents.data(), extents.size()); }
 };
@@ -50,6 +57,11 @@ class Observer {
   virtual void begins() {}
   /// An operation has ended.
   virtual void finishes(const ObservedOperation& operation) = 0;
+  /// Until the matching `leaves`, all belongs to a region, or to a recorded operation's backward pass.
+  virtual void enters(const char*, bool /*backward*/) {}
+  virtual void leaves() {}
+  /// The operation or region that goes on takes this work; told by those that know more than `traffic` says.
+  virtual void works(const Work&) {}
 
   Observer* outer() const { return outer_; }
 
@@ -71,6 +83,33 @@ inline void tell_beginning() {
 inline void tell_end(const ObservedOperation& operation) {
   for (Observer* o = innermost_observer; o != nullptr; o = o->outer()) o->finishes(operation);
 }
+inline void tell_entry(const char* name, bool backward) {
+  for (Observer* o = innermost_observer; o != nullptr; o = o->outer()) o->enters(name, backward);
+}
+inline void tell_exit() {
+  for (Observer* o = innermost_observer; o != nullptr; o = o->outer()) o->leaves();
+}
+
+/// Tells observers what the operation on this thread takes.
+inline void tell_work(const Work& work) {
+  for (Observer* o = innermost_observer; o != nullptr; o = o->outer()) o->works(work);
+}
+
+/// Tells observers that something begins and, at the end of the scope, that it is over.
+class ObservedScope {
+ public:
+  ObservedScope(const char* name, bool backward) : told_{observed()} {
+    if (told_) tell_entry(name, backward);
+  }
+  ObservedScope(const ObservedScope&) = delete;
+  ObservedScope& operator=(const ObservedScope&) = delete;
+  ~ObservedScope() {
+    if (told_) tell_exit();
+  }
+
+ private:
+  bool told_;
+};
 
 template <class T>
 Index first_nonfinite(const void* data, Index count) {
@@ -83,5 +122,17 @@ Index first_nonfinite(const void* data, Index count) {
 }
 
 }  // namespace detail
+
+/// Names what a program does until the end of the scope, for observers: `const Region region{"update"};`.
+/// Regions nest. The name must outlive the observers; a literal does.
+class Region : detail::ObservedScope {
+ public:
+  explicit Region(const char* name) : ObservedScope{name, false} {}
+
+  /// Says what the region takes beside the operations in it.
+  void takes(const Work& work) const {
+    if (detail::observed()) detail::tell_work(work);
+  }
+};
 
 }  // namespace burrow

@@ -108,22 +108,26 @@ auto linspace(double begin, double end, Index count) {
 /// Standard normal numbers; element i depends on the key and i only.
 template <class S, Element T = float, class D = Cpu>
 Tensor<T, S, D> normal(Key key, const S& shape = {}) {
+  if (detail::observed()) detail::tell_beginning();
   Tensor<T, S, D> result{shape};
   T* const out = result.data();
   parallel_for(result.size(), 4096, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) out[i] = static_cast<T>(key.normal(static_cast<std::uint64_t>(i)));
   });
+  if (detail::observed()) detail::tell_value("normal", std::as_const(result), 0);
   return result;
 }
 
 /// Uniform numbers in [0, 1); element i depends on the key and i only.
 template <class S, Element T = float, class D = Cpu>
 Tensor<T, S, D> uniform(Key key, const S& shape = {}) {
+  if (detail::observed()) detail::tell_beginning();
   Tensor<T, S, D> result{shape};
   T* const out = result.data();
   parallel_for(result.size(), 4096, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) out[i] = static_cast<T>(key.uniform(static_cast<std::uint64_t>(i)));
   });
+  if (detail::observed()) detail::tell_value("uniform", std::as_const(result), 0);
   return result;
 }
 

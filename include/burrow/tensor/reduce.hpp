@@ -121,7 +121,7 @@ auto reduced_into(const E& e, Result result, const Finish& finish) {
   check_untraced(node);
   if (observed()) tell_beginning();
   reduce<Op>(device_of<E>{}, node, kept_shape<shape_of<E>, Axes...>(e.shape()), result.data(), finish);
-  if (observed()) tell_value(Op::name, std::as_const(result));
+  if (observed()) tell_value(Op::name, std::as_const(result), leaf_bytes(node));
   return result;
 }
 

@@ -43,9 +43,20 @@ constexpr ObservedValues observed_values(const T* data, Index count) {
     return {data, count, nullptr};
 }
 
-/// Tells the observers of an operation's value.
+/// Bytes of the leaves of an expression.
+template <class Node>
+double leaf_bytes(const Node& node) {
+  if constexpr (is_scalar_node<Node>)
+    return 0;
+  else if constexpr (Node::is_leaf)
+    return static_cast<double>(node.shape().size()) * sizeof(element_of<Node>);
+  else
+    return detail::apply([](const auto&... a) { return (leaf_bytes(a) + ... + 0.0); }, node.arguments());
+}
+
+/// Tells the observers of an operation's value; `read` is how many bytes its operands have.
 template <class T, class S, class D>
-void tell_value(const char* name, const Tensor<T, S, D>& value) {
+void tell_value(const char* name, const Tensor<T, S, D>& value, double read) {
   const ObservedValues written = observed_values<T, D>(value.data(), value.size());
   tell_end({name,
             false,
@@ -53,7 +64,8 @@ void tell_value(const char* name, const Tensor<T, S, D>& value) {
             value.shape().values(),
             value.size() * Index{sizeof(T)},
             value.leaf().storage(),
-            {&written, 1}});
+            {&written, 1},
+            read + static_cast<double>(value.size()) * sizeof(T)});
 }
 
 }  // namespace detail
@@ -106,7 +118,8 @@ class Tensor {
     detail::check_untraced(node);
     if (detail::observed()) detail::tell_beginning();
     detail::evaluate(D{}, node, shape_, data_);
-    if (detail::observed()) detail::tell_value(detail::node_name<decltype(node)>(), *this);
+    if (detail::observed())
+      detail::tell_value(detail::node_name<decltype(node)>(), *this, detail::leaf_bytes(node));
   }
   template <Traced E>
   Tensor(const E& expression) = delete;

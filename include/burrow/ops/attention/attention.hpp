@@ -35,6 +35,16 @@ cpu::AttentionExtents attention_extents(const char* name, const Q& q, const K& k
   return {q[0], q[1], k[1], heads, q[2] / heads, k[2] == q[2] ? heads : key_heads};
 }
 
+/// What attention takes: a product of head width with queries, keys and values for each pair that the mask
+/// leaves, and one more with positions; the backward pass has two for each, what it computes again not
+/// counted. Bytes of queries, keys, values and result, in the backward pass of their gradients too.
+inline Work attention_work(const cpu::AttentionExtents& e, int products, bool backward, Index element_bytes) {
+  const double q = static_cast<double>(e.queries), pairs = q * static_cast<double>(e.keys) - q * (q - 1) / 2;
+  const double elements = static_cast<double>(2 * e.batch * (e.queries * e.width() + e.keys * e.key_width()));
+  return {2 * pairs * static_cast<double>(e.batch * e.width()) * products * (backward ? 2 : 1),
+          elements * static_cast<double>(element_bytes) * (backward ? 2 : 1)};
+}
+
 /// Attention of dense operands; slopes are [heads], or nothing.
 template <class TapeLike, class Q, class K, class V, class Slopes>
 auto attend(TapeLike tape, const char* name, const cpu::AttentionExtents& e, const Q& q, const K& k,
@@ -50,9 +60,11 @@ auto attend(TapeLike tape, const char* name, const cpu::AttentionExtents& e, con
   Tensor<T, shape_of<Q>, device_of<Q>> out{q.shape()};
   Tensor<compute_type<T>, Shape<dyn>, device_of<Q>> log_sums{Shape<dyn>{{e.batch * e.heads * e.queries}}};
   cpu::attention_forward(e, in, out.data(), log_sums.data());
+  if (observed()) tell_work(attention_work(e, 2, false, sizeof(T)));
   return record(
       tape, name, out,
       [q, k, v, e, in, out, log_sums, slopes](const auto& dy) {
+        if (observed()) tell_work(attention_work(e, 2, true, sizeof(T)));
         Tensor<T, shape_of<Q>, device_of<Q>> dq{q.shape()};
         Tensor<T, shape_of<K>, device_of<K>> dk{k.shape()};
         Tensor<T, shape_of<V>, device_of<V>> dv{v.shape()};
@@ -138,9 +150,11 @@ requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>&& shape_o
   Tensor<T, shape_of<Q>, device_of<Q>> out{q.shape()};
   Tensor<compute_type<T>, Shape<dyn>, device_of<Q>> log_sums{Shape<dyn>{{e.batch * e.heads * e.queries}}};
   cpu::attention_forward(e, in, out.data(), log_sums.data());
+  if (detail::observed()) detail::tell_work(detail::attention_work(e, 3, false, sizeof(T)));
   return record(
       tape, "relative_attention", out,
       [q, k, v, r, u, w, e, in, out, log_sums](const auto& dy) {
+        if (detail::observed()) detail::tell_work(detail::attention_work(e, 3, true, sizeof(T)));
         Tensor<T, shape_of<Q>, device_of<Q>> dq{q.shape()};
         Tensor<T, shape_of<K>, device_of<K>> dk{k.shape()};
         Tensor<T, shape_of<V>, device_of<V>> dv{v.shape()};

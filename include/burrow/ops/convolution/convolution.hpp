@@ -69,13 +69,20 @@ auto convolution2d(const X& x, const W& weight, Location where = Location::here(
   const auto e = detail::convolution_extents(How, Any{in.shape().values()}, Any{w.shape().values()}, where);
   Tensor<T, S, D> y{S{{e.batch, e.rows.out, e.columns.out, e.out}}};
   cpu::convolution_forward(e, in.view().data(), w.view().data(), y.data());
+  const double flops = 2 * static_cast<double>(y.size()) * static_cast<double>(e.patch());
+  const Work work{flops, static_cast<double>(in.shape().size() + w.shape().size() + y.size()) * sizeof(T)};
+  if (detail::observed()) detail::tell_work(work);
   return record(
       tape, "convolution", y,
-      [in, w, e](const auto& dy) {
-        if (const auto dx = detail::dense_target(in))
+      [in, w, e, work](const auto& dy) {
+        if (const auto dx = detail::dense_target(in)) {
           cpu::convolution_input_gradient(e, w.view().data(), dy.data(), dx);
-        if (const auto dw = detail::dense_target(w))
+          if (detail::observed()) detail::tell_work(work);
+        }
+        if (const auto dw = detail::dense_target(w)) {
           cpu::convolution_weight_gradient(e, in.view().data(), dy.data(), dw);
+          if (detail::observed()) detail::tell_work(work);
+        }
       },
       in, w);
 }

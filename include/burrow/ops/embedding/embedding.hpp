@@ -48,9 +48,12 @@ auto embedding(const Table& table, const Ids& ids, Location where = Location::he
   const detail::Lines rows{1, vocabulary, from.shape()[1]};
   const Index count = which.shape().size();
   detail::gather_forward(D{}, rows, which.view().data(), count, from.view().data(), y.data());
+  const Work moved{0, static_cast<double>(count * rows.inner) * (sizeof(element_of<Table>) + sizeof(Result))};
+  if (detail::observed()) detail::tell_work(moved);
   return record(
       tape, "embedding", y,
-      [from, which, rows, count](const auto& dy) {
+      [from, which, rows, count, moved](const auto& dy) {
+        if (detail::observed()) detail::tell_work(moved);
         if (const auto dtable = detail::dense_target(from))
           detail::scatter_sum(D{}, rows, which.view().data(), count, dy.data(), dtable);
       },

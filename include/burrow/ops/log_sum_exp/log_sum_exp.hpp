@@ -13,6 +13,7 @@ requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto log
                                                                                          Keep...) {
   using C = compute_type<element_of<E>>;
   using S = shape_of<E>;
+  const auto tape = tape_of(e);
   const auto node = detail::to_node(cast<C>(e));
   if constexpr (!Traced<E>) detail::check_untraced(node);
   const auto x = detail::untraced(node);
@@ -26,10 +27,10 @@ requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto log
                            exp(detail::untraced(node) - shift - log_total));
   };
   if constexpr (sizeof...(Keep) > 0) {
-    return record(tape_of(e), "log_sum_exp", kept, backward, node);
+    return record(tape, "log_sum_exp", kept, backward, node);
   } else {
     const auto shape = detail::dropped_shape<S, Axes...>(e.shape());
-    return record(tape_of(e), "log_sum_exp", materialize(reshape(kept, shape)), backward, node);
+    return record(tape, "log_sum_exp", materialize(reshape(kept, shape)), backward, node);
   }
 }
 

@@ -91,6 +91,9 @@ class MatrixBatch {
 template <class T>
 void multiply_matrices(Index batch, Index m, Index n, Index k, const MatrixBatch<const T>& a,
                        const MatrixBatch<const T>& b, bool accumulate, const MatrixBatch<T>& c) {
+  if (observed())
+    tell_work({2.0 * static_cast<double>(batch * m * n) * static_cast<double>(k),
+               static_cast<double>(batch * (m * k + k * n + m * n * (accumulate ? 2 : 1))) * sizeof(T)});
   cpu::multiply_batch<T>(
       batch, m, n, k, 1,
       [&](Index i) {
