@@ -179,10 +179,10 @@ void multiply_on_thread(Index m, Index n, Index k, compute_type<T> alpha, Matrix
   if (k == 0) return detail::fill_product(m, n, c);
   if (!detail::vector_product<T>(m, n, k, alpha, a, b, c)) detail::product<T>(m, n, k, alpha, a, b, c);
 }
-/// c (+)= alpha a b for matrices of one type.
-template <class T>
-void multiply_on_thread(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const T> a,
-                        Matrix<const T> b, bool accumulate, Matrix<T> c) {
+/// c (+)= alpha a b.
+template <class T, class A = T, class B = T, class O = T>
+void multiply_on_thread(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a,
+                        Matrix<const B> b, bool accumulate, Matrix<O> c) {
   if (c.transposed)
     return multiply_on_thread<T>(n, m, k, alpha, b.transpose(), a.transpose(), accumulate, c.transpose());
   multiply_on_thread<T>(m, n, k, alpha, a, b, detail::destination(accumulate, c));
@@ -218,10 +218,10 @@ void multiply(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> 
       detail::product<T>(height, width, k, alpha, a.block(i, 0), b.block(0, j), c.block(i, j));
   });
 }
-/// c (+)= alpha a b for matrices of one type.
-template <class T>
-void multiply(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const T> a, Matrix<const T> b,
-              bool accumulate, Matrix<T> c) {
+/// c (+)= alpha a b.
+template <class T, class A = T, class B = T, class O = T>
+void multiply(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a, Matrix<const B> b,
+              bool accumulate, Matrix<O> c) {
   if (c.transposed)
     return multiply<T>(n, m, k, alpha, b.transpose(), a.transpose(), accumulate, c.transpose());
   multiply<T>(m, n, k, alpha, a, b, detail::destination(accumulate, c));

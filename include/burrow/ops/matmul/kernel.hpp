@@ -109,11 +109,34 @@ void multiply_partial_tile(Index steps, C alpha, const C* a, const C* b, Index r
     put_tile(tile, rows, columns, sums, sums_stride, sums, sums_stride);
 }
 
-/// c = alpha a b + addend for a of m x k and b of k x n with products of T: A and B are rounded or widened to
-/// it as they are packed, and c is rounded once.
-template <class T, class A, class B, class O>
-void multiply_packed(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a, Matrix<const B> b,
-                     Destination<O> c) {
+/// An operand of any element type that packs panels of itself; line p of it at position l is element (p, l).
+template <class C>
+struct Packer {
+  const void* data;
+  Index stride;
+  bool transposed;
+  void (*pack)(const Packer& x, Index line, Index position, Index lines, Index depth, C* to);
+
+  void operator()(Index line, Index position, Index lines, Index depth, C* to) const {
+    pack(*this, line, position, lines, depth, to);
+  }
+};
+
+template <Index Width, class T, class A>
+Packer<compute_type<T>> packer(Matrix<const A> x) {
+  using C = compute_type<T>;
+  return {x.data, x.stride, x.transposed,
+          [](const Packer<C>& p, Index line, Index position, Index lines, Index depth, C* to) {
+            const Matrix<const A> all{static_cast<const A*>(p.data), p.stride, p.transposed};
+            pack<Width, T>(all.block(line, position), lines, depth, to);
+          }};
+}
+
+/// c = alpha a b + addend for a of m x k and the transpose of b of k x n with products of T; c is rounded
+/// once.
+template <class T, class O>
+void multiply_panels(Index m, Index n, Index k, compute_type<T> alpha, const Packer<compute_type<T>>& a,
+                     const Packer<compute_type<T>>& b, Destination<O> c) {
   using C = compute_type<T>;
   using Size = Tile<C>;
   constexpr bool direct = std::same_as<O, C>;
@@ -133,10 +156,10 @@ void multiply_packed(Index m, Index n, Index k, compute_type<T> alpha, Matrix<co
     for (Index l = 0; l < k; l += depth) {
       const Index length = std::min(depth, k - l), steps = (length + group - 1) / group;
       const bool first = l == 0, last = l + length == k;
-      pack<tile_columns, T>(b.block(l, j).transpose(), columns, length, packed_b);
+      b(j, l, columns, length, packed_b);
       for (Index i = 0; i < m; i += block_rows) {
         const Index rows = std::min(block_rows, m - i);
-        pack<tile_rows, T>(a.block(i, l), rows, length, packed_a);
+        a(i, l, rows, length, packed_a);
         for (Index ii = 0; ii < rows; ii += tile_rows)
           for (Index jj = 0; jj < columns; jj += tile_columns) {
             const C* const left = packed_a + ii * steps;
@@ -159,6 +182,15 @@ void multiply_packed(Index m, Index n, Index k, compute_type<T> alpha, Matrix<co
       }
     }
   }
+}
+
+/// c = alpha a b + addend for a of m x k and b of k x n with products of T: A and B are rounded or widened to
+/// it as they are packed.
+template <class T, class A, class B, class O>
+void multiply_packed(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a, Matrix<const B> b,
+                     Destination<O> c) {
+  using Size = Tile<compute_type<T>>;
+  multiply_panels<T>(m, n, k, alpha, packer<Size::rows, T>(a), packer<Size::columns, T>(b.transpose()), c);
 }
 
 }  // namespace detail

@@ -87,13 +87,15 @@ class MatrixBatch {
   std::array<Index, most_axes> extents_{}, strides_{};
 };
 
-/// c (+)= a b for each of `batch` products of m x k and k x n.
-template <class T>
-void multiply_matrices(Index batch, Index m, Index n, Index k, const MatrixBatch<const T>& a,
-                       const MatrixBatch<const T>& b, bool accumulate, const MatrixBatch<T>& c) {
+/// c (+)= a b for each of `batch` products of m x k and k x n, multiplied as T.
+template <class T, class A, class B, class O>
+void multiply_matrices(Index batch, Index m, Index n, Index k, const MatrixBatch<const A>& a,
+                       const MatrixBatch<const B>& b, bool accumulate, const MatrixBatch<O>& c) {
   if (observed())
     tell_work({2.0 * static_cast<double>(batch * m * n) * static_cast<double>(k),
-               static_cast<double>(batch * (m * k + k * n + m * n * (accumulate ? 2 : 1))) * sizeof(T)});
+               static_cast<double>(batch) *
+                   (static_cast<double>(m * k) * sizeof(A) + static_cast<double>(k * n) * sizeof(B) +
+                    static_cast<double>(m * n) * sizeof(O) * (accumulate ? 2 : 1))});
   cpu::multiply_batch<T>(
       batch, m, n, k, 1,
       [&](Index i) {
@@ -126,6 +128,19 @@ MatrixOperand<typename Leaf::element> matrices_of(const Leaf& leaf) {
   }
 }
 
+/// An operand of a product of T without the rounding to it, which the product does as it reads: a parameter
+/// kept in fp32 needs no copy, and its gradient is not rounded.
+template <class T, class E>
+auto unrounded(const E& e) {
+  const auto node = to_node(cast<T>(e));
+  const auto& inner = without_cast<T>(node);
+  if constexpr (Narrow<T> && std::decay_t<decltype(inner)>::is_leaf &&
+                std::same_as<element_of<std::decay_t<decltype(inner)>>, float>)
+    return inner;
+  else
+    return node;
+}
+
 /// An operand of a product as a leaf; where its leading axes are rows of one matrix, as a leaf without gaps.
 template <bool Rows, class TapeLike, class E>
 auto matrix_leaf(TapeLike tape, const E& e) {
@@ -136,26 +151,26 @@ auto matrix_leaf(TapeLike tape, const E& e) {
     return leaf;
 }
 
-/// Adds a b, `batch` products of m x k and k x n, to the gradient of a leaf of any strides.
-template <class T>
-void add_product(std::span<const Index> extents, std::span<const Index> strides, T* target, bool accumulate,
-                 bool rows, Index batch, Index m, Index n, Index k, const MatrixBatch<const T>& a,
-                 const MatrixBatch<const T>& b) {
-  if (rows) return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, MatrixBatch<T>::rows(target, n));
+/// Adds a b, `batch` products of m x k and k x n multiplied as T, to the gradient of a leaf of any strides.
+template <class T, class A, class B, class O>
+void add_product(std::span<const Index> extents, std::span<const Index> strides, O* target, bool accumulate,
+                 bool rows, Index batch, Index m, Index n, Index k, const MatrixBatch<const A>& a,
+                 const MatrixBatch<const B>& b) {
+  if (rows) return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, MatrixBatch<O>::rows(target, n));
   // The products of a batch run in parallel, so matrices that are one in memory are summed afterwards.
   if (is_matrix(extents, strides) && !repeats_elements(extents, strides))
-    return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, MatrixBatch<T>{target, extents, strides});
-  const Buffer<Cpu> buffer{batch * m * n * Index{sizeof(T)}};
-  auto* const dense = static_cast<T*>(buffer.data());
+    return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, MatrixBatch<O>{target, extents, strides});
+  const Buffer<Cpu> buffer{batch * m * n * Index{sizeof(O)}};
+  auto* const dense = static_cast<O*>(buffer.data());
   const Index dense_extents[] = {batch, m, n}, dense_strides[] = {m * n, n, 1};
-  multiply_matrices<T>(batch, m, n, k, a, b, false, MatrixBatch<T>{dense, dense_extents, dense_strides});
-  add_strided<T, T>(extents, strides, target, accumulate, dense);
+  multiply_matrices<T>(batch, m, n, k, a, b, false, MatrixBatch<O>{dense, dense_extents, dense_strides});
+  add_strided<O, O>(extents, strides, target, accumulate, dense);
 }
 
 /// Adds a b to the gradient of a leaf, where anybody asks for it.
-template <bool Rows, class Leaf, class T>
-void add_product(const Leaf& leaf, Index batch, Index m, Index n, Index k, const MatrixBatch<const T>& a,
-                 const MatrixBatch<const T>& b) {
+template <class T, bool Rows, class Leaf, class A, class B>
+void add_product(const Leaf& leaf, Index batch, Index m, Index n, Index k, const MatrixBatch<const A>& a,
+                 const MatrixBatch<const B>& b) {
   const auto target = leaf.gradient_target();
   add_product<T>(leaf.shape().values(), target.strides, target.data, target.accumulate,
                  Rows && Leaf::shape_type::rank > 2, batch, m, n, k, a, b);
@@ -179,8 +194,8 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
   constexpr bool batched = shape_of<B>::rank > 2;
   constexpr std::size_t rank_a = shape_of<A>::extents.size(), rank_b = shape_of<B>::extents.size();
   const auto tape = tape_of(a, b);
-  const auto left = detail::matrix_leaf<!batched>(tape, cast<T>(a));
-  const auto right = detail::matrix_leaf<false>(tape, cast<T>(b));
+  const auto left = detail::matrix_leaf<!batched>(tape, detail::unrounded<T>(a));
+  const auto right = detail::matrix_leaf<false>(tape, detail::unrounded<T>(b));
   auto extents = left.shape().values();
   bool fits = extents.back() == right.shape()[-2];
   if constexpr (batched)
@@ -210,12 +225,12 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
           const detail::MatrixBatch<const T> gradient{dy.data(), dy_extents, dy_strides};
           if constexpr (Traced<decltype(left)>)
             if (left.wanted())
-              detail::add_product<!batched>(left, batch, m, k, n, gradient,
-                                            detail::matrices_of<false>(right).matrices.transposed());
+              detail::add_product<T, !batched>(left, batch, m, k, n, gradient,
+                                               detail::matrices_of<false>(right).matrices.transposed());
           if constexpr (Traced<decltype(right)>)
             if (right.wanted())
-              detail::add_product<false>(right, batch, k, n, m,
-                                         detail::matrices_of<!batched>(left).matrices.transposed(), gradient);
+              detail::add_product<T, false>(
+                  right, batch, k, n, m, detail::matrices_of<!batched>(left).matrices.transposed(), gradient);
         },
         left, right);
 }
