@@ -16,6 +16,10 @@
 #include <burrow/debug/peaks.hpp>
 #include <burrow/debug/profile.hpp>
 #include <burrow/debug/trace.hpp>
+#include <burrow/distributed/data_parallel.hpp>
+#include <burrow/distributed/init.hpp>
+#include <burrow/distributed/mesh.hpp>
+#include <burrow/distributed/sharded.hpp>
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/clone.hpp>
 #include <burrow/nn/combinators.hpp>

@@ -105,6 +105,7 @@ template <Real P>
 class AdafactorSlice {
  public:
   using Compute = compute_type<P>;
+  static constexpr bool needs_whole_parameters = true;
 
   /// `layout` is that of the whole buffer. Throws ValueError for options out of range, ShapeError without a
   /// layout or where the slice cuts a parameter.

@@ -31,16 +31,22 @@ ParameterLayout layout_for(const Model& model, ParameterLayout given) {
 
 }  // namespace detail
 
-/// An optimizer of all parameters of a model, by one slice that spans them.
+/// An optimizer of all parameters of a model, by one slice that spans them. It takes memory for what it
+/// remembers when it is first used, so that `Sharded` can take its place before that.
 template <class Model, template <class> class Slice, class Options>
 class ModelOptimizer {
   using Parameter = detail::flat_element<decltype(parameters(std::declval<const Model&>()))>;
 
  public:
+  using model_type = Model;
+  using slice_type = Slice<Parameter>;
+
   /// `groups` come from `parameter_groups(model, ...)`; without them all parameters are updated alike. Throws
   /// ValueError for options out of range, ShapeError for the groups of another model.
   explicit ModelOptimizer(const Model& model, const Options& options = {}, ParameterLayout groups = {})
-      : slice_{parameters(model).values(), 0, options, detail::layout_for(model, std::move(groups))} {}
+      : parameters_{burrow::parameters(model)},
+        layout_{detail::layout_for(model, std::move(groups))},
+        slice_{std::span<const Parameter>{}, 0, options, layout_} {}
 
   /// One update of the model's parameters, in place. Given the gradient of some of them, as
   /// `value_and_grad(wrt(...), f)` makes it, the others and their moments stay.
@@ -48,7 +54,7 @@ class ModelOptimizer {
   void step(Model& model, const Gradient& gradient, UpdateOptions now = {}) {
     using G = detail::flat_element<Gradient>;
     if constexpr (requires { gradient.ranges(); }) now.only = gradient.ranges();
-    slice_.step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
+    slice().step(burrow::parameters(model).values(), std::span<const G>{gradient.values()}, now);
   }
 
   template <class Other>
@@ -58,11 +64,25 @@ class ModelOptimizer {
       -> misuse::gradient_of_another_model<Model, Other>;
 
   /// All that is remembered, for checkpoints.
-  auto state() { return slice_.state(); }
+  auto state() { return slice().state(); }
   const Options& options() const { return slice_.options(); }
+  const ParameterLayout& layout() const { return layout_; }
+  /// The flat parameters of the model that it was made for.
+  const FlatParameters<Parameter>& parameters() const { return parameters_; }
+  /// True once it has made a step or its state was asked for.
+  bool used() const { return used_; }
 
  private:
-  Slice<Parameter> slice_;
+  slice_type& slice() {
+    if (!std::exchange(used_, true))
+      slice_ = slice_type{parameters_.values(), 0, Options{slice_.options()}, layout_};
+    return slice_;
+  }
+
+  FlatParameters<Parameter> parameters_;
+  ParameterLayout layout_;
+  slice_type slice_;  // of nothing, with the options, until it is used
+  bool used_ = false;
 };
 
 }  // namespace burrow

@@ -1,0 +1,260 @@
+// Sharded: an optimizer whose memory is divided among the ranks that share a batch (ZeRO: Rajbhandari et al.
+// 2020). Each rank updates its part of the flat parameters and hands it to the others.
+//
+//   auto optimizer = Sharded{Adam{model, options}, mesh.data()};
+//   optimizer.step(model, gradient);      // as Adam's; `gradient` is that of this rank's part of the batch
+#pragma once
+
+#include <cmath>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <burrow/distributed/communicator.hpp>
+#include <burrow/optim/clip.hpp>
+#include <burrow/optim/model_optimizer.hpp>
+
+namespace burrow {
+
+/// What is divided among the ranks. Stage 0: nothing, gradients are added by all. Stage 1: what the optimizer
+/// remembers. Stage 2: also the gradients that are kept between the micro-batches of a step. Gradients and
+/// parameters travel in buckets of `bucket_elements`, each divided evenly among the ranks.
+struct ShardingOptions {
+  int stage = 1;
+  Index bucket_elements = Index{1} << 22;
+};
+
+/// A part of what an optimizer remembers: the values from `first` on, of the `count` that all ranks have
+/// under this name.
+template <class C>
+struct ShardedValues {
+  std::string_view name;
+  std::span<C> values;
+  StateExtent extent;
+  Index first, count;
+};
+
+template <class C>
+struct ShardedState {
+  Index steps;
+  std::vector<ShardedValues<C>> values;
+};
+
+namespace detail {
+
+template <class Slice>
+inline constexpr bool needs_whole_parameters = false;
+template <class Slice>
+requires(Slice::needs_whole_parameters) inline constexpr bool needs_whole_parameters<Slice> = true;
+
+/// Parts that begin and end where parameters do, as equal as that allows.
+inline Partition partition_at_parameters(const ParameterLayout& layout, Index count, int ranks) {
+  std::vector<Index> bounds{0};
+  std::size_t next = 0;
+  for (int r = 1; r < ranks; ++r) {
+    const Index wanted = count / ranks * r + count % ranks * r / ranks;
+    while (next < layout.size() && layout[next].begin + layout[next].size() / 2 < wanted) ++next;
+    bounds.push_back(std::max(bounds.back(), next < layout.size() ? layout[next].begin : count));
+  }
+  bounds.push_back(count);
+  return Partition{std::span<const Index>{bounds}};
+}
+
+/// How many values of that kind the parameters before flat index `end` have.
+inline Index state_values_before(const ParameterLayout& layout, StateExtent extent, Index end) {
+  if (extent == StateExtent::elements) return end;
+  Index sum = 0;
+  for (const ParameterPlace& place : layout) {
+    if (place.begin >= end) break;
+    if (extent == StateExtent::elements_of_vectors)
+      sum += place.is_matrix() ? 0 : place.size();
+    else if (place.is_matrix())
+      sum += extent == StateExtent::rows ? place.rows : place.columns;
+  }
+  return sum;
+}
+
+}  // namespace detail
+
+/// A gradient that was added over all ranks: the parts of it that this rank updates with.
+template <Real G>
+struct ReducedGradient {
+  std::vector<std::span<const G>, PoolAllocator<std::span<const G>>> parts;
+  std::span<const detail::ParameterRange> ranges = {};
+};
+
+/// An optimizer of burrow, divided among the ranks of `C`. The numbers are those of one rank that has the
+/// whole batch, up to the order of sums; the same bits for every stage and size of buckets. The gradients of
+/// ranks are added, not averaged: divide losses by the number of terms that all ranks have together.
+template <class Optimizer, Communicator C>
+class Sharded {
+  using Model = typename Optimizer::model_type;
+  using Slice = typename Optimizer::slice_type;
+  using P = detail::module_element_of<Model>;
+  using G = typename Gradient<Model>::element;
+  using Compute = compute_type<P>;
+
+ public:
+  using model_type = Model;
+
+  /// Takes the options, groups and model of an optimizer that was not used yet. All ranks call it, with equal
+  /// models. Throws ValueError for a stage other than 0, 1 and 2 and for an optimizer that has made steps.
+  Sharded(const Optimizer& whole, C ranks, const ShardingOptions& options = {})
+      : ranks_{std::move(ranks)}, options_{options}, layout_{whole.layout()} {
+    detail::require_option(options.stage >= 0 && options.stage <= 2, "Sharded: the stage is 0, 1 or 2");
+    detail::require_option(options.bucket_elements > 0, "Sharded: a bucket has one element at least");
+    detail::require_option(!whole.used(), "Sharded: the optimizer has been used already; wrap it before");
+    const auto values = whole.parameters().values();
+    const auto count = static_cast<Index>(values.size());
+    const Index size =
+        detail::needs_whole_parameters<Slice> ? std::max<Index>(count, 1) : options.bucket_elements;
+    for (Index begin = 0; begin < count; begin += size) {
+      const Index length = std::min(size, count - begin);
+      const Partition parts = detail::needs_whole_parameters<Slice>
+                                  ? detail::partition_at_parameters(layout_, count, ranks_.size())
+                                  : Partition{length, ranks_.size()};
+      const Index first = options.stage == 0 ? begin : begin + parts.begin(ranks_.rank());
+      const Index own = options.stage == 0 ? length : parts.size(ranks_.rank());
+      buckets_.push_back(
+          {begin, parts, first, own_size_, own,
+           Slice{std::span<const P>{values.subspan(at(first), at(own))}, first, whole.options(), layout_}});
+      own_size_ += own;
+    }
+    count_ = count;
+  }
+
+  /// Adds the gradient of f(tape), a traced scalar, of a micro-batch of this rank, and returns its value.
+  /// With stages 0 and 1 a rank keeps a whole gradient, which is reduced once in a step; with stage 2 only
+  /// its own part of it, to which every call adds what all ranks have: all of them make the same number of
+  /// calls.
+  template <class F>
+  auto accumulate(const Model& model, const F& f) {
+    if (options_.stage < 2) {
+      if (!gradient_)
+        gradient_.emplace(model);
+      else if (!std::exchange(accumulating_, true))
+        gradient_->clear();
+      accumulating_ = true;
+      return accumulate_gradient(model, *gradient_, f);
+    }
+    Gradient<Model> gradient{model};
+    const auto value = accumulate_gradient(model, gradient, f);
+    const auto reduced = reduce(gradient);
+    own_.resize(at(own_size_));
+    if (!std::exchange(accumulating_, true)) std::fill(own_.begin(), own_.end(), G(0));
+    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+      G* const sum = own_.data() + buckets_[b].own_at;
+      const auto part = reduced.parts[b];
+      parallel_for(static_cast<Index>(part.size()), Index{1} << 15, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) sum[i] += part[at(i)];
+      });
+    }
+    return value;
+  }
+
+  /// What `accumulate` has gathered since the last call of this, added over all ranks. Throws Error where
+  /// that is nothing.
+  ReducedGradient<G> reduce(Location where = Location::here()) {
+    if (!std::exchange(accumulating_, false))
+      throw Error("Sharded: no gradient was accumulated for this step" + burrow::at(where));
+    if (options_.stage < 2) return reduce(*gradient_, where);
+    ReducedGradient<G> reduced;
+    for (const Bucket& bucket : buckets_)
+      reduced.parts.push_back({own_.data() + bucket.own_at, at(bucket.own)});
+    return reduced;
+  }
+
+  /// A gradient of this rank's part of the batch, added over all ranks. It is done in place: afterwards
+  /// `gradient` has the sums where this rank needs them, and must live until the step is made.
+  ReducedGradient<G> reduce(Gradient<Model>& gradient, Location where = Location::here()) const {
+    const std::span<G> values = gradient.values();
+    Pending before;
+    for (std::size_t b = buckets_.size(); b-- > 0;) {
+      const Bucket& bucket = buckets_[b];
+      const auto whole = values.subspan(at(bucket.begin), at(bucket.parts.count()));
+      before = options_.stage == 0
+                   ? ranks_.start_all_reduce(whole, Reduction::sum, where)
+                   : ranks_.start_reduce_scatter(whole, values.subspan(at(bucket.first), at(bucket.own)),
+                                                 bucket.parts, Reduction::sum, where);
+    }
+    before.wait();
+    ReducedGradient<G> reduced{{}, gradient.ranges()};
+    for (const Bucket& bucket : buckets_)
+      reduced.parts.push_back(std::as_const(gradient).values().subspan(at(bucket.first), at(bucket.own)));
+    return reduced;
+  }
+
+  /// The Euclidean norm of the whole gradient, every parameter counted once; the same number on all ranks.
+  double norm(const ReducedGradient<G>& reduced, Location where = Location::here()) const {
+    double sum = 0;
+    for (const auto part : reduced.parts) sum += sum_of_squares(part);
+    return std::sqrt(options_.stage == 0 ? sum : ranks_.all_reduce(sum, Reduction::sum, where));
+  }
+
+  /// One update of the model's parameters, in place, the same on all ranks.
+  void step(Model& model, const ReducedGradient<G>& reduced, UpdateOptions now = {},
+            Location where = Location::here()) {
+    const std::span<P> values = parameters(model).values();
+    detail::check_extent("Sharded", "the model", values.size(), count_, where);
+    now.only = reduced.ranges;
+    Pending before;
+    for (std::size_t b = buckets_.size(); b-- > 0;) {
+      Bucket& bucket = buckets_[b];
+      const auto own = values.subspan(at(bucket.first), at(bucket.own));
+      bucket.slice.step(own, reduced.parts[b], now);
+      if (options_.stage > 0)
+        before = ranks_.start_all_gather(own, values.subspan(at(bucket.begin), at(bucket.parts.count())),
+                                         bucket.parts, where);
+    }
+    before.wait();
+  }
+  /// Adds a gradient over all ranks, in place, and makes the step.
+  void step(Model& model, Gradient<Model>& gradient, const UpdateOptions& now = {},
+            Location where = Location::here()) {
+    step(model, reduce(gradient, where), now, where);
+  }
+
+  /// What this rank remembers, for checkpoints: parts of the arrays that an optimizer of one rank has.
+  ShardedState<Compute> state() {
+    ShardedState<Compute> all{0, {}};
+    for (Bucket& bucket : buckets_) {
+      const auto own = bucket.slice.state();
+      all.steps = own.steps;
+      for (const auto& part : own.values)
+        all.values.push_back({part.name, part.values, part.extent,
+                              detail::state_values_before(layout_, part.extent, bucket.first),
+                              detail::state_values_before(layout_, part.extent, count_)});
+    }
+    return all;
+  }
+  /// The number of steps made, when a state was read back.
+  void set_steps(Index steps) {
+    for (Bucket& bucket : buckets_) bucket.slice.state().steps = steps;
+  }
+
+  const auto& options() const { return options_; }
+  const C& ranks() const { return ranks_; }
+
+ private:
+  /// A stretch of the flat parameters, and the part of it that this rank updates.
+  struct Bucket {
+    Index begin;
+    Partition parts;
+    Index first, own_at, own;  // flat index, place among this rank's own elements, and number of them
+    Slice slice;
+  };
+
+  static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+  C ranks_;
+  ShardingOptions options_;
+  ParameterLayout layout_;
+  std::vector<Bucket> buckets_;
+  Index count_ = 0, own_size_ = 0;
+  std::optional<Gradient<Model>> gradient_;
+  detail::Remembered<G> own_;
+  bool accumulating_ = false;
+};
+
+}  // namespace burrow
