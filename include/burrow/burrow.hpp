@@ -19,6 +19,7 @@
 #include <burrow/distributed/data_parallel.hpp>
 #include <burrow/distributed/init.hpp>
 #include <burrow/distributed/mesh.hpp>
+#include <burrow/distributed/operations.hpp>
 #include <burrow/distributed/sharded.hpp>
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/clone.hpp>

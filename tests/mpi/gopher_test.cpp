@@ -1,4 +1,5 @@
 // A small Gopher, 20 steps on one rank and on all: the same losses for every stage.
+#include <burrow/autodiff/reduce.hpp>
 #include <burrow/distributed/data_parallel.hpp>
 #include <burrow/distributed/sharded.hpp>
 #include <burrow/optim/adam.hpp>

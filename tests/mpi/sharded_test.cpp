@@ -1,4 +1,5 @@
 // Training on several ranks is training on one: the same losses whatever is divided, for every optimizer.
+#include <burrow/autodiff/reduce.hpp>
 #include <burrow/distributed/data_parallel.hpp>
 #include <burrow/distributed/sharded.hpp>
 #include <burrow/nn/layers.hpp>
@@ -7,6 +8,7 @@
 #include <burrow/optim/lion.hpp>
 #include <burrow/optim/rms_prop.hpp>
 #include <burrow/optim/sgd.hpp>
+#include <burrow/tensor/indexing.hpp>
 #include <catch2/catch.hpp>
 
 #include "world.hpp"
@@ -28,7 +30,7 @@ using Model = Network<Float32<Cpu>>;
 
 /// Rows [begin, end) of a step's batch.
 Tensor<float, Shape<dyn, 5>> rows(Index step, Index begin, Index end) {
-  Tensor<float, Shape<dyn, 5>> x{Shape<dyn, 5>{{end - begin}}};
+  Tensor<float, Shape<dyn, 5>> x{Shape<dyn, 5>{{end - begin, 5}}};
   for (Index i = 0; i < x.size(); ++i)
     x.data()[i] =
         Key{5}.fold_in(static_cast<std::uint64_t>(step)).normal(static_cast<std::uint64_t>(begin * 5 + i));

@@ -262,6 +262,7 @@ class WaitingCalls {
 /// The group of one rank: collectives copy, and nothing is sent.
 class SelfCommunicator : public WaitingCalls<SelfCommunicator> {
  public:
+  SelfCommunicator() = default;
   int rank() const { return 0; }
   int size() const { return 1; }
 

@@ -105,7 +105,7 @@ class Sharded {
     detail::require_option(options.stage >= 0 && options.stage <= 2, "Sharded: the stage is 0, 1 or 2");
     detail::require_option(options.bucket_elements > 0, "Sharded: a bucket has one element at least");
     detail::require_option(!whole.used(), "Sharded: the optimizer has been used already; wrap it before");
-    const auto values = whole.parameters().values();
+    const auto values = whole.flat_parameters().values();
     const auto count = static_cast<Index>(values.size());
     const Index size =
         detail::needs_whole_parameters<Slice> ? std::max<Index>(count, 1) : options.bucket_elements;

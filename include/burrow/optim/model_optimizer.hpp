@@ -44,7 +44,7 @@ class ModelOptimizer {
   /// `groups` come from `parameter_groups(model, ...)`; without them all parameters are updated alike. Throws
   /// ValueError for options out of range, ShapeError for the groups of another model.
   explicit ModelOptimizer(const Model& model, const Options& options = {}, ParameterLayout groups = {})
-      : parameters_{burrow::parameters(model)},
+      : parameters_{parameters(model)},
         layout_{detail::layout_for(model, std::move(groups))},
         slice_{std::span<const Parameter>{}, 0, options, layout_} {}
 
@@ -54,7 +54,7 @@ class ModelOptimizer {
   void step(Model& model, const Gradient& gradient, UpdateOptions now = {}) {
     using G = detail::flat_element<Gradient>;
     if constexpr (requires { gradient.ranges(); }) now.only = gradient.ranges();
-    slice().step(burrow::parameters(model).values(), std::span<const G>{gradient.values()}, now);
+    slice().step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
   }
 
   template <class Other>
@@ -68,7 +68,7 @@ class ModelOptimizer {
   const Options& options() const { return slice_.options(); }
   const ParameterLayout& layout() const { return layout_; }
   /// The flat parameters of the model that it was made for.
-  const FlatParameters<Parameter>& parameters() const { return parameters_; }
+  const FlatParameters<Parameter>& flat_parameters() const { return parameters_; }
   /// True once it has made a step or its state was asked for.
   bool used() const { return used_; }
 
