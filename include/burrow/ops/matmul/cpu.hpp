@@ -168,6 +168,13 @@ Destination<T> destination(bool accumulate, Matrix<T> c) {
   return {c.data, c.stride, accumulate ? c.data : nullptr, accumulate ? c.stride : 0};
 }
 
+/// c (+)= alpha a b on the calling thread, whatever the extents.
+template <class T>
+void product(Index m, Index n, Index k, compute_type<T> alpha, std::type_identity_t<Matrix<const T>> a,
+             std::type_identity_t<Matrix<const T>> b, bool accumulate, std::type_identity_t<Matrix<T>> c) {
+  product<T>(m, n, k, alpha, a, b, destination(accumulate, c));
+}
+
 }  // namespace detail
 
 /// c = alpha a b + addend for a of m x k and b of k x n, on the calling thread. Operands are rounded to T
