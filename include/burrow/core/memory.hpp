@@ -1,6 +1,6 @@
 // Pooled storage. A Buffer is a shared handle to a block; freed blocks are kept by size class and used again,
-// so that a training step allocates nothing from the system once it is warm. Large blocks ask for huge pages
-// and keep them.
+// so that a training step allocates nothing from the system once it is warm. Large blocks ask for huge pages,
+// as many as they fill, and keep them.
 #pragma once
 
 #include <sys/mman.h>
@@ -122,13 +122,14 @@ class HostPool {
     const Index rounded = huge ? (bytes + huge_page - 1) / huge_page * huge_page : bytes;
     void* const data = std::aligned_alloc(static_cast<std::size_t>(huge ? huge_page : 64),
                                           static_cast<std::size_t>(rounded));
-    if (data == nullptr) throw out_of_memory(rounded);
-    if (huge) madvise(data, static_cast<std::size_t>(rounded), MADV_HUGEPAGE);
+    if (data == nullptr) throw out_of_memory(bytes);
+    // A huge page that is filled in part would take memory that nobody uses: its part comes in small ones.
+    if (huge) madvise(data, static_cast<std::size_t>(bytes / huge_page * huge_page), MADV_HUGEPAGE);
     ++statistics_.system_allocations;
-    statistics_.bytes_from_system += rounded;
+    statistics_.bytes_from_system += bytes;
     auto* const block = new Block;
     block->data = data;
-    block->bytes = rounded;
+    block->bytes = bytes;
     block->size_class = size_class;
     block->release = [](Block* b) { instance().release(b); };
     return block;
