@@ -1,0 +1,295 @@
+// Attention backward on the CPU: the probabilities of each tile are computed again from the log-sum-exp of
+// their rows, and all gradients follow from the tile (Dao et al. 2022, algorithm 4, with the position term).
+#pragma once
+
+#include <burrow/ops/attention/forward.hpp>
+
+namespace burrow::cpu::detail {
+
+/// What one task sums: the gradients of keys and values of some items, and of positions and biases over all
+/// of its queries.
+template <class C>
+struct GradientSums {
+  Index padded_width, keys_size, positions_size, items;
+
+  /// For `items` items; positions and biases where `distances` is not 0.
+  GradientSums(const AttentionExtents& e, Index distances, Index item_count)
+      : padded_width{round_up(e.head_width, AttentionTile<C>::panel_columns)},
+        keys_size{round_up(e.keys, AttentionTile<C>::columns) * padded_width},
+        positions_size{distances * padded_width},
+        items{item_count} {}
+
+  Index size() const { return positions_size + 2 * padded_width + items * 2 * keys_size; }
+  C* positions(C* sums) const { return sums; }
+  C* content_bias(C* sums) const { return sums + positions_size; }
+  C* position_bias(C* sums) const { return content_bias(sums) + padded_width; }
+  C* keys(C* sums, Index item) const { return position_bias(sums) + padded_width + item * 2 * keys_size; }
+  C* values(C* sums, Index item) const { return keys(sums, item) + keys_size; }
+};
+
+/// to[r] = scale * from[r] for the rows of a head, which are padded_width apart in `from`.
+template <class C, class T>
+void put_rows(const C* from, Index padded_width, Index rows, Index width, C scale, T* to, Index stride) {
+  using P = Packet<C>;
+  for (Index r = 0; r < rows; ++r, from += padded_width, to += stride) {
+    Index j = 0;
+    for (; j + P::size <= width; j += P::size) (P::load(from + j) * P(scale)).store(to + j);
+    for (; j < width; ++j) to[j] = static_cast<T>(from[j] * scale);
+  }
+}
+
+/// The backward pass of the heads that share their keys and values.
+template <class T>
+class BackwardHead {
+ public:
+  using C = compute_type<T>;
+  using P = Packet<C>;
+  using Tile = AttentionTile<C>;
+  static constexpr Index stride = Tile::stride;
+
+  BackwardHead(const AttentionExtents& e, const AttentionOperands<T>& in, const T* out, const C* log_sums,
+               const T* out_gradient, T* query_gradient)
+      : e_{e},
+        in_{in},
+        out_{out},
+        log_sums_{log_sums},
+        out_gradient_{out_gradient},
+        query_gradient_{query_gradient},
+        relative_{in.positions != nullptr},
+        width_{round_up(e.head_width, Tile::panel_columns)},
+        padded_keys_{round_up(e.keys, Tile::columns)},
+        tile_{e},
+        key_lines_{padded_keys_ * e.head_width},
+        value_lines_{padded_keys_ * e.head_width},
+        key_elements_{padded_keys_ * width_},
+        position_lines_{relative_ ? distances().count * e.head_width : 0},
+        position_elements_{relative_ ? distances().count * width_ : 0},
+        score_gradients_{Tile::rows * stride},
+        query_elements_{2 * Tile::rows * width_},
+        out_lines_{Tile::rows * e.head_width},
+        out_elements_{Tile::rows * width_},
+        query_sums_{2 * Tile::rows * width_} {}
+
+  /// Packs the positions of a head, for all items.
+  void take_positions(Index head) {
+    if (!relative_) return;
+    const HeadView<T> view{e_, in_, 0, head};
+    pack_lines<Tile::panel_columns>(view.positions(distances()), distances().count, position_lines_.data());
+    pack_elements<C>(view.positions(distances()), distances().count, position_elements_.data());
+  }
+
+  /// Every `parts`-th block of queries from `part` on, of one item and the heads of one key head: adds to the
+  /// sums, where the item is number `slot`, and writes the gradients of the queries.
+  void run(Index item, Index key_head, Index part, Index parts, const GradientSums<C>& layout, C* sums,
+           Index slot) {
+    const Index first_head = key_head * e_.group();
+    const HeadView<T> view{e_, in_, item, first_head};
+    pack_lines<Tile::panel_columns>(view.keys(), padded_keys_, key_lines_.data());
+    pack_lines<Tile::panel_columns>(view.values(), padded_keys_, value_lines_.data());
+    pack_elements<C>(view.keys(), padded_keys_, key_elements_.data());
+    key_sums_ = layout.keys(sums, slot);
+    value_sums_ = layout.values(sums, slot);
+    position_sums_ = layout.positions(sums);
+    content_bias_sums_ = layout.content_bias(sums);
+    position_bias_sums_ = layout.position_bias(sums);
+    for (Index head = first_head; head < first_head + e_.group(); ++head)
+      for (Index first = part * Tile::rows; first < e_.queries; first += parts * Tile::rows)
+        block({e_, in_, item, head}, first);
+  }
+
+  const DistanceRows& distances() const { return tile_.distances(); }
+
+ private:
+  void block(const HeadView<T>& view, Index first) {
+    start(view, first);
+    Index begin = 0;
+    for (; begin < tile_.visible(); begin += Tile::columns) {
+      tile_.score(begin, key_lines_.data(), position_lines_.data());
+      differentiate_scores(begin);
+      add_to_keys(begin, tile_.scores(), out_elements_.data(), value_sums_);
+      add_to_keys(begin, gradients(), query_elements_.data(), key_sums_);
+      add_to_queries(begin);
+      if (relative_) add_positions(begin, first, Tile::columns);
+    }
+    if (relative_) {  // the distances that the last tile left over
+      for (Index a = 0; a < tile_.padded_rows(); ++a) std::fill_n(gradients() + a * stride, Tile::rows, C(0));
+      add_positions(begin, first, Tile::rows);
+    }
+    finish(view, first);
+  }
+
+  /// Packs the block's queries and the gradients of its outputs.
+  void start(const HeadView<T>& view, Index first) {
+    tile_.start(view, first);
+    const Index rows = tile_.rows(), d = e_.head_width;
+    const auto queries = [&](const T* bias, C* to) {
+      pack_elements<C>(view.queries(first, rows, bias), Tile::rows, to);
+    };
+    queries(relative_ ? in_.content_bias : nullptr, query_elements_.data());
+    if (relative_) queries(in_.position_bias, query_elements_.data() + Tile::rows * width_);
+    const HeadRows<T> dy{view.query_row(out_gradient_, first), e_.width(), d, rows};
+    const HeadRows<T> y{view.query_row(out_, first), e_.width(), d, rows};
+    pack_lines<Tile::panel_rows>(dy, Tile::rows, out_lines_.data());
+    pack_elements<C>(dy, Tile::rows, out_elements_.data());
+    log_sums_of_block_ = log_sums_ + (view.item * e_.heads + view.head) * e_.queries + first;
+    for (Index a = 0; a < rows; ++a) {
+      weighted_[a] = 0;
+      for (Index j = 0; j < d; ++j)
+        weighted_[a] += static_cast<C>(dy.row(a)[j]) * static_cast<C>(y.row(a)[j]);
+    }
+    std::fill_n(query_sums_.data(), 2 * Tile::rows * width_, C(0));
+    if (relative_)
+      for (Index a = 0; a < Tile::rows; ++a)
+        std::fill_n(score_gradients_.data() + a * stride, Tile::rows, C(0));
+  }
+
+  /// Probabilities from the scores of the tile, and from both the gradients of the scores.
+  void differentiate_scores(Index begin) {
+    const Index d = e_.head_width, count = tile_.columns(begin), rows = tile_.padded_rows();
+    for (Index c = 0; c < count; c += Tile::panel_columns) {
+      const Index a = tile_.first_row(begin, c);
+      multiply_panel<0>(rows - a, d, out_lines_.data() + a * d, Tile::panel_rows, Tile::panel_rows * d,
+                        value_lines_.data() + (begin + c) * d, false, gradients() + a * stride + c, stride);
+    }
+    for (Index a = 0; a < rows; ++a) {
+      const Index seen = tile_.visible_of(a, begin);
+      tile_.exponentiate(a, begin, seen > 0 ? log_sums_of_block_[a] : C(0));
+      const C* const p = tile_.row(a);
+      C* const ds = gradients() + a * stride;
+      const P by(seen > 0 ? weighted_[a] : C(0));
+      Index j = 0;
+      for (; j + P::size <= seen; j += P::size) (P::load(p + j) * (P::load(ds + j) - by)).store(ds + j);
+      for (; j < seen; ++j) ds[j] = p[j] * (ds[j] - weighted_[a]);
+      std::fill(ds + seen, ds + Tile::columns, C(0));
+    }
+  }
+
+  /// sums += s^T x for the tile's rows x.
+  void add_to_keys(Index begin, const C* s, const C* x, C* sums) {
+    const bool full = tile_.full(begin);
+    const Index keys = round_up(tile_.columns(begin), Tile::panel_rows),
+                step = full ? keys : Tile::panel_rows;
+    for (Index j = 0; j < width_; j += Tile::panel_columns)
+      for (Index c = 0; c < keys; c += step) {
+        const Index a = full ? 0 : tile_.first_row(begin, c);
+        multiply_panel<0>(step, tile_.rows() - a, s + a * stride + c, stride, Tile::panel_rows,
+                          x + j * Tile::rows + a * Tile::panel_columns, true, sums + (begin + c) * width_ + j,
+                          width_);
+      }
+  }
+
+  /// The content part of the queries' gradients.
+  void add_to_queries(Index begin) {
+    const Index rows = tile_.padded_rows(), step = tile_.full(begin) ? rows : Tile::panel_rows;
+    for (Index j = 0; j < width_; j += Tile::panel_columns)
+      for (Index a = 0; a < rows; a += step) {
+        const Index depth = tile_.visible_of(std::min(a + step, tile_.rows()) - 1, begin);
+        multiply_panel<stride>(step, depth, gradients() + a * stride, 0, 0,
+                               key_elements_.data() + j * padded_keys_ + begin * Tile::panel_columns, true,
+                               query_sums_.data() + a * width_ + j, width_);
+      }
+  }
+
+  /// The gradients of positions and the position part of the queries'. Read with a stride of one more than
+  /// the tile's, its columns are distances; the `count` ones that no later tile adds to are taken, and the
+  /// columns that they reach into are kept from the tile before.
+  void add_positions(Index begin, Index first, Index count) {
+    const Index from = distances().begin(first) + begin - Tile::rows;
+    const Index depth = std::min(count, distances().last + 1 - from);
+    if (depth <= 0) return;
+    const C* const skewed = score_gradients_.data();
+    const C* const x = query_elements_.data() + Tile::rows * width_;
+    for (Index j = 0; j < width_; j += Tile::panel_columns) {
+      multiply_panel<stride + 1>(
+          tile_.padded_rows(), depth, skewed, 0, 0,
+          position_elements_.data() + j * distances().count + from * Tile::panel_columns, true,
+          query_sums_.data() + Tile::rows * width_ + j, width_);
+      multiply_panel<0>(round_up(depth, Tile::panel_rows), tile_.rows(), skewed, stride + 1, Tile::panel_rows,
+                        x + j * Tile::rows, true, position_sums_ + from * width_ + j, width_);
+    }
+    for (Index a = 0; a < tile_.padded_rows(); ++a)
+      std::copy_n(score_gradients_.data() + a * stride + Tile::columns, Tile::rows,
+                  score_gradients_.data() + a * stride);
+  }
+
+  /// Writes the gradients of the block's queries and adds up those of the biases.
+  void finish(const HeadView<T>& view, Index first) {
+    const C scale = C(1) / burrow::detail::number::sqrt(static_cast<C>(e_.head_width));
+    C* const content = query_sums_.data();
+    const C* const position = content + Tile::rows * width_;
+    for (Index a = 0; a < (relative_ ? tile_.rows() : 0); ++a)
+      for (Index j = 0; j < width_; j += P::size) {
+        const P c = P::load(content + a * width_ + j), p = P::load(position + a * width_ + j);
+        fused_multiply_add(c, P(scale), P::load(content_bias_sums_ + j)).store(content_bias_sums_ + j);
+        fused_multiply_add(p, P(scale), P::load(position_bias_sums_ + j)).store(position_bias_sums_ + j);
+        (c + p).store(content + a * width_ + j);
+      }
+    put_rows<C>(content, width_, tile_.rows(), e_.head_width, scale, view.query_row(query_gradient_, first),
+                e_.width());
+  }
+
+  /// The gradients of the tile's scores; the columns of the tile before stand in front of them.
+  C* gradients() { return score_gradients_.data() + Tile::rows; }
+
+  const AttentionExtents& e_;
+  const AttentionOperands<T>& in_;
+  const T* out_;
+  const C* log_sums_;
+  const T* out_gradient_;
+  T* query_gradient_;
+  bool relative_;
+  Index width_, padded_keys_;
+  ScoreTile<T> tile_;
+  Scratch<C> key_lines_, value_lines_, key_elements_, position_lines_, position_elements_, score_gradients_,
+      query_elements_, out_lines_, out_elements_, query_sums_;
+  C* key_sums_ = nullptr;
+  C* value_sums_ = nullptr;
+  C* position_sums_ = nullptr;
+  C* content_bias_sums_ = nullptr;
+  C* position_bias_sums_ = nullptr;
+  const C* log_sums_of_block_ = nullptr;
+  C weighted_[Tile::rows];
+};
+
+/// Adds up what the parts of a unit of work summed, in order, and writes the gradients of one item's keys and
+/// values.
+template <class T>
+class GradientWriter {
+ public:
+  using C = compute_type<T>;
+
+  GradientWriter(const AttentionExtents& e, const GradientSums<C>& layout, const AttentionGradients<T>& out)
+      : e_{e}, layout_{layout}, out_{out} {}
+
+  void add_parts(C* sums, Index parts) const {
+    for (Index part = 1; part < parts; ++part) add_row(sums, sums + part * layout_.size(), layout_.size());
+  }
+  void write_item(C* sums, Index slot, Index item, Index key_head) const {
+    const Index d = e_.head_width, at = item * e_.keys * e_.key_width() + key_head * d;
+    // The queries that the keys' sums were made of are scaled, to the base 2.
+    put_rows<C>(layout_.keys(sums, slot), layout_.padded_width, e_.keys, d, C(1 / log2_e), out_.keys + at,
+                e_.key_width());
+    put_rows<C>(layout_.values(sums, slot), layout_.padded_width, e_.keys, d, C(1), out_.values + at,
+                e_.key_width());
+  }
+  void write_positions(C* sums, const DistanceRows& distances, Index head) const {
+    const Index d = e_.head_width, width = layout_.padded_width;
+    put_rows<C>(layout_.positions(sums) + (distances.last - e_.keys + 1) * width, width, e_.keys, d,
+                C(1 / log2_e), out_.positions + (e_.keys - 1) * e_.width() + head * d, -e_.width());
+    put_rows<C>(layout_.content_bias(sums), width, 1, d, C(1), out_.content_bias + head * d, d);
+    put_rows<C>(layout_.position_bias(sums), width, 1, d, C(1), out_.position_bias + head * d, d);
+  }
+
+ private:
+  /// to[j] += from[j] for j < count, a multiple of the lanes.
+  static void add_row(C* to, const C* from, Index count) {
+    using P = Packet<C>;
+    for (Index j = 0; j < count; j += P::size) (P::load(to + j) + P::load(from + j)).store(to + j);
+  }
+
+  const AttentionExtents& e_;
+  const GradientSums<C>& layout_;
+  const AttentionGradients<T>& out_;
+};
+
+}  // namespace burrow::cpu::detail

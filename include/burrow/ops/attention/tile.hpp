@@ -1,0 +1,252 @@
+// One tile of attention's scores: some queries of a head by some of its keys, with the position term laid
+// over them by addressing, the causal mask and the exponentials. docs/internals/attention.md tells how.
+#pragma once
+
+#include <burrow/core/packet_math.hpp>
+#include <burrow/ops/attention/panels.hpp>
+
+namespace burrow::cpu {
+
+/// Extents of one attention: `memory` = keys - queries is how many keys come before the first query; each of
+/// the `key_heads` heads of keys and values serves the next `group` query heads.
+struct AttentionExtents {
+  Index batch, queries, keys, heads, head_width, key_heads;
+  Index width() const { return heads * head_width; }
+  Index key_width() const { return key_heads * head_width; }
+  Index group() const { return heads / key_heads; }
+  Index memory() const { return keys - queries; }
+};
+
+/// Operands of one attention; queries [batch, queries, width], keys and values [batch, keys, key_width].
+/// Where `positions` is not null it is [>= keys, width], row delta for distance delta, and the biases are
+/// [width]; as many key heads as heads then. Where `slopes` is not null, it is [heads]: a score falls by its
+/// head's slope for each step of distance.
+template <class T>
+struct AttentionOperands {
+  const T *queries, *keys, *values;
+  const T *positions = nullptr, *content_bias = nullptr, *position_bias = nullptr;
+  const compute_type<T>* slopes = nullptr;
+};
+
+/// Gradients of the operands, each of its operand's shape; all are written.
+template <class T>
+struct AttentionGradients {
+  T *queries, *keys, *values;
+  T *positions = nullptr, *content_bias = nullptr, *position_bias = nullptr;
+};
+
+namespace detail {
+
+/// log2 e: scores are kept in base 2, so that a probability is a power of two.
+inline constexpr double log2_e = 1.442695040888963407;
+
+/// 2^x for x <= 0 or thereabouts; 0 below the normal numbers and for -infinity.
+template <class C, int N>
+Packet<C, N> power_of_two(Packet<C, N> x) {
+  using P = Packet<C, N>;
+  if constexpr (N == 1) {
+    return exp2(x);
+  } else {
+    constexpr C lowest = burrow::detail::Format<C>::single ? C(-126) : C(-1022);
+    const auto parts = burrow::detail::ExponentialParts<C, N>::binary(x);
+    const P scale = parts.scale(0);
+    return select(x < P(lowest), P(C(0)), fused_multiply_add(scale, parts.p, scale));
+  }
+}
+
+/// Where the positions of a head stand, by falling distance: row r is that of distance last - r. The distance
+/// from query i to key j is i + memory - j, so that row begin(i) + j belongs to it; begin(i) is a multiple of
+/// every panel's lines where i is one of a tile's rows. Rows of distances that do not exist are zero.
+struct DistanceRows {
+  Index queries, last, count;
+
+  template <class C>
+  static DistanceRows of(const AttentionExtents& e) {
+    const Index queries = round_up(e.queries, AttentionTile<C>::rows);
+    return {queries, queries + e.memory(), round_up(queries + e.memory() + 1, AttentionTile<C>::rows)};
+  }
+  Index begin(Index query) const { return queries - query; }
+};
+
+/// The rows of one head of one item, as the operands of an attention have them.
+template <class T>
+struct HeadView {
+  using C = compute_type<T>;
+  const AttentionExtents& e;
+  const AttentionOperands<T>& in;
+  Index item, head;
+
+  Index key_head() const { return head / e.group(); }
+  HeadRows<T> keys() const { return key_rows(in.keys); }
+  HeadRows<T> values() const { return key_rows(in.values); }
+  HeadRows<T> positions(const DistanceRows& d) const {
+    const Index before = d.last - e.keys + 1;
+    return {in.positions + (e.keys - 1) * e.width() + offset(), -e.width(), e.head_width, e.keys, before};
+  }
+  /// `count` query rows from `first` on, with a bias.
+  HeadRows<T> queries(Index first, Index count, const T* bias) const {
+    const C scale = C(log2_e) / burrow::detail::number::sqrt(static_cast<C>(e.head_width));
+    return {query_row(in.queries, first),
+            e.width(),
+            e.head_width,
+            count,
+            0,
+            bias == nullptr ? nullptr : bias + offset(),
+            scale};
+  }
+  /// Row `query` of this head in an array of the queries' shape.
+  template <class U>
+  U* query_row(U* all, Index query) const {
+    return all + (item * e.queries + query) * e.width() + offset();
+  }
+  Index offset() const { return head * e.head_width; }
+
+ private:
+  HeadRows<T> key_rows(const T* all) const {
+    return {all + item * e.keys * e.key_width() + key_head() * e.head_width, e.key_width(), e.head_width,
+            e.keys};
+  }
+};
+
+/// The scores of a block of queries, tile after tile of keys. A score is in base 2 and becomes its
+/// probability in place.
+template <class T>
+class ScoreTile {
+ public:
+  using C = compute_type<T>;
+  using P = Packet<C>;
+  using Tile = AttentionTile<C>;
+  static constexpr Index stride = Tile::stride;
+
+  explicit ScoreTile(const AttentionExtents& e)
+      : e_{e},
+        distances_{DistanceRows::of<C>(e)},
+        scores_{Tile::rows + Tile::rows * stride},
+        content_query_{Tile::rows * e.head_width},
+        position_query_{Tile::rows * e.head_width} {}
+
+  /// Takes the block of queries that begins at `first`.
+  void start(const HeadView<T>& view, Index first) {
+    first_ = first;
+    rows_ = std::min(Tile::rows, e_.queries - first);
+    relative_ = view.in.positions != nullptr;
+    linear_ = view.in.slopes != nullptr;
+    if (linear_) slope_ = view.in.slopes[view.head] * C(log2_e);
+    pack_lines<Tile::panel_rows>(view.queries(first, rows_, relative_ ? view.in.content_bias : nullptr),
+                                 Tile::rows, content_query_.data());
+    if (relative_)
+      pack_lines<Tile::panel_rows>(view.queries(first, rows_, view.in.position_bias), Tile::rows,
+                                   position_query_.data());
+  }
+
+  Index rows() const { return rows_; }
+  Index padded_rows() const { return round_up(rows_, Tile::panel_rows); }
+  /// Keys that any query of the block sees.
+  Index visible() const { return first_ + e_.memory() + rows_; }
+  /// Keys of the tile from key `begin` on.
+  Index columns(Index begin) const { return std::min(Tile::columns, visible() - begin); }
+  /// Keys of that tile that row a sees.
+  Index visible_of(Index a, Index begin) const {
+    return a < rows_ ? std::clamp<Index>(first_ + a + e_.memory() + 1 - begin, 0, columns(begin)) : 0;
+  }
+  /// True where every row sees every key of the tile.
+  bool full(Index begin) const {
+    return rows_ == Tile::rows && first_ + e_.memory() + 1 - begin >= Tile::columns;
+  }
+  /// The first row, rounded down to a panel, that sees key `begin + c`.
+  Index first_row(Index begin, Index c) const {
+    return std::max<Index>(begin + c - first_ - e_.memory(), 0) / Tile::panel_rows * Tile::panel_rows;
+  }
+
+  /// Computes the scores of the tile from key `begin` on, from panels of the keys and of the positions. Tiles
+  /// of a block are taken in order from key 0; what lies beyond a row's visible keys is meaningless.
+  void score(Index begin, const C* keys, const C* positions) {
+    if (relative_) position_scores(begin, positions);
+    if (linear_) linear_biases(begin);
+    const Index d = e_.head_width, count = columns(begin), rows = padded_rows();
+    for (Index c = 0; c < count; c += Tile::panel_columns) {
+      const Index a = first_row(begin, c);
+      multiply_panel<0>(rows - a, d, content_query_.data() + a * d, Tile::panel_rows, Tile::panel_rows * d,
+                        keys + (begin + c) * d, relative_ || linear_, row(a) + c, stride);
+    }
+  }
+
+  /// Turns the scores of row a into 2^(score - shift), zeros beyond the visible keys; returns their sum.
+  C exponentiate(Index a, Index begin, C shift) {
+    C* const x = row(a);
+    const Index count = visible_of(a, begin), whole = mask(a, begin);
+    const P by(shift);
+    P total(C(0));
+    for (Index j = 0; j < whole; j += P::size) {
+      const P y = power_of_two(P::load(x + j) - by);
+      y.store(x + j);
+      total = total + y;
+    }
+    std::fill(x + whole, x + round_up(columns(begin), 64), C(0));
+    return count > 0 ? reduce_add(total) : C(0);
+  }
+
+  /// The largest score of row a, which sees a key.
+  C largest(Index a, Index begin) {
+    const C* const x = row(a);
+    const Index whole = mask(a, begin);
+    P top = P::load(x);
+    for (Index j = P::size; j < whole; j += P::size) top = larger(top, P::load(x + j));
+    return reduce_max(top);
+  }
+
+  C* row(Index a) { return scores() + a * stride; }
+  C* scores() { return scores_.data() + Tile::rows; }
+  const C* position_query() const { return position_query_.data(); }
+  const DistanceRows& distances() const { return distances_; }
+
+ private:
+  /// Lanes beyond the visible keys become -infinity, so that rows are whole vectors; returns their length.
+  Index mask(Index a, Index begin) {
+    const Index count = visible_of(a, begin), whole = round_up(count, P::size);
+    std::fill(row(a) + count, row(a) + whole, -std::numeric_limits<C>::infinity());
+    return whole;
+  }
+
+  static P larger(P a, P b) {
+    if constexpr (P::size == 1)
+      return a < b ? b : a;
+    else
+      return burrow::detail::simd::pmax(a.v, b.v);
+  }
+
+  /// Position scores of the tile. Rows of positions are written with a stride of one more than the tile's, so
+  /// that each of its rows finds the one of distance delta under its key at that distance. What reaches
+  /// beyond the tile is kept for the next one.
+  void position_scores(Index begin, const C* positions) {
+    const Index d = e_.head_width, rows = padded_rows(), from = distances_.begin(first_) + begin;
+    const auto strip = [&](Index c) {
+      multiply_panel<0>(rows, d, position_query_.data(), Tile::panel_rows, Tile::panel_rows * d,
+                        positions + (from + c) * d, false, scores() + c, stride + 1);
+    };
+    if (begin == 0) {
+      for (Index c = -Tile::rows; c < 0; c += Tile::panel_columns) strip(c);
+    } else {
+      for (Index a = 0; a < rows; ++a) std::copy_n(row(a) + Tile::columns, a, row(a));
+    }
+    for (Index c = 0; c < Tile::columns && from + c <= distances_.last; c += Tile::panel_columns) strip(c);
+  }
+
+  void linear_biases(Index begin) {
+    const Index count = round_up(columns(begin), Tile::panel_columns);
+    for (Index a = 0; a < padded_rows(); ++a)
+      for (Index j = 0; j < count; ++j)
+        row(a)[j] = -slope_ * static_cast<C>(first_ + a + e_.memory() - begin - j);
+  }
+
+  const AttentionExtents& e_;
+  DistanceRows distances_;
+  Scratch<C> scores_, content_query_, position_query_;
+  Index first_ = 0, rows_ = 0;
+  bool relative_ = false, linear_ = false;
+  C slope_{};
+};
+
+}  // namespace detail
+
+}  // namespace burrow::cpu
