@@ -33,7 +33,7 @@ void attention_backward(const AttentionExtents& e, const AttentionOperands<T>& i
   const bool relative = in.positions != nullptr;  // gradients of positions are summed over the items
   const auto distances = detail::DistanceRows::of<C>(e);
   const Index units = e.key_heads * (relative ? 1 : e.batch), items = relative ? e.batch : 1;
-  const Index parts = detail::attention_parts(units, (e.queries + 511) / 512);
+  const Index parts = detail::attention_parts(units, (e.queries + 1023) / 1024);
   const detail::GradientSums<C> layout{e, relative ? distances.count : 0, parts > 1 ? items : 1};
   const detail::GradientWriter<T> writer{e, layout, gradients};
   const detail::Scratch<C> shared{parts > 1 ? units * parts * layout.size() : 0};

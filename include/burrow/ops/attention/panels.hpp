@@ -6,6 +6,11 @@
 #include <burrow/core/packet.hpp>
 #include <burrow/ops/matmul/cpu.hpp>
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wignored-attributes"  // vector types as template arguments lose nothing here
+#endif
+
 namespace burrow::cpu::detail {
 
 /// Extents of a tile of scores, `rows` queries by `columns` keys, and of the panels it is computed in. Each
@@ -100,19 +105,43 @@ struct HeadRows {
   }
 };
 
-/// Packs `total` rows in panels of Lines rows, element by element: to[panel][element][line].
+/// to[l][p] = from[p][l] for `lines` rows p, a multiple of the lanes, that are `stride` apart, and `width`
+/// elements l; Lines of the rows stand together, panels are Lines * width apart.
+template <Index Lines, class C>
+void transpose_lines(const C* from, Index stride, Index lines, Index width, C* to) {
+  using P = Packet<C>;
+  constexpr Index n = P::size, part = std::min(Lines, n);
+  for (Index p = 0; p < lines; p += n)
+    for (Index l = 0; l < width; l += n) {
+      const Index count = std::min(n, width - l);
+      alignas(64) C block[n * n];
+      if constexpr (n > 1) {
+        burrow::detail::simd::PacketBlock<burrow::detail::native_vector<C>, int{n}> vectors;
+        for (Index i = 0; i < n; ++i) vectors.packet[i] = P::load(from + (p + i) * stride + l).v;
+        burrow::detail::simd::ptranspose(vectors);
+        for (Index i = 0; i < n; ++i) P(vectors.packet[i]).store(block + i * n);
+      } else {
+        block[0] = from[p * stride + l];
+      }
+      for (Index i = 0; i < count; ++i)
+        for (Index h = 0; h < n; h += part)
+          std::copy_n(block + i * n + h, part,
+                      to + (p + h) / Lines * Lines * width + (l + i) * Lines + (p + h) % Lines);
+    }
+}
+
+/// Packs `total` rows, a multiple of panel_columns, in panels of Lines rows, element by element:
+/// to[panel][element][line].
 template <Index Lines, class C, class T>
 [[gnu::noinline]] void pack_lines(const HeadRows<T>& x, Index total, C* to) {
-  constexpr Index chunk = 16;
-  const Index width = x.width;
-  const Scratch<C> room{Lines * width};
-  for (Index first = 0; first < total; first += Lines, to += Lines * width) {
-    for (Index p = 0; p < Lines; ++p) x.copy(first + p, room.data() + p * width);
-    for (Index from = 0; from < width; from += chunk) {
-      const Index until = std::min(from + chunk, width);
-      for (Index p = 0; p < Lines; ++p)
-        for (Index l = from; l < until; ++l) to[l * Lines + p] = room.data()[p * width + l];
-    }
+  constexpr Index group = AttentionTile<C>::panel_columns;
+  static_assert(group % Lines == 0 || Lines % group == 0);
+  const Index width = x.width, stride = round_up(width, Packet<C>::size);
+  const Scratch<C> room{group * stride};
+  std::fill_n(room.data(), group * stride, C(0));
+  for (Index first = 0; first < total; first += group) {
+    for (Index p = 0; p < group; ++p) x.copy(first + p, room.data() + p * stride);
+    transpose_lines<Lines>(room.data(), stride, group, width, to + first * width);
   }
 }
 
@@ -132,3 +161,7 @@ template <class C, class T>
 }
 
 }  // namespace burrow::cpu::detail
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif

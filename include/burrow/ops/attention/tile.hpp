@@ -42,7 +42,7 @@ inline constexpr double log2_e = 1.442695040888963407;
 
 /// 2^x for x <= 0 or thereabouts; 0 below the normal numbers and for -infinity.
 template <class C, int N>
-Packet<C, N> power_of_two(Packet<C, N> x) {
+[[gnu::always_inline]] inline Packet<C, N> power_of_two(Packet<C, N> x) {
   using P = Packet<C, N>;
   if constexpr (N == 1) {
     return exp2(x);
@@ -210,7 +210,7 @@ class ScoreTile {
 
   static P larger(P a, P b) {
     if constexpr (P::size == 1)
-      return a < b ? b : a;
+      return a.v < b.v ? b : a;
     else
       return burrow::detail::simd::pmax(a.v, b.v);
   }
