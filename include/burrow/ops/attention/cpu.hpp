@@ -4,6 +4,7 @@
 #pragma once
 
 #include <burrow/ops/attention/backward.hpp>
+#include <burrow/ops/attention/few_queries.hpp>
 #include <burrow/tensor/evaluate.hpp>
 
 namespace burrow::cpu {
@@ -13,9 +14,14 @@ namespace burrow::cpu {
 template <class T>
 void attention_forward(const AttentionExtents& e, const AttentionOperands<T>& in, T* out,
                        compute_type<T>* log_sums) {
+  if (e.queries == 0) return;
+  if (e.queries <= detail::KeyChunks<T>::most_queries) {
+    detail::KeyChunks<T> chunks{e, in};
+    parallel_tasks(chunks.count(), [&](Index task) { chunks.run(task); });
+    return chunks.finish(out, log_sums);
+  }
   const Index units = e.batch * e.key_heads;
   const Index parts = detail::attention_parts(units, (e.queries + 127) / 128);
-  if (e.queries == 0) return;
   parallel_tasks(units * parts, [&](Index task) {
     const Index unit = task / parts;
     detail::ForwardHead<T>{e, in, out, log_sums}.run(unit / e.key_heads, unit % e.key_heads, task % parts,
