@@ -199,6 +199,29 @@ TEST_CASE("attention agrees with its definition, outputs and all gradients", "[a
     agrees<double>(e, e.keys(), 1e-12, 1e-12);
 }
 
+TEST_CASE("attention agrees at the edges of tiles, blocks and panels", "[attention]") {
+  for (const Index queries : {5, 63, 64, 65, 128, 129, 193})
+    for (const Index memory : {0, 1, 63, 64, 127, 200})
+      agrees<double>({1, queries, memory, 1, 2}, queries + memory, 1e-12, 1e-12);
+  for (const Index head_width : {15, 16, 17, 31, 32, 33, 40, 64}) {
+    agrees<double>({1, 67, 3, 2, head_width}, 70, 1e-12, 1e-12);
+    agrees<float>({1, 67, 3, 2, head_width}, 70, 1e-5, 1e-4);
+  }
+}
+
+TEST_CASE("few queries after many keys agree with the definition", "[attention]") {
+  for (const Index queries : {1, 2, 3, 4})
+    for (const Index memory : {0, 1, 127, 128, 300}) {
+      agrees<double>({2, queries, memory, 3, 5}, queries + memory + 2, 1e-12, 1e-12);
+      agrees<float>({1, queries, memory, 2, 32}, queries + memory, 1e-5, 1e-4);
+    }
+}
+
+TEST_CASE("long contexts, cut in parts, agree with the definition", "[attention]") {
+  agrees<double>({1, 2100, 3, 1, 2}, 2103, 1e-11, 1e-11);
+  agrees<double>({2, 1100, 0, 1, 1}, 1100, 1e-11, 1e-11);
+}
+
 TEST_CASE("attention in float and bf16 agrees within rounding", "[attention]") {
   for (const Extents& e : {Extents{2, 70, 5, 3, 8}, {1, 3, 0, 1, 1}}) {
     agrees<float>(e, e.keys(), 1e-5, 1e-4);
@@ -290,10 +313,11 @@ TEST_CASE("large scores do not overflow", "[attention]") {
 }
 
 TEST_CASE("attention does not depend on the number of threads", "[attention]") {
-  const Extents e{3, 90, 10, 4, 8};
+  const Extents e = GENERATE(Extents{3, 90, 10, 4, 8}, Extents{1, 2100, 0, 1, 3}, Extents{2, 2, 700, 2, 8});
   const auto x = operands<float>(e, e.keys());
   const auto dy = random<float>(10, x.q.shape());
-  CHECK(thread_independent([&] { return relative_result(x, dy, 4); },
+  const Index heads = e.heads;
+  CHECK(thread_independent([&] { return relative_result(x, dy, heads); },
                            [](const auto& a, const auto& b) {
                              return same_bits(a.out, b.out) && same_bits(a.gradients.q, b.gradients.q) &&
                                     same_bits(a.gradients.k, b.gradients.k) &&
@@ -319,6 +343,30 @@ TEST_CASE("the memory of attention grows with the length, not with its square", 
   const double small = peak(256), large = peak(1024);
   CAPTURE(small, large);
   CHECK(large <= 4.6 * small);
+}
+
+TEST_CASE("the memory of attention at long contexts grows with the length", "[attention]") {
+  const Threads scope{1};
+  const auto peak = [](Index length) {
+    const Extents e{1, length, 0, 16, 2};
+    const auto x = operands<float>(e, e.keys());
+    const Index before = memory_statistics().bytes_in_use;
+    reset_peak_memory();
+    relative_result(x, x.v, 16);
+    return static_cast<double>(memory_statistics().peak_bytes_in_use - before);
+  };
+  const double small = peak(1024), large = peak(4096);
+  CAPTURE(small, large);
+  CHECK(large <= 4.4 * small);
+  CHECK(large <= 4096.0 * 16 * 4096 * sizeof(float) / 8);  // an eighth of one array of scores
+}
+
+TEST_CASE("an infinite or missing number reaches the outputs that see it", "[attention]") {
+  const Extents e{1, 200, 0, 1, 4};
+  auto x = operands<float>(e, e.keys());
+  x.q(0, 70, 1) = NAN;
+  const auto out = relative_attention(x.q, x.k, x.v, x.r, x.u, x.w, 1);
+  for (Index i = 0; i < e.queries; ++i) REQUIRE(std::isnan(out(0, i, 0)) == (i == 70));
 }
 
 TEST_CASE("operands that do not fit are an error that names them", "[attention]") {

@@ -130,12 +130,11 @@ void transpose_lines(const C* from, Index stride, Index lines, Index width, C* t
     }
 }
 
-/// Packs `total` rows, a multiple of panel_columns, in panels of Lines rows, element by element:
+/// Packs `total` rows, a multiple of Lines and of panel_columns, in panels of Lines rows, element by element:
 /// to[panel][element][line].
 template <Index Lines, class C, class T>
 [[gnu::noinline]] void pack_lines(const HeadRows<T>& x, Index total, C* to) {
-  constexpr Index group = AttentionTile<C>::panel_columns;
-  static_assert(group % Lines == 0 || Lines % group == 0);
+  constexpr Index group = std::max(Lines, AttentionTile<C>::panel_columns);
   const Index width = x.width, stride = round_up(width, Packet<C>::size);
   const Scratch<C> room{group * stride};
   std::fill_n(room.data(), group * stride, C(0));
