@@ -12,19 +12,19 @@ target_include_directories(burrow INTERFACE
 target_link_libraries(burrow INTERFACE Eigen3::Eigen Threads::Threads)
 
 include(burrow-components)
-if(BURROW_ONEDNN STREQUAL "ON" OR (BURROW_ONEDNN STREQUAL "AUTO" AND NOT BURROW_SANITIZE MATCHES "thread"))
-  burrow_find_onednn()  # not under the thread sanitizer, which cannot see into the library's OpenMP
-endif()
-if(BURROW_ONEDNN STREQUAL "ON" AND NOT TARGET burrow::onednn)
-  message(FATAL_ERROR
-    "BURROW_ONEDNN=ON, but oneDNN was not found: install libdnnl-dev or set CMAKE_PREFIX_PATH")
+if(BURROW_ONEDNN)
+  burrow_find_onednn()
+  if(NOT TARGET burrow::onednn)
+    message(FATAL_ERROR
+      "BURROW_ONEDNN=ON, but oneDNN was not found: install libdnnl-dev or set CMAKE_PREFIX_PATH")
+  endif()
 endif()
 burrow_find_zlib()
 burrow_find_cuda()
 burrow_find_mpi()
 
 if(PROJECT_IS_TOP_LEVEL)
-  foreach(component onednn zlib cuda mpi)
+  foreach(component zlib cuda mpi)
     if(TARGET burrow::${component})
       message(STATUS "burrow::${component}: found")
     else()

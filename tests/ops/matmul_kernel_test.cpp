@@ -142,10 +142,11 @@ TEMPLATE_TEST_CASE("a product has the same bits on any number of threads", "[mat
                                std::array<Index, 3>{129, 33, 1000}})
     for (const bool right : {false, true}) {
       const Placed<TestType> a{1, m, k, false, 0}, b{2, k, n, right, 0};
-      const auto product = [&](int threads) {
+      const auto product = [rows = m, columns = n, depth = k, &a, &b](int threads) {
         const Threads scope{threads};
-        std::vector<TestType> c(static_cast<std::size_t>(m * n));
-        cpu::multiply<TestType>(m, n, k, 1, a.matrix(), b.matrix(), Destination<TestType>{c.data(), n});
+        std::vector<TestType> c(static_cast<std::size_t>(rows * columns));
+        cpu::multiply<TestType>(rows, columns, depth, 1, a.matrix(), b.matrix(),
+                                Destination<TestType>{c.data(), columns});
         return c;
       };
       const auto alone = product(1);

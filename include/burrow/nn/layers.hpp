@@ -5,7 +5,7 @@
 #include <burrow/nn/module.hpp>
 #include <burrow/ops/embedding/embedding.hpp>
 #include <burrow/ops/layer_norm/layer_norm.hpp>
-#include <burrow/ops/matmul/matmul.hpp>
+#include <burrow/ops/matmul/linear.hpp>
 #include <burrow/ops/rms_norm/rms_norm.hpp>
 
 namespace burrow {
@@ -22,7 +22,7 @@ struct Linear {
   }
   auto operator()(const auto& x) const {
     using C = typename Policy::compute;
-    return matmul(x, cast<C>(weight)) + cast<C>(bias);
+    return linear(x, cast<C>(weight), cast<C>(bias));
   }
 };
 
@@ -51,8 +51,8 @@ struct Embedding {
 
   /// Scores of every row of the table for a hidden state (tied output): [..., Width] to [..., Vocabulary].
   auto scores(const auto& hidden) const {
-    const auto rows = operand(tape_of(hidden), cast<typename Policy::compute>(table));
-    return matmul(hidden, transpose(rows));
+    const auto rows = operand(tape_of(hidden), table);
+    return matmul(hidden, cast<typename Policy::compute>(transpose(rows)));
   }
 };
 

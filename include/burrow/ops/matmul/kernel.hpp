@@ -5,14 +5,20 @@
 
 #include <burrow/ops/matmul/pack.hpp>
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"  // g++ 12's own AVX-512 intrinsics start that way
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 namespace burrow::cpu {
 
 /// Where a product goes: c = alpha a b + addend, where the addend is a matrix of c's type (c itself
 /// to accumulate, a row of stride 0 for a bias) or nothing.
 template <class O>
 struct Destination {
-  O* data;
-  Index stride;
+  O* data = nullptr;
+  Index stride = 0;
   const O* addend = nullptr;
   Index addend_stride = 0;
 
@@ -75,38 +81,52 @@ template <class T, class C>
   }
 }
 
+/// Stores a vector of sums as O. The processor's rounding to bf16 takes its denormal numbers for zero.
+template <class C, class O>
+void store_sums(Packet<C> sums, O* to) {
+#if defined(__AVX512BF16__) && defined(__AVX512F__)
+  if constexpr (std::same_as<O, bf16>) {
+    const auto rounded = _mm512_cvtneps_pbh(sums.v);
+    std::memcpy(static_cast<void*>(to), &rounded, sizeof(rounded));
+    return;
+  }
+#endif
+  sums.store(to);
+}
+
 /// c = tile + addend, converted, for a part of a tile.
 template <class C, class From, class To>
 void put_tile(const C* tile, Index rows, Index columns, const From* addend, Index addend_stride, To* c,
               Index stride) {
   using P = Packet<C>;
+  const bool adds = addend != nullptr;
   for (Index i = 0; i < rows; ++i, tile += Tile<C>::columns, addend += addend_stride, c += stride)
     for (Index j = 0; j < columns; j += P::size) {
       const bool whole = j + P::size <= columns;
       P value = P::load(tile + j);
-      if (addend != nullptr) value = value + (whole ? P::load(addend + j) : P::load(addend + j, columns - j));
+      if (adds) value = value + (whole ? P::load(addend + j) : P::load(addend + j, columns - j));
       if (whole)
-        value.store(c + j);
+        store_sums(value, c + j);
       else
         value.store(c + j, columns - j);
     }
 }
 
-/// One tile or a part of it, through a copy: its sums are converted, or meet those that wait in `sums`.
+/// One tile or a part of it, through a copy, in which its sums are converted. Sums of earlier blocks of the
+/// depth wait in `waiting`; where this block is not the last, the result waits there as well.
 template <class T, class C, class O>
 void multiply_partial_tile(Index steps, C alpha, const C* a, const C* b, Index rows, Index columns,
-                           bool first, bool last, C* sums, Index sums_stride, Destination<O> to) {
+                           bool first, bool last, Destination<C> waiting, Destination<O> to) {
   constexpr Index width = Tile<C>::columns;
   alignas(64) C tile[Tile<C>::rows * width];
-  multiply_tile<T>(steps, alpha, a, b, Destination<C>{tile, width});
-  if (first && last)
+  if (!first) waiting.addend = waiting.data;
+  waiting.addend_stride = waiting.stride;
+  multiply_tile<T>(steps, alpha, a, b, {tile, width, waiting.addend, waiting.addend_stride});
+  if (!first) to.addend = nullptr;
+  if (last)
     put_tile(tile, rows, columns, to.addend, to.addend_stride, to.data, to.stride);
-  else if (first)
-    put_tile(tile, rows, columns, to.addend, to.addend_stride, sums, sums_stride);
-  else if (last)
-    put_tile(tile, rows, columns, sums, sums_stride, to.data, to.stride);
   else
-    put_tile(tile, rows, columns, sums, sums_stride, sums, sums_stride);
+    put_tile(tile, rows, columns, to.addend, to.addend_stride, waiting.data, waiting.stride);
 }
 
 /// An operand of any element type that packs panels of itself; line p of it at position l is element (p, l).
@@ -148,7 +168,8 @@ void multiply_panels(Index m, Index n, Index k, compute_type<T> alpha, const Pac
   constexpr Index slack = Packet<C>::size;  // what pack writes too far
   const Index a_size = up(block_rows * words + slack, 64), b_size = up(block_columns * words + slack, 64);
   const bool waits = !direct && k > depth;  // sums wait in fp32 for those of the next block
-  const Buffer<Cpu> room{(a_size + b_size + (waits ? m * block_columns : 0)) * Index{sizeof(C)}};
+  const Buffer<Cpu> room{(a_size + b_size + (waits ? up(m, tile_rows) * block_columns : 0)) *
+                         Index{sizeof(C)}};
   C* const packed_a = static_cast<C*>(room.data());
   C* const packed_b = packed_a + a_size;
   for (Index j = 0; j < n; j += block_columns) {
@@ -171,12 +192,16 @@ void multiply_panels(Index m, Index n, Index k, compute_type<T> alpha, const Pac
               if (tall == tile_rows && wide == tile_columns)
                 multiply_tile<T>(steps, alpha, left, right, to);
               else
-                multiply_partial_tile<T>(steps, alpha, left, right, tall, wide, true, true,
-                                         static_cast<C*>(nullptr), Index{0}, to);
+                multiply_partial_tile<T>(steps, alpha, left, right, tall, wide, true, true, Destination<C>{},
+                                         to);
             } else {
-              C* const sums = waits ? packed_b + b_size + (i + ii) * block_columns + jj : nullptr;
-              multiply_partial_tile<T>(steps, alpha, left, right, tall, wide, first, last, sums,
-                                       block_columns, to);
+              Destination<C> sums{};
+              if (waits) sums = {packed_b + b_size + (i + ii) * block_columns + jj, block_columns};
+              if (last || (first && to.addend != nullptr))
+                multiply_partial_tile<T>(steps, alpha, left, right, tall, wide, first, last, sums, to);
+              else
+                multiply_tile<T>(steps, alpha, left, right,
+                                 {sums.data, block_columns, first ? nullptr : sums.data, block_columns});
             }
           }
       }
@@ -196,3 +221,7 @@ void multiply_packed(Index m, Index n, Index k, compute_type<T> alpha, Matrix<co
 }  // namespace detail
 
 }  // namespace burrow::cpu
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif

@@ -87,15 +87,21 @@ class MatrixBatch {
   std::array<Index, most_axes> extents_{}, strides_{};
 };
 
+/// Tells observers of `batch` products of A and B to O.
+template <class A, class B, class O>
+void tell_product(Index batch, Index m, Index n, Index k, bool accumulate) {
+  if (!observed()) return;
+  const double bytes = static_cast<double>(m * k) * sizeof(A) + static_cast<double>(k * n) * sizeof(B) +
+                       static_cast<double>(m * n) * sizeof(O) * (accumulate ? 2 : 1);
+  tell_work({2.0 * static_cast<double>(batch * m * n) * static_cast<double>(k),
+             static_cast<double>(batch) * bytes});
+}
+
 /// c (+)= a b for each of `batch` products of m x k and k x n, multiplied as T.
 template <class T, class A, class B, class O>
 void multiply_matrices(Index batch, Index m, Index n, Index k, const MatrixBatch<const A>& a,
                        const MatrixBatch<const B>& b, bool accumulate, const MatrixBatch<O>& c) {
-  if (observed())
-    tell_work({2.0 * static_cast<double>(batch * m * n) * static_cast<double>(k),
-               static_cast<double>(batch) *
-                   (static_cast<double>(m * k) * sizeof(A) + static_cast<double>(k * n) * sizeof(B) +
-                    static_cast<double>(m * n) * sizeof(O) * (accumulate ? 2 : 1))});
+  tell_product<A, B, O>(batch, m, n, k, accumulate);
   cpu::multiply_batch<T>(
       batch, m, n, k, 1,
       [&](Index i) {
@@ -176,6 +182,22 @@ void add_product(const Leaf& leaf, Index batch, Index m, Index n, Index k, const
                  Rows && Leaf::shape_type::rank > 2, batch, m, n, k, a, b);
 }
 
+/// The reverse sweep of a product: da = dy b^T, db = a^T dy, where anybody asks for them.
+template <class T, bool Batched, class Left, class Right>
+void add_product_gradients(const Left& left, const Right& right, Index batch, Index m, Index n, Index k,
+                           const T* dy) {
+  const Index extents[] = {batch, m, n}, strides[] = {m * n, n, 1};
+  const MatrixBatch<const T> gradient{dy, extents, strides};
+  if constexpr (Traced<Left>)
+    if (left.wanted())
+      add_product<T, !Batched>(left, batch, m, k, n, gradient,
+                               matrices_of<false>(right).matrices.transposed());
+  if constexpr (Traced<Right>)
+    if (right.wanted())
+      add_product<T, false>(right, batch, k, n, m, matrices_of<!Batched>(left).matrices.transposed(),
+                            gradient);
+}
+
 }  // namespace detail
 
 /// Operands whose inner extents meet: [..., m, k] and [k, n], or [..., m, k] and [..., k, n].
@@ -221,16 +243,7 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
     return record(
         tape, "matmul", y,
         [left, right, batch, m, n, k](const auto& dy) {
-          const Index dy_extents[] = {batch, m, n}, dy_strides[] = {m * n, n, 1};
-          const detail::MatrixBatch<const T> gradient{dy.data(), dy_extents, dy_strides};
-          if constexpr (Traced<decltype(left)>)
-            if (left.wanted())
-              detail::add_product<T, !batched>(left, batch, m, k, n, gradient,
-                                               detail::matrices_of<false>(right).matrices.transposed());
-          if constexpr (Traced<decltype(right)>)
-            if (right.wanted())
-              detail::add_product<T, false>(
-                  right, batch, k, n, m, detail::matrices_of<!batched>(left).matrices.transposed(), gradient);
+          detail::add_product_gradients<T, batched>(left, right, batch, m, n, k, dy.data());
         },
         left, right);
 }
