@@ -1,4 +1,4 @@
-// expect: shapes_do_not_fit<burrow::operation::matmul, burrow::Shape<2, 5>, burrow::Shape<3, 4>
+// expect: shapes_do_not_fit<burrow::operation::linear, burrow::Shape<2, 5>, burrow::Shape<3, 4>
 #include <burrow/nn/layers.hpp>
 
 using namespace burrow;
