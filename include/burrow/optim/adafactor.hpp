@@ -105,6 +105,7 @@ template <Real P>
 class AdafactorSlice {
  public:
   using Compute = compute_type<P>;
+  using Options = AdafactorOptions;
   static constexpr bool needs_whole_parameters = true;
 
   /// `layout` is that of the whole buffer. Throws ValueError for options out of range, ShapeError without a
@@ -184,7 +185,7 @@ class AdafactorSlice {
   using Part = detail::AdafactorPart;
   using Piece = detail::AdafactorPiece;
 
-  static V constant(double value) { return detail::every_lane<Compute>(value); }
+  static V constant(double value) { return detail::every_lane<V>(value); }
 
   template <class Body>
   void each_piece(const Body& body) {
@@ -327,27 +328,24 @@ class AdafactorSlice {
   template <class G>
   void update(std::span<P> parameters, std::span<const G> gradient, double learning_rate,
               double gradient_factor) {
-    update_.run(parameters, gradient, steps_, {},
-                [&](Compute* p, const Compute* g, Index begin, Index n, const detail::UpdateRange& range) {
-                  const Part& part = parts_[static_cast<std::size_t>(&range - update_.ranges().data())];
-                  const double rate = range.rate(learning_rate);
-                  const double keep = 1 - rate * range.decay(options_.weight_decay);
-                  for (Index done = 0; done < n;) {
-                    const Index at = begin + done - part.begin;
-                    const Index row = part.is_matrix ? at / part.columns : 0;
-                    const Index column = at - row * part.columns;
-                    const Index count = part.is_matrix ? std::min(n - done, part.columns - column) : n - done;
-                    const double factor =
-                        gradient_factor * part.clip * (part.is_matrix ? row_factor(part, row) : 1.0);
-                    move(p + done, g + done, begin + done, count, part, column, factor, rate * part.scale,
-                         keep);
-                    done += count;
-                  }
-                });
+    update_.run(parameters, gradient, steps_, {}, [&](const auto& block, const detail::UpdateRange& range) {
+      const Part& part = parts_[static_cast<std::size_t>(&range - update_.ranges().data())];
+      const double rate = range.rate(learning_rate);
+      const double keep = 1 - rate * range.decay(options_.weight_decay);
+      for (Index done = 0; done < block.count();) {
+        const Index at = block.begin() + done - part.begin, rest = block.count() - done;
+        const Index row = part.is_matrix ? at / part.columns : 0;
+        const Index column = at - row * part.columns;
+        const Index count = part.is_matrix ? std::min(rest, part.columns - column) : rest;
+        const double factor = gradient_factor * part.clip * (part.is_matrix ? row_factor(part, row) : 1.0);
+        move(block, done, count, part, column, factor, rate * part.scale, keep);
+        done += count;
+      }
+    });
   }
 
-  /// Moves `count` neighbours of one row, or of a vector; the first has the slice's index `at`.
-  void move(Compute* p, const Compute* g, Index at, Index count, const Part& part, Index column,
+  /// Moves `count` neighbours of one row, or of a vector, from `first` of the block on.
+  void move(const auto& block, Index first, Index count, const Part& part, Index column,
             double gradient_factor, double step_size, double keep_parameter) {
     const V factor = constant(gradient_factor), size = constant(step_size), keep = constant(keep_parameter);
     const V beta1 = constant(options_.beta1), rest1 = constant(1 - options_.beta1);
@@ -355,16 +353,17 @@ class AdafactorSlice {
     const Compute* const columns =
         part.is_matrix ? partial_.data() + pieces_[part.first_piece].partial_at + column : nullptr;
     const Compute* const moment = vector_moment_.data() + part.vector_at + column;
-    detail::each_packet<Compute>(count, [&](Index j, auto... rest) {
-      V u = V::load(g + j, rest...) * factor;
+    block.update(first, count, [&](V p, V g, Index i, auto... rest) {
+      const Index j = i - first;
+      V u = g * factor;
       u = part.is_matrix ? u * V::load(columns + j, rest...)
                          : u / sqrt(maximum(V::load(moment + j, rest...), least));
       if (!first_moment_.empty()) {
-        Compute* const m = first_moment_.data() + at + j;
+        Compute* const m = first_moment_.data() + block.begin() + i;
         u = beta1 * V::load(m, rest...) + rest1 * u;
         u.store(m, rest...);
       }
-      (keep * V::load(p + j, rest...) - size * u).store(p + j, rest...);
+      return keep * p - size * u;
     });
   }
 
@@ -378,9 +377,8 @@ class AdafactorSlice {
 
 /// Adafactor for all parameters of a model.
 template <class Model>
-class Adafactor : public ModelOptimizer<Model, AdafactorSlice, AdafactorOptions> {
- public:
-  using ModelOptimizer<Model, AdafactorSlice, AdafactorOptions>::ModelOptimizer;
+struct Adafactor : ModelOptimizer<Model, AdafactorSlice> {
+  using ModelOptimizer<Model, AdafactorSlice>::ModelOptimizer;
 };
 template <class Model>
 Adafactor(const Model&, const AdafactorOptions& = {}, ParameterLayout = {}) -> Adafactor<Model>;

@@ -2,10 +2,8 @@
 #pragma once
 
 #include <cmath>
-#include <span>
-#include <vector>
 
-#include <burrow/optim/model_optimizer.hpp>
+#include <burrow/optim/elementwise_slice.hpp>
 
 namespace burrow {
 
@@ -21,84 +19,53 @@ struct AdamOptions {
   Key key{};  ///< of stochastic rounding
 };
 
-/// Adam for a slice of a flat buffer, whose first element has the index `first_index` there. Moments are
-/// fp32, double for double parameters. The result does not depend on the number of threads or slices.
-template <Real P>
-class AdamSlice {
- public:
-  using Compute = compute_type<P>;
+namespace detail {
 
-  /// Throws ValueError for options out of range. `layout` is that of the whole buffer.
-  AdamSlice(std::span<const P> parameters, Index first_index, const AdamOptions& options,
-            const ParameterLayout& layout = {})
-      : options_{options},
-        update_{parameters, first_index, options.bf16_update, options.key, layout},
-        first_moment_(parameters.size()),
-        second_moment_(parameters.size()) {
-    detail::require_option(options.learning_rate >= 0, "Adam: the learning rate is negative");
-    detail::require_option(options.beta1 >= 0 && options.beta1 < 1, "Adam: beta1 is not in [0, 1)");
-    detail::require_option(options.beta2 >= 0 && options.beta2 < 1, "Adam: beta2 is not in [0, 1)");
-    detail::require_option(options.epsilon > 0, "Adam: epsilon is not positive");
-    detail::require_option(options.weight_decay >= 0, "Adam: the weight decay is negative");
+struct AdamRule {
+  using options = AdamOptions;
+  static constexpr std::array<std::string_view, 3> names{"adam.first_moment", "adam.second_moment",
+                                                         "adam.parameters_fp32"};
+  static constexpr std::size_t remembers(const AdamOptions&) { return 2; }
+  static constexpr const char* negative_rate = "Adam: the learning rate is negative";
+  static void check(const AdamOptions& options) {
+    require_option(options.beta1 >= 0 && options.beta1 < 1, "Adam: beta1 is not in [0, 1)");
+    require_option(options.beta2 >= 0 && options.beta2 < 1, "Adam: beta2 is not in [0, 1)");
+    require_option(options.epsilon > 0, "Adam: epsilon is not positive");
+    require_option(options.weight_decay >= 0, "Adam: the weight decay is negative");
   }
 
-  /// One update of the slice, in place.
-  template <Real G>
-  void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {}) {
-    using V = Packet<Compute>;
-    constexpr auto constant = detail::every_lane<Compute>;
-    using Range = detail::UpdateRange;
-    const double learning_rate = now.learning_rate.value_or(options_.learning_rate);
-    const auto next = static_cast<double>(steps_ + 1);
-    const V factor = constant(now.gradient_factor);
-    const V beta1 = constant(options_.beta1), rest1 = constant(1 - options_.beta1);
-    const V beta2 = constant(options_.beta2), rest2 = constant(1 - options_.beta2);
-    const V epsilon = constant(options_.epsilon);
-    const double correction = 1 - std::pow(options_.beta1, next);
-    const V root_correction = constant(1 / std::sqrt(1 - std::pow(options_.beta2, next)));
+  template <class V>
+  struct Numbers {
+    V beta1, rest1, beta2, rest2, epsilon, root_correction, rate, keep;
 
-    update_.run(parameters, gradient, steps_, now.only,
-                [&](Compute* p, const Compute* g, Index begin, Index n, const Range& range) {
-                  const double own_rate = range.rate(learning_rate);
-                  const V rate = constant(own_rate / correction);
-                  const V keep = constant(1 - own_rate * range.decay(options_.weight_decay));
-                  Compute* const m = first_moment_.data() + begin;
-                  Compute* const v = second_moment_.data() + begin;
-                  detail::each_packet<Compute>(n, [&](Index i, auto... rest) {
-                    const V gradient_now = V::load(g + i, rest...) * factor;
-                    const V first = beta1 * V::load(m + i, rest...) + rest1 * gradient_now;
-                    const V second = beta2 * V::load(v + i, rest...) + rest2 * (gradient_now * gradient_now);
-                    const V step = rate * first / (sqrt(second) * root_correction + epsilon);
-                    first.store(m + i, rest...);
-                    second.store(v + i, rest...);
-                    (keep * V::load(p + i, rest...) - step).store(p + i, rest...);
-                  });
-                });
-    ++steps_;
-  }
+    Numbers(const AdamOptions& o, double step, double learning_rate, double decay)
+        : beta1{every_lane<V>(o.beta1)},
+          rest1{every_lane<V>(1 - o.beta1)},
+          beta2{every_lane<V>(o.beta2)},
+          rest2{every_lane<V>(1 - o.beta2)},
+          epsilon{every_lane<V>(o.epsilon)},
+          root_correction{every_lane<V>(1 / std::sqrt(1 - std::pow(o.beta2, step)))},
+          rate{every_lane<V>(learning_rate / (1 - std::pow(o.beta1, step)))},
+          keep{every_lane<V>(1 - learning_rate * decay)} {}
 
-  /// "adam.first_moment", "adam.second_moment" and, where it is kept, "adam.parameters_fp32".
-  OptimizerState<Compute> state() {
-    OptimizerState<Compute> state{
-        steps_, {{"adam.first_moment", first_moment_}, {"adam.second_moment", second_moment_}}};
-    if (!update_.copy().empty()) state.values.push_back({"adam.parameters_fp32", update_.copy()});
-    return state;
-  }
-
-  const AdamOptions& options() const { return options_; }
-
- private:
-  AdamOptions options_;
-  Index steps_ = 0;
-  detail::ParameterUpdate<P> update_;
-  detail::Remembered<Compute> first_moment_, second_moment_;
+    V operator()(V p, V g, V& first, V& second) const {
+      first = beta1 * first + rest1 * g;
+      second = beta2 * second + rest2 * (g * g);
+      return keep * p - rate * first / (sqrt(second) * root_correction + epsilon);
+    }
+  };
 };
+
+}  // namespace detail
+
+/// Adam for a slice of a flat buffer, whose first element has the index `first_index` there.
+template <Real P>
+using AdamSlice = detail::ElementwiseSlice<P, detail::AdamRule>;
 
 /// Adam for all parameters of a model.
 template <class Model>
-class Adam : public ModelOptimizer<Model, AdamSlice, AdamOptions> {
- public:
-  using ModelOptimizer<Model, AdamSlice, AdamOptions>::ModelOptimizer;
+struct Adam : ModelOptimizer<Model, AdamSlice> {
+  using ModelOptimizer<Model, AdamSlice>::ModelOptimizer;
 };
 template <class Model>
 Adam(const Model&, const AdamOptions& = {}, ParameterLayout = {}) -> Adam<Model>;

@@ -36,8 +36,8 @@ class AverageSlice {
   void update(std::span<const P> parameters) {
     using V = Packet<Compute>;
     check(parameters.size());
-    const V keep = detail::every_lane<Compute>(options_.decay);
-    const V take = detail::every_lane<Compute>(1 - options_.decay);
+    const V keep = detail::every_lane<V>(options_.decay);
+    const V take = detail::every_lane<V>(1 - options_.decay);
     each_block([&](Index begin, Index n) {
       Compute* const a = average_.data() + begin;
       const P* const p = parameters.data() + begin;
@@ -54,7 +54,7 @@ class AverageSlice {
     using V = Packet<Compute>;
     check(values.size());
     detail::require_option(!options_.bias_correction || updates_ > 0, "average: it had no update yet");
-    const V factor = detail::every_lane<Compute>(
+    const V factor = detail::every_lane<V>(
         options_.bias_correction ? 1 / (1 - std::pow(options_.decay, static_cast<double>(updates_))) : 1.0);
     each_block([&](Index begin, Index n) {
       const Compute* const a = average_.data() + begin;

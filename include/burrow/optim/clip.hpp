@@ -3,11 +3,15 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <span>
+#include <type_traits>
 
 #include <burrow/core/dtype.hpp>
+#include <burrow/core/eigen.hpp>
 #include <burrow/core/error.hpp>
 #include <burrow/core/parallel.hpp>
 #include <burrow/core/shape.hpp>
@@ -16,23 +20,57 @@ namespace burrow {
 
 namespace detail {
 
+/// The squares of packets as doubles, added to a sum of eight lanes.
+template <class G>
+class SquaresInDouble {
+  using Loaded = std::conditional_t<std::same_as<G, double>, double, float>;
+  typedef double Doubles __attribute__((vector_size(64)));
+  typedef Loaded Values __attribute__((vector_size(8 * sizeof(Loaded))));
+
+ public:
+  static constexpr Index size = 8;
+
+  void add(const G* values) {
+    Values loaded;
+    if constexpr (std::same_as<G, Loaded>)
+      std::memcpy(&loaded, values, sizeof(loaded));
+    else
+      for (int lane = 0; lane < size; ++lane) loaded[lane] = static_cast<Loaded>(values[lane]);
+    sums_ += square(loaded);
+  }
+  double sum() const {
+    double total = 0;
+    for (int lane = 0; lane < size; ++lane) total += sums_[lane];
+    return total;
+  }
+
+ private:
+  static Doubles square(Values values) {
+#if defined(__AVX512F__)
+    if constexpr (std::same_as<Loaded, float>) {
+      const __m512d wide = _mm512_cvtps_pd(std::bit_cast<__m256>(values));
+      return std::bit_cast<Doubles>(_mm512_mul_pd(wide, wide));
+    }
+#endif
+    const auto wide = __builtin_convertvector(values, Doubles);
+    return wide * wide;
+  }
+
+  Doubles sums_ = {};
+};
+
+/// Thirty-two sums of every thirty-second value, and the rest, added in order.
 template <class G>
 double sum_of_squares_in_order(std::span<const G> values) {
-  constexpr std::size_t lane_count = 8;
-  std::array<double, lane_count> lanes_sum{};
+  constexpr std::size_t size = SquaresInDouble<G>::size;
+  std::array<SquaresInDouble<G>, 4> sums;
   std::size_t i = 0;
-  for (; i + lane_count <= values.size(); i += lane_count)
-    for (std::size_t lane = 0; lane < lane_count; ++lane) {
-      const auto value = static_cast<double>(values[i + lane]);
-      lanes_sum[lane] += value * value;
-    }
-  for (; i < values.size(); ++i) {
-    const auto value = static_cast<double>(values[i]);
-    lanes_sum[i % lane_count] += value * value;
-  }
-  double sum = 0;
-  for (const double lane : lanes_sum) sum += lane;
-  return sum;
+  for (; i + sums.size() * size <= values.size(); i += sums.size() * size)
+    for (std::size_t part = 0; part < sums.size(); ++part) sums[part].add(values.data() + i + part * size);
+  double total = 0;
+  for (const auto& part : sums) total += part.sum();
+  for (const G value : values.subspan(i)) total += static_cast<double>(value) * static_cast<double>(value);
+  return total;
 }
 
 }  // namespace detail

@@ -33,9 +33,10 @@ ParameterLayout layout_for(const Model& model, ParameterLayout given) {
 
 /// An optimizer of all parameters of a model, by one slice that spans them. It takes memory for what it
 /// remembers when it is first used, so that `Sharded` can take its place before that.
-template <class Model, template <class> class Slice, class Options>
+template <class Model, template <class> class Slice>
 class ModelOptimizer {
   using Parameter = detail::flat_element<decltype(parameters(std::declval<const Model&>()))>;
+  using Options = typename Slice<Parameter>::Options;
 
  public:
   using model_type = Model;

@@ -2,10 +2,7 @@
 // al. 2013), and dampening, which makes of the velocity an average.
 #pragma once
 
-#include <span>
-#include <vector>
-
-#include <burrow/optim/model_optimizer.hpp>
+#include <burrow/optim/elementwise_slice.hpp>
 
 namespace burrow {
 
@@ -21,80 +18,55 @@ struct SgdOptions {
   Key key{};  ///< of stochastic rounding
 };
 
+namespace detail {
+
+struct SgdRule {
+  using options = SgdOptions;
+  static constexpr std::array<std::string_view, 2> names{"sgd.velocity", "sgd.parameters_fp32"};
+  static constexpr std::size_t remembers(const SgdOptions& options) { return options.momentum > 0 ? 1 : 0; }
+  static constexpr const char* negative_rate = "Sgd: the learning rate is negative";
+  static void check(const SgdOptions& options) {
+    require_option(options.momentum >= 0 && options.momentum < 1, "Sgd: the momentum is not in [0, 1)");
+    require_option(options.dampening >= 0 && options.dampening <= options.momentum,
+                   "Sgd: the dampening is not in [0, momentum]");
+    require_option(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
+                   "Sgd: Nesterov's method needs a momentum and no dampening");
+    require_option(options.weight_decay >= 0, "Sgd: the weight decay is negative");
+  }
+
+  template <class V>
+  struct Numbers {
+    V momentum, fresh, rate, keep;
+    bool nesterov;
+
+    Numbers(const SgdOptions& o, double, double learning_rate, double decay)
+        : momentum{every_lane<V>(o.momentum)},
+          fresh{every_lane<V>(1 - o.dampening)},
+          rate{every_lane<V>(learning_rate)},
+          keep{every_lane<V>(1 - learning_rate * decay)},
+          nesterov{o.nesterov} {}
+
+    V operator()(V p, V g) const { return keep * p - rate * g; }
+    V operator()(V p, V g, V& velocity) const {
+      velocity = momentum * velocity + fresh * g;
+      return (*this)(p, nesterov ? g + momentum * velocity : velocity);
+    }
+  };
+};
+
+}  // namespace detail
+
 /// Gradient descent for a slice of a flat buffer, whose first element has the index `first_index` there:
 /// velocity = momentum * velocity + (1 - dampening) * gradient, from 0 on; the parameter moves by
 /// -learning_rate * velocity, or, with Nesterov's momentum, by -learning_rate * (gradient + momentum *
 /// velocity).
 template <Real P>
-class SgdSlice {
- public:
-  using Compute = compute_type<P>;
-
-  /// Throws ValueError for options out of range. `layout` is that of the whole buffer.
-  SgdSlice(std::span<const P> parameters, Index first_index, const SgdOptions& options,
-           const ParameterLayout& layout = {})
-      : options_{options}, update_{parameters, first_index, options.bf16_update, options.key, layout} {
-    detail::require_option(options.learning_rate >= 0, "Sgd: the learning rate is negative");
-    detail::require_option(options.momentum >= 0 && options.momentum < 1,
-                           "Sgd: the momentum is not in [0, 1)");
-    detail::require_option(options.dampening >= 0 && options.dampening <= options.momentum,
-                           "Sgd: the dampening is not in [0, momentum]");
-    detail::require_option(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
-                           "Sgd: Nesterov's method needs a momentum and no dampening");
-    detail::require_option(options.weight_decay >= 0, "Sgd: the weight decay is negative");
-    if (options.momentum > 0) velocity_.resize(parameters.size());
-  }
-
-  /// One update of the slice, in place.
-  template <Real G>
-  void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {}) {
-    using V = Packet<Compute>;
-    constexpr auto constant = detail::every_lane<Compute>;
-    using Range = detail::UpdateRange;
-    const double learning_rate = now.learning_rate.value_or(options_.learning_rate);
-    const V factor = constant(now.gradient_factor);
-    const V momentum = constant(options_.momentum), fresh = constant(1 - options_.dampening);
-
-    update_.run(parameters, gradient, steps_, now.only,
-                [&](Compute* p, const Compute* g, Index begin, Index n, const Range& range) {
-                  const V rate = constant(range.rate(learning_rate));
-                  const V keep = constant(1 - range.rate(learning_rate) * range.decay(options_.weight_decay));
-                  detail::each_packet<Compute>(n, [&](Index i, auto... rest) {
-                    V direction = V::load(g + i, rest...) * factor;
-                    if (!velocity_.empty()) {
-                      Compute* const v = velocity_.data() + begin + i;
-                      const V velocity = momentum * V::load(v, rest...) + fresh * direction;
-                      velocity.store(v, rest...);
-                      direction = options_.nesterov ? direction + momentum * velocity : velocity;
-                    }
-                    (keep * V::load(p + i, rest...) - rate * direction).store(p + i, rest...);
-                  });
-                });
-    ++steps_;
-  }
-
-  /// "sgd.velocity" and "sgd.parameters_fp32", where they are kept.
-  OptimizerState<Compute> state() {
-    OptimizerState<Compute> state{steps_, {}};
-    if (!velocity_.empty()) state.values.push_back({"sgd.velocity", velocity_});
-    if (!update_.copy().empty()) state.values.push_back({"sgd.parameters_fp32", update_.copy()});
-    return state;
-  }
-
-  const SgdOptions& options() const { return options_; }
-
- private:
-  SgdOptions options_;
-  Index steps_ = 0;
-  detail::ParameterUpdate<P> update_;
-  detail::Remembered<Compute> velocity_;
-};
+using SgdSlice = detail::ElementwiseSlice<P, detail::SgdRule>;
 
 /// Gradient descent for all parameters of a model.
 template <class Model>
-class Sgd : public ModelOptimizer<Model, SgdSlice, SgdOptions> {
- public:
-  using ModelOptimizer<Model, SgdSlice, SgdOptions>::ModelOptimizer;
+struct Sgd : ModelOptimizer<Model, SgdSlice> {
+  using ModelOptimizer<Model, SgdSlice>::ModelOptimizer;
 };
 template <class Model>
 Sgd(const Model&, const SgdOptions& = {}, ParameterLayout = {}) -> Sgd<Model>;

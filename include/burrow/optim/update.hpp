@@ -3,13 +3,10 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
 #include <burrow/autodiff/parameter_store.hpp>
@@ -63,15 +60,15 @@ namespace detail {
 
 inline constexpr Index update_block = 1024;
 
-/// All lanes of a packet with one value.
-template <class C>
-Packet<C> every_lane(double value) {
-  return Packet<C>{static_cast<C>(value)};
+/// A packet of one value.
+template <class V>
+V every_lane(double value) {
+  return V{static_cast<typename V::value_type>(value)};
 }
 
 /// Calls body(i) for each whole packet of [0, count), then body(i, rest) for what is left.
 template <class C, class Body>
-void each_packet(Index count, const Body& body) {
+[[gnu::always_inline]] inline void each_packet(Index count, const Body& body) {
   Index i = 0;
   for (; i + lanes<C> <= count; i += lanes<C>) body(i);
   if (i < count) body(i, count - i);
@@ -80,6 +77,85 @@ void each_packet(Index count, const Body& body) {
 /// Numbers that an optimizer remembers, from the pool.
 template <class C>
 using Remembered = std::vector<C, PoolAllocator<C>>;
+
+/// A run of `count` neighbouring parameters in one range that an optimizer updates; the first has the slice's
+/// index `begin`.
+template <Real P, Real G>
+class UpdateBlock {
+ public:
+  using Compute = compute_type<P>;
+  using V = Packet<Compute>;
+
+  UpdateBlock(P* parameters, const G* gradient, Compute* copy, Index begin, Index count, Index first_index,
+              Bf16Update mode, Key key)
+      : parameters_{parameters + begin},
+        gradient_{gradient + begin},
+        copy_{copy == nullptr ? nullptr : copy + begin},
+        begin_{begin},
+        count_{count},
+        first_index_{static_cast<std::uint64_t>(first_index + begin)},
+        stochastic_{mode == Bf16Update::stochastic},
+        key_{key} {}
+
+  Index begin() const { return begin_; }
+  Index count() const { return count_; }
+
+  /// Parameter i of the block becomes rule(p, g, i, rest...), in one pass of packets: p and g are parameters
+  /// and gradient from i on, `rest` is how many of their lanes exist where not all do.
+  template <class Rule>
+  void update(const Rule& rule) const {
+    update(0, count_, rule);
+  }
+  /// The same for parameters [first, first + count) of the block.
+  template <class Rule>
+  void update(Index first, Index count, const Rule& rule) const {
+    if constexpr (std::same_as<P, Compute>) {
+      packets(first, count, parameters_, rule, [](V, Index, auto...) {});
+    } else {
+      if (copy_ != nullptr)
+        return packets(first, count, copy_, rule,
+                       [&](V p, Index i, auto... rest) { p.store(parameters_ + i, rest...); });
+      if constexpr (std::same_as<P, bf16>)
+        if (stochastic_) return round_packets(first, count, rule);
+      packets(first, count, parameters_, rule, [](V, Index, auto...) {});
+    }
+  }
+
+ private:
+  /// The parameters at `values`, written there and given to `also`.
+  template <class Values, class Rule, class Also>
+  void packets(Index first, Index count, Values* values, const Rule& rule, const Also& also) const {
+    each_packet<Compute>(count, [&](Index at, auto... rest) {
+      const Index i = first + at;
+      const V p = rule(V::load(values + i, rest...), V::load(gradient_ + i, rest...), i, rest...);
+      p.store(values + i, rest...);
+      also(p, i, rest...);
+    });
+  }
+
+  template <class Rule>
+  void round_packets(Index first, Index count, const Rule& rule) const {
+    RandomBits16 random{key_};
+    for (Index done = 0; done < count;) {
+      const auto bits = random.from(first_index_ + static_cast<std::uint64_t>(first + done));
+      const Index n = std::min(count - done, static_cast<Index>(bits.size()));
+      each_packet<Compute>(n, [&](Index at, auto... rest) {
+        const Index i = first + done + at;
+        const V p = rule(V::load(parameters_ + i, rest...), V::load(gradient_ + i, rest...), i, rest...);
+        store_stochastically(p, parameters_ + i, bits.data() + at, rest...);
+      });
+      done += n;
+    }
+  }
+
+  P* parameters_;
+  const G* gradient_;
+  Compute* copy_;
+  Index begin_, count_;
+  std::uint64_t first_index_;
+  bool stochastic_;
+  Key key_;
+};
 
 /// The parameters [first_index, first_index + count) of a flat buffer, and how they take updates.
 template <Real P>
@@ -96,10 +172,9 @@ class ParameterUpdate {
         ranges_{update_ranges(layout, first_index, count_)} {
     require_option(!std::same_as<P, half> || mode != Bf16Update::stochastic,
                    "optimizer: half parameters are not rounded stochastically; keep an fp32 copy");
-    if (has_copy()) copy_.assign(parameters.begin(), parameters.end());
+    if (Narrow<P> && mode == Bf16Update::fp32_copy) copy_.assign(parameters.begin(), parameters.end());
   }
 
-  Index count() const { return count_; }
   std::span<Compute> copy() { return copy_; }
 
   std::span<const UpdateRange> ranges() const { return ranges_; }
@@ -110,73 +185,36 @@ class ParameterUpdate {
     check_size(gradient, "gradient values");
   }
 
-  /// Calls kernel(p, g, begin, n, range) for blocks of n elements from `begin` on, each in one range that is
-  /// not frozen and among `only`: p are the parameters as numbers to compute with, to be updated; g is the
-  /// gradient. Throws ShapeError when the sizes are not those built for.
+  /// Calls kernel(block, range) for blocks of the parameters, each in one range that is not frozen and among
+  /// `only`, on all threads. Throws ShapeError when the sizes are not those built for.
   template <Real G, class Kernel>
   void run(std::span<P> parameters, std::span<const G> gradient, Index step,
            std::span<const ParameterRange> only, const Kernel& kernel) {
     check(parameters.size(), gradient.size());
     const Key key = key_.fold_in(static_cast<std::uint64_t>(step));
+    Compute* const copy = copy_.empty() ? nullptr : copy_.data();
     const Index blocks = (count_ + update_block - 1) / update_block;
     parallel_for(blocks, Index{8}, [&](Index first_block, Index last_block) {
       Index begin = first_block * update_block;
       const Index last = std::min(last_block * update_block, count_);
       const auto* range = std::partition_point(ranges_.data(), ranges_.data() + ranges_.size(),
                                                [&](const UpdateRange& r) { return r.end <= begin; });
-      while (begin < last) {
-        const Index end = std::min({last, range->end, (begin / update_block + 1) * update_block});
+      for (; begin < last; ++range) {
+        const Index end = std::min(last, range->end);
         if (!range->frozen && ParameterStore::contains(only, first_index_ + range->begin))
-          update_one(parameters.data() + begin, gradient.data() + begin, begin, end - begin, key,
-                     [&](Compute* p, const Compute* g, Index at, Index n) { kernel(p, g, at, n, *range); });
+          kernel(UpdateBlock<P, G>{parameters.data(), gradient.data(), copy, begin, end - begin, first_index_,
+                                   mode_, key},
+                 *range);
         begin = end;
-        if (begin == range->end) ++range;
       }
     });
   }
 
  private:
-  bool has_copy() const { return Narrow<P> && mode_ == Bf16Update::fp32_copy; }
-
   void check_size(std::size_t size, const char* what) const {
     if (static_cast<Index>(size) != count_)
       throw ShapeError("optimizer: " + std::to_string(size) + " " + what + ", built for " +
                        std::to_string(count_));
-  }
-
-  template <class G, class Kernel>
-  void update_one(P* parameters, const G* gradient, Index begin, Index n, Key key, const Kernel& kernel) {
-    alignas(64) std::array<Compute, update_block> gradient_buffer;
-    const Compute* g;
-    if constexpr (std::same_as<G, Compute>) {
-      g = gradient;
-    } else {
-      std::transform(gradient, gradient + n, gradient_buffer.begin(),
-                     [](G value) { return static_cast<Compute>(value); });
-      g = gradient_buffer.data();
-    }
-    if constexpr (std::same_as<P, Compute>)
-      kernel(parameters, g, begin, n);
-    else
-      update_narrow(parameters, g, begin, n, key, kernel);
-  }
-
-  template <class Kernel>
-  void update_narrow(P* parameters, const float* g, Index begin, Index n, Key key, const Kernel& kernel) {
-    alignas(64) std::array<float, update_block> buffer;
-    float* values = buffer.data();
-    if (has_copy())
-      values = copy_.data() + begin;
-    else
-      std::copy_n(parameters, n, values);
-    kernel(values, g, begin, n);
-    if constexpr (std::same_as<P, bf16>) {
-      const auto size = static_cast<std::size_t>(n);
-      if (mode_ == Bf16Update::stochastic)
-        return round_stochastically({values, size}, {parameters, size}, key,
-                                    static_cast<std::uint64_t>(first_index_ + begin));
-    }
-    std::transform(values, values + n, parameters, [](float value) { return static_cast<P>(value); });
   }
 
   Index count_, first_index_;
