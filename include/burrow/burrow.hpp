@@ -19,8 +19,8 @@
 #include <burrow/distributed/data_parallel.hpp>
 #include <burrow/distributed/init.hpp>
 #include <burrow/distributed/mesh.hpp>
-#include <burrow/distributed/operations.hpp>
 #include <burrow/distributed/sharded.hpp>
+#include <burrow/distributed/tensor_parallel.hpp>
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/clone.hpp>
 #include <burrow/nn/combinators.hpp>

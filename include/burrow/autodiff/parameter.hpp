@@ -11,15 +11,24 @@ namespace burrow {
 struct Initializer {
   enum class Kind { constant, normal, uniform, fan_in } kind = Kind::constant;
   float scale = 0.0f;
+  Index columns = 0, whole_columns = 0, first = 0;  ///< where the parameter is a part of a larger one
+
+  /// The rule for a part of a matrix: `columns` of its `whole_columns`, whose first element has index `first`
+  /// in the whole. Elements have the values that the whole has in their place.
+  Initializer part(Index own_columns, Index all_columns, Index first_index) const {
+    return {kind, scale, own_columns, all_columns, first_index};
+  }
 
   /// The rule for a parameter whose first extent is `inputs`: what depends on it is settled.
   Initializer resolved(Index inputs) const {
     if (kind != Kind::fan_in) return *this;
-    return {Kind::normal, scale / std::sqrt(static_cast<float>(std::max<Index>(inputs, 1)))};
+    return {Kind::normal, scale / std::sqrt(static_cast<float>(std::max<Index>(inputs, 1))), columns,
+            whole_columns, first};
   }
 
   /// The first value of the element at `index`.
   float operator()(Key key, Index index) const {
+    if (columns != 0) index = index / columns * whole_columns + first + index % columns;
     const auto counter = static_cast<std::uint64_t>(index);
     if (kind == Kind::normal) return scale * key.normal(counter);
     if (kind == Kind::uniform) return scale * (2.0f * key.uniform(counter) - 1.0f);

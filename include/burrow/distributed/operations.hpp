@@ -2,7 +2,7 @@
 // ranks of the group record the same ones and sweep their tapes.
 #pragma once
 
-#include <burrow/autodiff/trace.hpp>
+#include <burrow/autodiff/custom_gradient.hpp>
 #include <burrow/distributed/communicator.hpp>
 
 namespace burrow {
@@ -126,7 +126,7 @@ auto copy_to_parts(const X& x, const C& ranks, Location where = Location::here()
   const auto tape = tape_of(x);
   const auto in = dense_operand(tape, x);
   return record(
-      tape, "copy_to_parts", detail::copy_of(in),
+      tape, "copy_to_parts", detail::tensor_over(in),
       [in, ranks, where](const auto& dy) { add_gradient(in, detail::summed_over(dy, ranks, where)); }, in);
 }
 

@@ -233,7 +233,7 @@ class Sharded {
     for (Bucket& bucket : buckets_) bucket.slice.state().steps = steps;
   }
 
-  const auto& options() const { return options_; }
+  const ShardingOptions& options() const { return options_; }
   const C& ranks() const { return ranks_; }
 
  private:
