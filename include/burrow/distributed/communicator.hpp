@@ -32,6 +32,7 @@ enum class Reduction { sum, max, min };
 /// Element types that ranks exchange; all of them but bool can be reduced.
 template <class T>
 concept Communicable = Element<T> && !detail::is_dual<T>;
+/// Element types that ranks add or compare.
 template <class T>
 concept Reducible = Communicable<T> && !std::same_as<T, bool>;
 
@@ -51,8 +52,11 @@ class Partition {
 
   int ranks() const { return static_cast<int>(bounds_.size()) - 1; }
   Index count() const { return bounds_.back(); }
+  /// The first element of a rank.
   Index begin(int rank) const { return bounds_[static_cast<std::size_t>(rank)]; }
+  /// The element after the last of a rank.
   Index end(int rank) const { return bounds_[static_cast<std::size_t>(rank) + 1]; }
+  /// The number of elements of a rank.
   Index size(int rank) const { return end(rank) - begin(rank); }
 
   /// The part of a whole buffer that a rank has.
@@ -76,6 +80,7 @@ enum class Collective {
   point_to_point,
   barrier
 };
+/// The number of kinds.
 inline constexpr std::size_t collective_count = 7;
 
 /// "all_reduce", "reduce_scatter", ...
@@ -87,6 +92,7 @@ constexpr const char* name_of(Collective collective) {
 
 /// What a rank has sent so far: calls made, messages and bytes that left it for another rank.
 struct Traffic {
+  /// What was sent by calls of one kind.
   struct Count {
     Index calls = 0, messages = 0, bytes = 0;
   };
@@ -266,10 +272,12 @@ class SelfCommunicator : public WaitingCalls<SelfCommunicator> {
   int rank() const { return 0; }
   int size() const { return 1; }
 
+  /// Values stay as they are.
   template <Reducible T>
   Pending start_all_reduce(std::span<T>, Reduction = Reduction::sum, Location = Location::here()) const {
     return {};
   }
+  /// Copies `values` to `own`.
   template <Reducible T>
   Pending start_reduce_scatter(std::type_identity_t<std::span<const T>> values, std::span<T> own,
                                const Partition& partition, Reduction = Reduction::sum,
@@ -277,17 +285,20 @@ class SelfCommunicator : public WaitingCalls<SelfCommunicator> {
     check_partition("reduce_scatter", partition, own.size(), values.size(), where);
     return copy(values, own);
   }
+  /// Copies `own` to `values`.
   template <Communicable T>
   Pending start_all_gather(std::type_identity_t<std::span<const T>> own, std::span<T> values,
                            const Partition& partition, Location where = Location::here()) const {
     check_partition("all_gather", partition, own.size(), values.size(), where);
     return copy(own, values);
   }
+  /// Values stay as they are. Throws ValueError for another root than 0.
   template <Communicable T>
   Pending start_broadcast(std::span<T>, int root = 0, Location where = Location::here()) const {
     detail::check_rank("broadcast", root, 1, where);
     return {};
   }
+  /// Copies `sent` to `received`.
   template <Communicable T>
   Pending start_all_to_all(std::type_identity_t<std::span<const T>> sent, std::span<T> received,
                            Location where = Location::here()) const {
@@ -300,11 +311,14 @@ class SelfCommunicator : public WaitingCalls<SelfCommunicator> {
   Pending start_send(std::span<T>, int to, Location where = Location::here()) const {
     return refuse("send", to, where);
   }
+  /// Throws ValueError: there is nobody else.
   template <Communicable T>
   Pending start_receive(std::span<T>, int from, Location where = Location::here()) const {
     return refuse("receive", from, where);
   }
+  /// Nobody is waited for.
   void barrier(Location = Location::here()) const {}
+  /// The same group.
   SelfCommunicator split(int, int) const { return {}; }
   /// Nothing was sent.
   Traffic traffic() const { return {}; }

@@ -16,6 +16,7 @@ namespace burrow::distributed {
 /// What `init` gives: with burrow::mpi processes that a launcher has started, without it one process.
 using World = MpiCommunicator;
 #else
+/// What `init` gives: with burrow::mpi processes that a launcher has started, without it one process.
 using World = SelfCommunicator;
 #endif
 

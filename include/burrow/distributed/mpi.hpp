@@ -173,6 +173,7 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
   int rank() const { return group_ ? group_->rank : 0; }
   int size() const { return group_ ? group_->size : 1; }
 
+  /// Begins to make every rank's values the reduction of all ranks' values.
   template <Reducible T>
   Pending start_all_reduce(std::span<T> values, Reduction by = Reduction::sum,
                            Location where = Location::here()) const {
@@ -184,6 +185,7 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
                                           detail::reduced_kind<T>(by), true, where);
   }
 
+  /// Begins to make `own` this rank's part of the reduction; it may be that part of `values`.
   template <Reducible T>
   Pending start_reduce_scatter(std::type_identity_t<std::span<const T>> values, std::span<T> own,
                                const Partition& partition, Reduction by = Reduction::sum,
@@ -195,6 +197,7 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
                                           false, where);
   }
 
+  /// Begins to make `values` the parts of all ranks; `own` may be this rank's part of them.
   template <Communicable T>
   Pending start_all_gather(std::type_identity_t<std::span<const T>> own, std::span<T> values,
                            const Partition& partition, Location where = Location::here()) const {
@@ -205,6 +208,7 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
                                           where);
   }
 
+  /// Begins to make every rank's values those of `root`.
   template <Communicable T>
   Pending start_broadcast(std::span<T> values, int root = 0, Location where = Location::here()) const {
     detail::check_rank("broadcast", root, size(), where);
@@ -213,6 +217,8 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
     return start<detail::BroadcastOperation>(values.data(), bytes_of(values), root, where);
   }
 
+  /// Begins to send block r of `sent` to rank r, and to receive its block. Throws ShapeError where blocks are
+  /// not equal.
   template <Communicable T>
   Pending start_all_to_all(std::type_identity_t<std::span<const T>> sent, std::span<T> received,
                            Location where = Location::here()) const {
@@ -234,6 +240,7 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
     check_peer("send", to, where);
     return start<detail::PairOperation>(values.data(), nullptr, bytes_of(values), to, where);
   }
+  /// Begins to receive what rank `from` sends here. Throws ValueError as `start_send` does.
   template <Communicable T>
   Pending start_receive(std::span<T> values, int from, Location where = Location::here()) const {
     check_peer("receive", from, where);

@@ -35,6 +35,7 @@ struct ShardedValues {
   Index first, count;
 };
 
+/// All that a rank remembers, and the number of steps made.
 template <class C>
 struct ShardedState {
   Index steps;
