@@ -30,7 +30,7 @@ double peak_flops(double operations, const Loop& loop) {
   constexpr int count = 2'000'000;
   const int threads = burrow::threads();
   double best = 0;
-  for (int round = 0; round < 7; ++round) {
+  for (int round = 0; round < 15; ++round) {
     const auto begin = std::chrono::steady_clock::now();
     burrow::parallel_tasks(threads, [&](burrow::Index) { loop(count); });
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
