@@ -43,6 +43,8 @@ int run_generate(Arguments arguments) {
   options.add("--seed", asked.seed, {0, most}, "the same seed gives the same text");
   options.add("--count", asked.count, {1, 65536}, "how many continuations");
   options.add("--threads", asked.threads, {0, 4096}, "threads to compute with; 0: all cores");
+  options.add("--report", asked.report,
+              "measure the memory's bandwidth, and say how much of it decoding reached");
   if (!options.parse(arguments)) return 0;
 
   require_one_model(asked);

@@ -28,7 +28,7 @@ int run_info(Arguments arguments) {
       "the presets.",
       "gopher info --preset 280B");
   options.add("--json", json, "print one JSON value, for programs");
-  options.add("--machine", machine, "describe this machine: processor, SIMD, threads, backend");
+  options.add("--machine", machine, "describe this machine, and measure its matrix products and memory");
   options.add("--config", config, TextRule{"FILE"}, "count the model of this TOML file");
   for (const Field& field : run_fields()) {
     if (is_counted(field)) options.add(field, command_line);

@@ -5,7 +5,7 @@
 
 namespace gopher {
 
-/// Processor, SIMD, threads and backend, for people.
+/// Processor, instructions, threads, caches, libraries, and measured peaks, for people.
 std::string machine_text();
 
 /// The same as one JSON object.

@@ -55,6 +55,10 @@ void Loader::sample(std::uint64_t number, std::span<std::int32_t> inputs,
   dataset_.copy(first + 1, targets);
 }
 
+void Loader::will_read(std::uint64_t number) const {
+  dataset_.will_read(start(number), static_cast<std::size_t>(context_) + 1);
+}
+
 EvaluationWindows::EvaluationWindows(TokenDataset dataset, std::int64_t context, std::int32_t first_token)
     : dataset_{std::move(dataset)}, context_{context}, first_token_{first_token} {
   check_context(context);

@@ -29,6 +29,9 @@ class Loader {
   /// Throws ValueError when a span is not `context` long.
   void sample(std::uint64_t number, std::span<std::int32_t> inputs, std::span<std::int32_t> targets) const;
 
+  /// Lets the system read sample `number` from its file, without waiting for it.
+  void will_read(std::uint64_t number) const;
+
   std::int64_t context() const { return context_; }
   const TokenDataset& dataset() const { return dataset_; }
 

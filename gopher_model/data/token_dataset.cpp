@@ -1,17 +1,56 @@
 #include "gopher_model/data/token_dataset.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <burrow/core/error.hpp>
+#include <burrow/core/parallel.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace gopher {
 
-TokenDataset TokenDataset::encode(const Tokenizer& tokenizer, std::span<const Document> documents) {
-  std::vector<std::int32_t> tokens;
+namespace {
+
+// A stretch of a document for one thread to encode.
+struct Piece {
+  std::string_view text;
+  bool ends_document;
+};
+
+// Documents, cut where lines end: no word goes on there, so a piece has the same tokens alone.
+std::vector<Piece> pieces_of(std::span<const Document> documents) {
+  constexpr std::size_t size = std::size_t{1} << 16;
+  std::vector<Piece> pieces;
   for (const auto& document : documents) {
-    tokenizer.encode(document.text, tokens);
-    tokens.push_back(tokenizer.eos());
+    std::string_view rest = document.text;
+    while (rest.size() > size) {
+      const std::size_t line_end = std::min(rest.find('\n', size), rest.size());
+      const std::size_t next = std::min(rest.find_first_not_of('\n', line_end), rest.size());
+      if (next == rest.size()) break;
+      pieces.push_back({rest.substr(0, next), false});
+      rest.remove_prefix(next);
+    }
+    pieces.push_back({rest, true});
+  }
+  return pieces;
+}
+
+}  // namespace
+
+TokenDataset TokenDataset::encode(const Tokenizer& tokenizer, std::span<const Document> documents) {
+  const std::vector<Piece> pieces = pieces_of(documents);
+  std::vector<std::vector<std::int32_t>> encoded(pieces.size());
+  burrow::parallel_tasks(static_cast<burrow::Index>(pieces.size()), [&](burrow::Index i) {
+    const auto at = static_cast<std::size_t>(i);
+    tokenizer.encode(pieces[at].text, encoded[at]);
+    if (pieces[at].ends_document) encoded[at].push_back(tokenizer.eos());
+  });
+  std::vector<std::int32_t> tokens;
+  for (auto& part : encoded) {
+    tokens.insert(tokens.end(), part.begin(), part.end());
+    part = {};
   }
   return {std::move(tokens), tokenizer.vocabulary(), total_bytes(documents)};
 }
@@ -51,6 +90,20 @@ void TokenDataset::copy(std::uint64_t first, std::span<std::int32_t> out) const 
           filled += count;
           at = 0;
         }
+      },
+      tokens_);
+}
+
+void TokenDataset::will_read(std::uint64_t first, std::size_t count) const {
+  std::visit(
+      [first, count](const auto& tokens) {
+        if (tokens.empty()) return;
+        const std::size_t at = first % tokens.size();
+        const auto part = tokens.subspan(at, std::min(count, tokens.size() - at));
+        constexpr std::uintptr_t page = 4096;
+        const auto begin = reinterpret_cast<std::uintptr_t>(part.data()) / page * page;
+        const auto end = reinterpret_cast<std::uintptr_t>(part.data() + part.size());
+        ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);  // advice; may fail
       },
       tokens_);
 }

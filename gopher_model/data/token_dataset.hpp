@@ -38,6 +38,10 @@ class TokenDataset {
   /// Copies the `out.size()` tokens from `first` on; past the last token it goes on with the first one.
   void copy(std::uint64_t first, std::span<std::int32_t> out) const;
 
+  /// Lets the system read the `count` tokens from `first` on, up to the last one, from their file, without
+  /// waiting for it.
+  void will_read(std::uint64_t first, std::size_t count) const;
+
   /// The tokens as they are stored.
   const View& view() const { return tokens_; }
 

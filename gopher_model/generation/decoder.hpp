@@ -1,7 +1,9 @@
 // Continues a text with a model, token by token, with cached keys, values and projected relative positions.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <utility>
 
 #include "gopher_model/generation/sampling.hpp"
 #include "gopher_model/model/gopher.hpp"
@@ -12,27 +14,60 @@ namespace gopher {
 /// Called with the bytes of each new token.
 using TokenSink = std::function<void(std::string_view)>;
 
+/// What was drawn, and what it took.
+struct Continuation {
+  Index tokens = 0;           ///< drawn
+  Index prompt_tokens = 0;    ///< computed at once, before the first was drawn
+  double prompt_seconds = 0;  ///< for those
+  Index decoded = 0;          ///< tokens computed one by one: all that were drawn, but the last
+  double seconds = 0;         ///< for those, with drawing and handing over
+  Index cached = 0;           ///< tokens in the cache before each of those, summed
+
+  Continuation& operator+=(const Continuation& other) {
+    tokens += other.tokens;
+    prompt_tokens += other.prompt_tokens;
+    prompt_seconds += other.prompt_seconds;
+    decoded += other.decoded;
+    seconds += other.seconds;
+    cached += other.cached;
+    return *this;
+  }
+};
+
 /// Draws up to `count` tokens after `prompt` and hands each to `sink`; stops early at the end token. An empty
-/// prompt starts a new document. Token i is drawn with counter i of the key. Returns the number of tokens
-/// drawn.
+/// prompt starts a new document. Token i is drawn with counter i of the key.
 template <class Model>
-Index continue_text(const Model& model, const Tokenizer& tokenizer, std::string_view prompt, Index count,
-                    const SamplingOptions& options, burrow::Key key, const TokenSink& sink) {
+Continuation continue_text(const Model& model, const Tokenizer& tokenizer, std::string_view prompt,
+                           Index count, const SamplingOptions& options, burrow::Key key,
+                           const TokenSink& sink) {
+  using Clock = std::chrono::steady_clock;
   std::vector<std::int32_t> tokens{tokenizer.eos()};
   tokenizer.encode(prompt, tokens);
   auto caches = model.caches(static_cast<Index>(tokens.size()) + count);
   const auto as_tensor = [](std::span<const std::int32_t> ids) {
     return Tensor<std::int32_t, Shape<1, dyn>>{Shape<1, dyn>{{1, static_cast<Index>(ids.size())}}, ids};
   };
-  Index drawn = 0;
-  for (std::span<const std::int32_t> next = tokens; drawn < count; ++drawn) {
-    const Tensor logits = cast<float>(model.next(as_tensor(next), caches));
-    tokens = {sample_token(logits.values(), options, key, static_cast<std::uint64_t>(drawn))};
-    if (tokens[0] == tokenizer.eos()) break;
-    sink(tokenizer.bytes(tokens[0]));
-    next = tokens;
+  Continuation all;
+  all.prompt_tokens = static_cast<Index>(tokens.size());
+  auto start = Clock::now();
+  for (; all.tokens < count; ++all.tokens) {
+    const Index length = caches.empty() ? 0 : caches[0].length;
+    const Tensor logits = cast<float>(model.next(as_tensor(tokens), caches));
+    tokens.assign(1, sample_token(logits.values(), options, key, static_cast<std::uint64_t>(all.tokens)));
+    const bool ends = tokens[0] == tokenizer.eos();
+    if (!ends) sink(tokenizer.bytes(tokens[0]));
+    const auto now = Clock::now();
+    const double seconds = std::chrono::duration<double>(now - std::exchange(start, now)).count();
+    if (all.tokens == 0) {
+      all.prompt_seconds = seconds;
+    } else {
+      ++all.decoded;
+      all.seconds += seconds;
+      all.cached += length;
+    }
+    if (ends) break;
   }
-  return drawn;
+  return all;
 }
 
 }  // namespace gopher

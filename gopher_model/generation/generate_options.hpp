@@ -22,6 +22,7 @@ struct GenerateOptions {
   Index seed = 0;          ///< the same seed gives the same text
   Index count = 1;         ///< continuations of the prompt, each with a random key of its own
   Index threads = 0;       ///< 0: all cores
+  bool report = false;     ///< say how near decoding comes to the memory's bandwidth
 };
 
 }  // namespace gopher

@@ -146,4 +146,13 @@ constexpr Index cache_bytes(const ModelSize& size, Index length, Precision preci
   return 2 * size.layers * size.attention_width() * length * activation_element_bytes(precision);
 }
 
+/// Bytes that decoding one token of one sequence must read after `length` others: every parameter but the
+/// projection of positions, whose products are cached, and in each layer keys, values and projected
+/// positions.
+constexpr double decode_bytes(const ModelSize& size, Index length, Index element_bytes) {
+  const ParameterCount count = parameters(size);
+  const Index cached = 3 * size.layers * size.attention_width() * length;
+  return static_cast<double>((count.full() - count.relative_positions + cached) * element_bytes);
+}
+
 }  // namespace gopher

@@ -1,29 +1,22 @@
 #include "gopher_model/training/machine.hpp"
 
 #include <sys/utsname.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
-#include <burrow/core/memory.hpp>
-#include <burrow/core/parallel.hpp>
+#include <burrow/debug/measured_peaks.hpp>
 #include <burrow/io/file.hpp>
-#include <burrow/ops/matmul/cpu.hpp>
 
 #include "gopher_model/model/quantities.hpp"
 
 namespace gopher {
 namespace {
-
-using burrow::Index;
-using Clock = std::chrono::steady_clock;
 
 // The value of the first line "model name : ..." of Linux's list of processors.
 std::string cpu_name() {
@@ -85,54 +78,47 @@ std::string simd_name() {
   return text;
 }
 
-struct Seconds {
-  double wall, cpu;  // cpu: of all threads together
-};
-
-double cpu_seconds() {
-  timespec time{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+// The names of the instruction sets that matrix products may use, those that the processor has.
+std::string instruction_sets() {
+  std::string names;
+#if defined(__x86_64__)
+  const auto add = [&](const char* name, int has) {
+    if (has != 0) names += (names.empty() ? "" : " ") + std::string(name);
+  };
+  add("AVX2", __builtin_cpu_supports("avx2"));
+  add("FMA", __builtin_cpu_supports("fma"));
+  add("AVX512F", __builtin_cpu_supports("avx512f"));
+  add("AVX512BW", __builtin_cpu_supports("avx512bw"));
+  add("AVX512_VNNI", __builtin_cpu_supports("avx512vnni"));
+  add("AVX512_BF16", __builtin_cpu_supports("avx512bf16"));
+#endif
+  return names.empty() ? "none of those looked for" : names;
 }
 
-Seconds time_product(Index size, const float* a, const float* b, float* c) {
-  const auto start = Clock::now();
-  const double cpu_start = cpu_seconds();
-  burrow::cpu::multiply<float>(size, size, size, 1.0f, {a, size}, {b, size}, false, {c, size});
-  return {std::chrono::duration<double>(Clock::now() - start).count(), cpu_seconds() - cpu_start};
+std::string first_line(const std::filesystem::path& path) {
+  std::ifstream file{path};
+  std::string line;
+  std::getline(file, line);
+  return line;
 }
 
-// The fastest of products of one size, repeated until they no longer become faster.
-Seconds fastest_product(Index size, const float* a, const float* b, float* c) {
-  constexpr double window = 0.5, longest = 3;
-  const auto start = Clock::now();
-  const auto since = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
-  Seconds best = time_product(size, a, b, c);
-  for (double improved = 0; since() < improved + window && since() < longest;) {
-    const Seconds seconds = time_product(size, a, b, c);
-    if (seconds.wall < 0.98 * best.wall) improved = since();
-    if (seconds.wall < best.wall) best = seconds;
+// "32K, 1024K, 32768K": data caches of the first processor, nearest first.
+std::string cache_sizes() {
+  std::string sizes;
+  for (int i = 0; i < 8; ++i) {
+    const std::filesystem::path cache = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i);
+    const std::string size = first_line(cache / "size");
+    if (!size.empty() && first_line(cache / "type") != "Instruction")
+      sizes += (sizes.empty() ? "" : ", ") + size;
   }
-  return best;
+  return sizes.empty() ? "unknown" : sizes;
 }
 
-// The larger product is nearer to the peak; a slow machine would spend too long on it.
-void measure_peak(MachineReport& report) {
-  constexpr Index smaller = 1024, larger = 2048;
-  const burrow::Buffer<burrow::Cpu> memory{3 * larger * larger * Index{sizeof(float)}};
-  auto* const a = static_cast<float*>(memory.data());
-  std::fill(a, a + 3 * larger * larger, 0.5f);
-  float* const b = a + larger * larger;
-  float* const c = b + larger * larger;
-
-  time_product(smaller, a, b, c);  // wakes the threads
-  const Index size = time_product(smaller, a, b, c).wall < 0.02 ? larger : smaller;
-  const Seconds best = fastest_product(size, a, b, c);
-  const auto extent = static_cast<double>(size);
-  const double peak = 2 * extent * extent * extent / best.wall;
-  if (peak <= report.peak_flops_per_second) return;
-  report.peak_flops_per_second = peak;
-  report.cpu_share = std::min(1.0, best.cpu / (best.wall * report.threads));
+// "madvise" out of "always [madvise] never".
+std::string huge_page_setting() {
+  const std::string line = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
+  const auto begin = line.find('['), end = line.find(']');
+  return begin == line.npos || end == line.npos ? "unknown" : line.substr(begin + 1, end - begin - 1);
 }
 
 // Below this share of the processor's time, a measurement is more of the others' programs than of the
@@ -142,56 +128,90 @@ constexpr double least_share = 0.7;
 using Json = nlohmann::ordered_json;
 
 Json machine_of(const MachineReport& report) {
-  return {
-      {"cpu", report.cpu}, {"simd", report.simd}, {"threads", report.threads}, {"backend", report.backend}};
+  return {{"cpu", report.cpu},
+          {"simd", report.simd},
+          {"threads", report.threads},
+          {"backend", report.backend},
+          {"bf16_backend", report.bf16_backend}};
 }
 
-// Takes the peak from the text of a file if it is of the same machine; true if it is good enough.
-bool take_peak(const std::string& text, MachineReport& report) {
+struct NamedPeak {
+  const char* name;
+  double burrow::Peaks::*value;
+};
+constexpr NamedPeak named_peaks[] = {{"float_flops_per_second", &burrow::Peaks::float_flops},
+                                     {"bf16_flops_per_second", &burrow::Peaks::bf16_flops},
+                                     {"read_bytes_per_second", &burrow::Peaks::read_bandwidth},
+                                     {"stream_bytes_per_second", &burrow::Peaks::stream_bandwidth},
+                                     {"cpu_share", &burrow::Peaks::cpu_share}};
+
+// Takes the peaks from the text of a file if it is of the same machine; true if they are good enough.
+bool take_peaks(const std::string& text, MachineReport& report) {
   const Json file = Json::parse(text, nullptr, false);
   if (!file.is_object() || file.value("machine", Json{}) != machine_of(report)) return false;
-  const Json peak = file.value("peak_flops_per_second", Json{}), share = file.value("cpu_share", Json{});
-  if (!peak.is_number() || !share.is_number() || !(peak.get<double>() > 0)) return false;
-  report.peak_flops_per_second = peak.get<double>();
-  report.cpu_share = share.get<double>();
-  return report.cpu_share >= least_share;
+  burrow::Peaks peaks;
+  for (const NamedPeak& peak : named_peaks) {
+    const Json value = file.value(peak.name, Json{});
+    if (!value.is_number() || !(value.get<double>() > 0)) return false;
+    peaks.*peak.value = value.get<double>();
+  }
+  report.peaks = peaks;
+  return peaks.cpu_share >= least_share;
+}
+
+void measure(MachineReport& report) {
+  const burrow::Peaks before = std::exchange(report.peaks, burrow::measured_peaks());
+  for (const NamedPeak& peak : named_peaks)
+    if (peak.value != &burrow::Peaks::cpu_share)
+      report.peaks.*peak.value = std::max(report.peaks.*peak.value, before.*peak.value);
+  if (before.float_flops >= report.peaks.float_flops) report.peaks.cpu_share = before.cpu_share;
 }
 
 }  // namespace
 
 MachineReport machine_report() {
-  MachineReport report;
-  report.cpu = cpu_name();
-  report.simd = simd_name();
-  report.threads = burrow::threads();
-  report.backend = burrow::cpu::matmul_backend();
-  return report;
+  return {cpu_name(),
+          simd_name(),
+          burrow::threads(),
+          burrow::cpu::matmul_backend<float>(),
+          burrow::cpu::matmul_backend<burrow::bf16>(),
+          instruction_sets(),
+          cache_sizes(),
+          huge_page_setting(),
+          {}};
 }
 
 MachineReport measured_machine() {
   MachineReport report = machine_report();
-  measure_peak(report);
+  measure(report);
   return report;
 }
 
 MachineReport measured_machine(const std::filesystem::path& path) {
   MachineReport report = machine_report();
   std::error_code ignored;
-  if (std::filesystem::exists(path, ignored) && take_peak(burrow::read_text(path), report)) return report;
-  measure_peak(report);
-  const Json file{{"machine", machine_of(report)},
-                  {"peak_flops_per_second", report.peak_flops_per_second},
-                  {"cpu_share", report.cpu_share}};
+  if (std::filesystem::exists(path, ignored) && take_peaks(burrow::read_text(path), report)) return report;
+  measure(report);
+  Json file{{"machine", machine_of(report)}};
+  for (const NamedPeak& peak : named_peaks) file[peak.name] = report.peaks.*peak.value;
   burrow::write_atomically(path, file.dump(2) + "\n");
   return report;
 }
 
-std::string description(const MachineReport& report) {
-  std::string text = report.cpu + ", " + std::to_string(report.threads) + " threads, matrix products by " +
-                     report.backend + " at " + formatted("%.0f", report.peak_flops_per_second / 1e9) +
-                     " GFLOP/s, the fastest of those measured (util is the share of it)";
-  if (report.cpu_share < least_share)
-    text += "; other programs took " + formatted("%.0f", 100 * (1 - report.cpu_share)) +
+double product_peak(const burrow::Peaks& peaks, Precision precision) {
+  return precision == Precision::float32 ? peaks.float_flops : peaks.bf16_flops;
+}
+
+std::string description(const MachineReport& report, Precision precision) {
+  const bool is_float = precision == Precision::float32;
+  std::string text = report.cpu + ", " + std::to_string(report.threads) + " threads, " +
+                     (is_float ? "float" : "bf16") + " matrix products by " +
+                     (is_float ? report.backend : report.bf16_backend) + " at " +
+                     formatted("%.0f", product_peak(report.peaks, precision) / 1e9) +
+                     " GFLOP/s, the fastest of those measured (util is the share of it), memory at " +
+                     formatted("%.0f", report.peaks.stream_bandwidth / 1e9) + " GB/s";
+  if (report.peaks.cpu_share < least_share)
+    text += "; other programs took " + formatted("%.0f", 100 * (1 - report.peaks.cpu_share)) +
             "% of the time, so the machine is faster than that and util too high";
   return text;
 }

@@ -83,6 +83,7 @@ void MetricsLog::step(const StepReport& report) {
                   {"skipped", report.skipped},
                   {"tokens_per_second", report.tokens_per_second},
                   {"utilisation", known(report.utilisation)},
+                  {"data_wait", report.data_wait},
                   {"elapsed", report.elapsed}}));
 }
 

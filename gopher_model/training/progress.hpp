@@ -25,6 +25,7 @@ struct StepReport {
   double utilisation = -1;   ///< share of the machine's measured peak, 0 to 1; negative: unknown
   double seconds_left = -1;  ///< negative: unknown
   double elapsed = 0;        ///< seconds
+  double data_wait = 0;      ///< seconds that the step waited for its tokens
   Index skipped = 0;         ///< steps left out because their gradient was not finite
 };
 

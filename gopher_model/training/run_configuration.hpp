@@ -61,6 +61,8 @@ struct RunConfiguration {
   Index checkpoint_every = 500;
   Index keep = 2;
   Index log_every = 10;
+  bool profile = false;
+  Index profile_steps = 3;
 
   Index threads = 0;
   DeviceKind device = DeviceKind::cpu;

@@ -155,6 +155,10 @@ std::vector<Field> evaluation_and_output_fields() {
                                   "steps between checkpoints; 0: only at the end"),
       field<&C::keep>("keep", "output", from(0, 1'000'000), "newest checkpoints to keep; 0: all"),
       field<&C::log_every>("log_every", "output", from(1, most_steps), "steps between lines of progress"),
+      field<&C::profile>("profile", "output", FlagRule{},
+                         "say where the time of a few steps goes, and write RUN/profile.json for Perfetto"),
+      field<&C::profile_steps>("profile_steps", "output", from(1, 1000),
+                               "steps that a profile sums up, after two others"),
       field<&C::threads>("threads", "machine", from(0, 4096), "threads to compute with; 0: all cores"),
       field<&C::device>("device", "machine", ChoiceRule{device_names}, "where to compute"),
   };

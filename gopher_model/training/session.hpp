@@ -13,12 +13,15 @@
 #include <burrow/optim/schedule.hpp>
 #include <burrow/optim/sgd.hpp>
 
+#include "gopher_model/data/batch_feed.hpp"
 #include "gopher_model/generation/decoder.hpp"
 #include "gopher_model/model/accounting.hpp"
 #include "gopher_model/training/batch_schedule.hpp"
 #include "gopher_model/training/checkpoint.hpp"
+#include "gopher_model/training/machine.hpp"
 #include "gopher_model/training/metrics.hpp"
 #include "gopher_model/training/session_parts.hpp"
+#include "gopher_model/training/step_profile.hpp"
 
 namespace gopher {
 
@@ -27,7 +30,7 @@ namespace gopher {
 template <class Policy>
 class Session {
   using Model = RunTimeGopher<Policy>;
-  using Tokens = Tensor<std::int32_t, Shape<dyn, dyn>>;
+  using Tokens = Batch::Tokens;
   using Optimizer = std::variant<Adam<Model>, Sgd<Model>>;
 
  public:
@@ -38,9 +41,12 @@ class Session {
         model_{make_model()},
         gradient_{model_},
         optimizer_{make_optimizer()} {
+    if (configuration_.profile)
+      profile_.emplace(parts.run, configuration_.profile_steps, parts.peaks, parts.progress);
     if (configuration_.time_limit == 0) state_.total_steps = schedule_.steps;
     if (parts.resume) restore(*parts.resume);
     settle_warmup();
+    feed_.emplace(parts.corpus.training, batch_plan());
     metrics_.emplace(parts.run.metrics(), configuration_.resume ? std::optional{state_.step} : std::nullopt);
   }
 
@@ -49,7 +55,10 @@ class Session {
     start_ = std::chrono::steady_clock::now();
     elapsed_before_ = state_.elapsed;
     while (!finished() && !parts_.stop.requested()) {
+      if (profile_) profile_->step_begins();
       const StepReport report = step();
+      if (profile_) profile_->step_ends();
+      const burrow::Region between{"report"};
       const bool due = state_.step % configuration_.log_every == 0 || state_.step == 1 || finished();
       if (due) {
         parts_.progress.log(report);
@@ -61,6 +70,7 @@ class Session {
       if (is_due(configuration_.evaluate_every) && !last) evaluate(configuration_.evaluate_tokens);
       if (is_due(configuration_.checkpoint_every) && !last) checkpoint();
     }
+    profile_.reset();
     return finished() ? finish() : interrupt();
   }
 
@@ -130,49 +140,79 @@ class Session {
                           .final_fraction = c.final_learning_rate_fraction})(state_.step);
   }
 
-  /// The step's samples [state.sample + first, ... + count) as inputs and targets.
-  std::pair<Tokens, Tokens> samples(Index first, Index count) const {
-    const Index context = configuration_.size.context;
-    Tokens inputs{Shape<dyn, dyn>{{count, context}}}, targets{Shape<dyn, dyn>{{count, context}}};
-    for (Index i = 0; i < count; ++i) {
-      const auto row = [&](Tokens& t) {
-        return t.values().subspan(static_cast<std::size_t>(i * context), static_cast<std::size_t>(context));
-      };
-      parts_.corpus.training.sample(static_cast<std::uint64_t>(state_.sample + first + i), row(inputs),
-                                    row(targets));
-    }
-    return {std::move(inputs), std::move(targets)};
+  static Index sequences_of(const BatchSchedule& schedule, Index step, Index context) {
+    return std::max<Index>(1, schedule.batch_tokens(step) / context);
+  }
+
+  /// The samples of one micro-batch after another, from where the run stands.
+  auto batch_plan() const {
+    return [schedule = schedule_, context = configuration_.size.context, most = configuration_.micro_batch,
+            step = state_.step, sample = state_.sample, done = Index{0}]() mutable {
+      const Index sequences = sequences_of(schedule, step, context);
+      const SampleRange range{static_cast<std::uint64_t>(sample + done), std::min(most, sequences - done)};
+      if ((done += range.count) == sequences) {
+        sample += std::exchange(done, 0);
+        ++step;
+      }
+      return range;
+    };
+  }
+
+  Batch next_batch() {
+    const burrow::Region data{"data"};
+    return feed_->next();
   }
 
   /// The mean loss over the step's tokens; its gradient is in gradient_.
   double gradient(Index sequences) {
     const Index context = configuration_.size.context;
     const float share = 1.0f / static_cast<float>(sequences * context);
-    gradient_.clear();
+    const auto clear = [&] {
+      const burrow::Region region{"update"};
+      const burrow::Region clearing{"clear gradient"};
+      clearing.takes({0, gradient_bytes()});
+      gradient_.clear();
+    };
+    clear();
     double loss = 0;
     for (Index first = 0; first < sequences; first += configuration_.micro_batch) {
-      const auto [inputs, targets] = samples(first, std::min(configuration_.micro_batch, sequences - first));
-      const auto& in = inputs;
-      const auto& out = targets;
-      loss += static_cast<double>(burrow::accumulate_gradient(
-          model_, gradient_, [&](Tape& tape) { return model_.loss(tape.watch(in), out).sum * share; }));
+      const Batch batch = next_batch();
+      loss += static_cast<double>(burrow::accumulate_gradient(model_, gradient_, [&](Tape& tape) {
+        return model_.loss(tape.watch(batch.inputs), batch.targets).sum * share;
+      }));
     }
     return loss;
   }
 
+  double gradient_bytes() const { return static_cast<double>(gradient_.values().size_bytes()); }
+
+  double gradient_norm() const {
+    const burrow::Region region{"update"};
+    const burrow::Region norm{"gradient norm"};
+    norm.takes({0, gradient_bytes()});
+    return burrow::global_norm(gradient_.values());
+  }
+
+  void update(double rate, double factor) {
+    const burrow::Region region{"update"};
+    const burrow::Region optimizer{configuration_.optimizer == OptimizerKind::sgd ? "sgd" : "adam"};
+    optimizer.takes({0, update_bytes(configuration_)});
+    std::visit(
+        [&](auto& o) { o.step(model_, gradient_, {.learning_rate = rate, .gradient_factor = factor}); },
+        optimizer_);
+  }
+
   StepReport step() {
     const auto before = std::chrono::steady_clock::now();
-    const Index sequences =
-        std::max<Index>(1, schedule_.batch_tokens(state_.step) / configuration_.size.context);
+    const double waited = feed_->waited();
+    const Index sequences = sequences_of(schedule_, state_.step, configuration_.size.context);
     const Index tokens = sequences * configuration_.size.context;
     const double rate = learning_rate();
     const double loss = gradient(sequences);
-    const double norm = burrow::global_norm(std::as_const(gradient_).values());
+    const double norm = gradient_norm();
     if (std::isfinite(norm) && std::isfinite(loss)) {
       const double factor = configuration_.clip > 0 ? burrow::clip_factor(norm, configuration_.clip) : 1.0;
-      std::visit(
-          [&](auto& o) { o.step(model_, gradient_, {.learning_rate = rate, .gradient_factor = factor}); },
-          optimizer_);
+      update(rate, factor);
       skipped_in_a_row_ = 0;
     } else {
       skip();
@@ -183,7 +223,9 @@ class Session {
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
     recent_seconds_ = recent_seconds_ == 0 ? seconds : 0.9 * recent_seconds_ + 0.1 * seconds;
     settle_length();
-    return report(loss, norm, rate, static_cast<double>(tokens) / seconds);
+    StepReport done = report(loss, norm, rate, static_cast<double>(tokens) / seconds);
+    done.data_wait = feed_->waited() - waited;
+    return done;
   }
 
   void skip() {
@@ -220,8 +262,8 @@ class Session {
     r.learning_rate = rate;
     r.gradient_norm = norm;
     r.tokens_per_second = tokens_per_second;
-    if (parts_.peak_flops_per_second > 0)
-      r.utilisation = flops * tokens_per_second / parts_.peak_flops_per_second;
+    const double peak = product_peak(parts_.peaks, configuration_.precision);
+    if (peak > 0) r.utilisation = flops * tokens_per_second / peak;
     if (state_.total_steps > 0)
       r.seconds_left = static_cast<double>(state_.total_steps - state_.step) * recent_seconds_;
     r.elapsed = state_.elapsed;
@@ -339,6 +381,8 @@ class Session {
   double elapsed_before_ = 0;
   double recent_seconds_ = 0;
   Index skipped_in_a_row_ = 0;
+  std::optional<StepProfile> profile_;
+  std::optional<BatchFeed> feed_;
 };
 
 }  // namespace gopher

@@ -11,7 +11,7 @@ std::string shorten_warmup(RunConfiguration& configuration, Index total_steps) {
 }
 
 void save_configuration(const RunDirectory& run, RunConfiguration configuration) {
-  configuration.resume = false;  // the file serves other runs too
+  configuration.resume = configuration.profile = false;  // the file serves other runs too
   run.write_text(std::string(configuration_file_name), to_toml(configuration));
 }
 

@@ -1,6 +1,8 @@
 // What a training session works with, and the sessions that are compiled, one to a precision.
 #pragma once
 
+#include <burrow/debug/peaks.hpp>
+
 #include "gopher_model/training/corpus.hpp"
 #include "gopher_model/training/progress.hpp"
 #include "gopher_model/training/resume.hpp"
@@ -17,7 +19,7 @@ struct SessionParts {
   const StopSignal& stop;
   ProgressLine& progress;
   const std::optional<ResumePoint>& resume;  ///< where the run goes on; nothing: at the start
-  double peak_flops_per_second;
+  const burrow::Peaks& peaks;                ///< of this machine
 };
 
 /// A warm-up takes at most a fifth of a run. Shortens a longer one in `configuration`, and returns the

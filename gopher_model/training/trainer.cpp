@@ -52,7 +52,7 @@ std::string description(const RunConfiguration& c, const Corpus& corpus, const M
          "\ntext: " + counted(tokens(corpus.training.dataset()), "training token") + " in " +
          counted(corpus.training_documents, "document") + ", " +
          counted(tokens(corpus.held_out.dataset()), "held-out token") + " in " +
-         counted(corpus.held_out_documents, "document") + "\nmachine: " + description(machine);
+         counted(corpus.held_out_documents, "document") + "\nmachine: " + description(machine, c.precision);
 }
 
 int run_session(const SessionParts& parts) {
@@ -94,7 +94,7 @@ int train(const RunConfiguration& asked) {
   const RunConfiguration configuration = effective(asked, corpus.tokenizer, progress);
   const MachineReport machine = measured_machine(run.machine());
   progress.message(description(configuration, corpus, machine));
-  return run_session({configuration, run, corpus, stop, progress, point, machine.peak_flops_per_second});
+  return run_session({configuration, run, corpus, stop, progress, point, machine.peaks});
 }
 
 }  // namespace gopher

@@ -164,7 +164,10 @@ TEST_CASE("info counts the paper's largest model", "[cli]") {
   const auto all = nlohmann::json::parse(gopher("info --json").out);
   REQUIRE(all.size() == 8);
   CHECK(all[0].at("preset") == "44M");
-  CHECK(nlohmann::json::parse(gopher("info --machine --json").out).is_object());
+  const auto machine = nlohmann::json::parse(gopher("info --machine --json").out);
+  for (const char* peak : {"float_flops_per_second", "bf16_flops_per_second", "read_bytes_per_second"})
+    CHECK(machine.at(peak).get<double>() > 1e7);
+  CHECK_THAT(gopher("info --machine").out, Contains("bf16 by ") && Contains(" GB/s") && Contains("caches"));
 }
 
 TEST_CASE("tokens of any bytes decode to the bytes", "[cli]") {
@@ -189,7 +192,8 @@ TEST_CASE("a trained model continues a text, the same for the same seed", "[cli]
   const Outcome first = gopher(ask + "--seed 1");
   CHECK(first.code == 0);
   CHECK_THAT(first.out, StartsWith("the gopher"));
-  CHECK_THAT(first.err, Contains("tokens/s"));
+  CHECK_THAT(first.err, Contains("tokens/s") && !Contains("GB/s"));
+  CHECK_THAT(gopher(ask + "--seed 1 --report").err, Contains("GB/s") && Contains("% of this machine's"));
   CHECK(gopher(ask + "--seed 1").out == first.out);
   CHECK(gopher(ask + "--seed 2").out != first.out);
   const Outcome greedy = gopher(ask + "--greedy");

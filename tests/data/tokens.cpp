@@ -41,6 +41,26 @@ struct Window {
 
 }  // namespace
 
+TEST_CASE("documents encoded in pieces, on threads, have the tokens that they have alone") {
+  const std::string_view parts[] = {"the burrow", "\n",   "\n\n\n",    "  \n",         " is long. ",
+                                    "\t",         "x1y2", "\r\n",      "\xE2\x96\x81", "\xFF",
+                                    "\xC3\xA4",   " ",    "    return"};
+  const Tokenizer tokenizer = Tokenizer::train("the burrow is long. return ", {.vocabulary = 320});
+  std::vector<Document> documents{{"empty", ""},
+                                  {"large", ""},
+                                  {"one line", std::string(200'000, 'a')},
+                                  {"lines", std::string(200'000, '\n')},
+                                  {"small", "the burrow"}};
+  for (std::uint64_t i = 0; documents[1].text.size() < 400'000; ++i)
+    documents[1].text += parts[burrow::Key{5}.bits(i) % std::size(parts)];
+  std::vector<std::int32_t> expected;
+  for (const Document& document : documents) {
+    tokenizer.encode(document.text, expected);
+    expected.push_back(tokenizer.eos());
+  }
+  CHECK(all_tokens(TokenDataset::encode(tokenizer, documents)) == expected);
+}
+
 TEST_CASE("a permutation reaches every number once, and keys give different ones") {
   for (std::uint64_t size = 1; size < 300; ++size) {
     const Permutation permutation{burrow::Key{size}, size};

@@ -68,10 +68,10 @@ TEST_CASE("decoding stops at the end token and after the asked number") {
   Model model = random_model();
   const auto count = [&](Index asked) {
     Index pieces = 0;
-    const Index drawn = continue_text(model, tokenizer(), "a", asked, {.greedy = true}, Key{},
-                                      [&](std::string_view) { ++pieces; });
-    CHECK(pieces == drawn);
-    return drawn;
+    const Continuation all = continue_text(model, tokenizer(), "a", asked, {.greedy = true}, Key{},
+                                           [&](std::string_view) { ++pieces; });
+    CHECK(pieces == all.tokens);
+    return all.tokens;
   };
   CHECK(count(5) == 5);
   CHECK(count(0) == 0);

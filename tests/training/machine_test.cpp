@@ -2,6 +2,7 @@
 #include "gopher_model/training/machine.hpp"
 
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include <burrow/core/parallel.hpp>
 #include <burrow/io/file.hpp>
@@ -17,14 +18,16 @@ TEST_CASE("the machine is described without measuring") {
   CHECK_FALSE(report.cpu.empty());
   CHECK_FALSE(report.simd.empty());
   CHECK(report.threads == burrow::threads());
-  CHECK(report.backend == burrow::cpu::matmul_backend());
-  CHECK(report.peak_flops_per_second == 0);
+  for (const std::string& text :
+       {report.backend, report.bf16_backend, report.instructions, report.caches, report.huge_pages})
+    CHECK_FALSE(text.empty());
+  CHECK(report.peaks.float_flops == 0);
 }
 
 TEST_CASE("a peak that was measured is believed on the same machine, and nowhere else") {
   const TemporaryDirectory directory;
   const std::string path = directory / "machine.json";
-  const double peak = measured_machine(path).peak_flops_per_second;
+  const double peak = measured_machine(path).peaks.float_flops;
   CHECK(peak > 1e8);
   CHECK(peak < 1e16);
   const std::string written = burrow::read_text(path);
@@ -34,7 +37,7 @@ TEST_CASE("a peak that was measured is believed on the same machine, and nowhere
     REQUIRE(at != changed.npos);
     changed.replace(at, from.size(), to);
     burrow::write_atomically(path, changed);
-    return measured_machine(path).peak_flops_per_second;
+    return measured_machine(path).peaks.float_flops;
   };
   const std::string share = "\"cpu_share\": ";
   const std::string quiet = share + "1, \"x\": ", busy = share + "0.5, \"x\": ";
@@ -47,24 +50,37 @@ TEST_CASE("a measured peak of another machine, and a damaged file, are not belie
   const std::string path = directory / "machine.json";
   const MachineReport here = machine_report();
   const auto peak_from = [&](int threads, const std::string& end) {
-    const std::string text = "{\"machine\": {\"cpu\": \"" + here.cpu + "\", \"simd\": \"" + here.simd +
-                             "\", \"threads\": " + std::to_string(threads) + ", \"backend\": \"" +
-                             here.backend + "\"}, \"peak_flops_per_second\": 1e18, \"cpu_share\": 1" + end;
+    const nlohmann::ordered_json machine{{"cpu", here.cpu},
+                                         {"simd", here.simd},
+                                         {"threads", threads},
+                                         {"backend", here.backend},
+                                         {"bf16_backend", here.bf16_backend}};
+    const std::string text = "{\"machine\": " + machine.dump() +
+                             ", \"float_flops_per_second\": 1e18, \"bf16_flops_per_second\": 1e18"
+                             ", \"read_bytes_per_second\": 1e12, \"stream_bytes_per_second\": 1e12"
+                             ", \"cpu_share\": 1" +
+                             end;
     burrow::write_atomically(path, text);
-    return measured_machine(path).peak_flops_per_second;
+    return measured_machine(path).peaks.float_flops;
   };
   CHECK(peak_from(here.threads, "}") == 1e18);
   CHECK(peak_from(here.threads + 1, "}") < 1e16);
   CHECK(peak_from(here.threads, "") < 1e16);
 }
 
-TEST_CASE("a peak of a busy machine is not given without saying so") {
+TEST_CASE("a peak of a busy machine is not given without saying so, and is that of the run's precision") {
   MachineReport report;
-  report.peak_flops_per_second = 2e11;
-  CHECK(description(report).find("at 200 GFLOP/s") != std::string::npos);
-  CHECK(description(report).find("other programs took 50%") == std::string::npos);
-  report.cpu_share = 0.5;
-  CHECK(description(report).find("other programs took 50%") != std::string::npos);
+  report.peaks.float_flops = 2e11;
+  report.peaks.bf16_flops = 5e11;
+  CHECK(description(report, Precision::float32).find("at 200 GFLOP/s") != std::string::npos);
+  CHECK(description(report, Precision::float32).find("other programs took 50%") == std::string::npos);
+  for (const Precision p : {Precision::mixed_bf16, Precision::bf16_stochastic, Precision::bf16_master}) {
+    CHECK(description(report, p).find("bf16 matrix products by  at 500 GFLOP/s") != std::string::npos);
+    CHECK(product_peak(report.peaks, p) == 5e11);
+  }
+  CHECK(product_peak(report.peaks, Precision::float32) == 2e11);
+  report.peaks.cpu_share = 0.5;
+  CHECK(description(report, Precision::float32).find("other programs took 50%") != std::string::npos);
 }
 
 }  // namespace gopher

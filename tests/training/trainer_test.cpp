@@ -107,6 +107,31 @@ TEST_CASE("a run is the same however its steps are cut into micro-batches, withi
   for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i] == Approx(b[i]).epsilon(1e-4));
 }
 
+TEST_CASE("a profiled run says where the time of its steps goes, traces one, and learns the same") {
+  const Workplace place;
+  const auto plain = place.configuration("plain");
+  auto profiled = place.configuration("profiled");
+  profiled.profile = true;
+  profiled.profile_steps = 2;
+  train_watched(plain);
+  const std::string shown = train_watched(profiled);
+  CHECK_THAT(shown, Contains("profile of 2 steps") && Contains("\nforward   relative_attention") &&
+                        Contains("\nbackward  matmul") && Contains("\nupdate    gradient norm ") &&
+                        Contains("\nupdate    adam ") && Contains("\ndata      all ") &&
+                        Contains("\nbetween   operations "));
+  CHECK(losses(profiled) == losses(plain));
+  const RunFiles files{profiled.run};
+  const auto trace = nlohmann::json::parse(burrow::read_text(files.root / "profile.json"));
+  CHECK(trace.at("traceEvents").size() > 100);
+  CHECK_FALSE(load_toml(burrow::read_text(files.configuration())).profile);
+  for (const auto& record : records(plain, "step")) CHECK(record.at("data_wait").get<double>() >= 0);
+
+  auto short_run = place.configuration("short");
+  short_run.profile = true;
+  short_run.steps = 3;
+  CHECK_THAT(train_watched(short_run), Contains("profile of 1 step, "));
+}
+
 TEST_CASE("a run is never overwritten") {
   const Workplace place;
   auto c = place.configuration("run");
