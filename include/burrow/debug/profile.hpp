@@ -33,7 +33,7 @@ struct ProfileRow {
 /// Time in parallel loops is the caller's. FLOPs are those of matrix products, attention and convolutions,
 /// without what a backward pass computes again; bytes are those of operands and results, each counted once,
 /// so a rate above the memory's says that a cache served it.
-class Profile : public detail::OperationTimer {
+class Profile final : public detail::OperationTimer {
  public:
   /// Given what `measured_peaks()` returns, rates are also told as shares of it.
   explicit Profile(const Peaks& peaks = {}) : peaks_{peaks} {}

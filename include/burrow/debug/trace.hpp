@@ -26,7 +26,7 @@ struct TraceEvent {
 /// Lists the operations of this thread during its lifetime, in the order in which they end: `Trace trace;
 /// step(); trace.write_chrome(file);`. An elementwise expression is one operation, named after its outermost
 /// function.
-class Trace : public detail::OperationTimer {
+class Trace final : public detail::OperationTimer {
  public:
   Trace() = default;
 
