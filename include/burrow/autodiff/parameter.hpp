@@ -86,6 +86,13 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
     }
   }
 
+  /// The slot of a tape for the gradient of the whole parameter, in the type that T is computed in, or -1; and
+  /// where these elements begin in it.
+  std::pair<int, Index> slot_on(Tape& tape) const {
+    const T* const base = static_cast<const T*>(store_->storage.data()) + offset_;
+    return {tape.parameter_slot<compute_type<T>>(*store_, offset_, count_), view_.data() - base};
+  }
+
   /// True where the tape differentiates this parameter.
   bool wanted_on(const Tape& tape) const {
     return tape.parameter_gradient<compute_type<T>>(*store_, offset_) != nullptr;

@@ -1,0 +1,237 @@
+// The loss of a language model's head: a linear map to the logits of a vocabulary and their cross-entropy, in
+// one operation that never holds all logits.
+#pragma once
+
+#include <optional>
+
+#include <burrow/ops/cross_entropy/cross_entropy.hpp>
+#include <burrow/ops/linear_cross_entropy/cpu.hpp>
+#include <burrow/ops/weight.hpp>
+
+namespace burrow {
+
+/// Stands for the bias of a linear map that has none.
+struct NoBias {};
+
+namespace detail {
+
+template <class H, class Table>
+inline constexpr bool inner_extents_meet =
+    shape_of<H>::rank >= 1 && shape_of<Table>::rank == 2 &&
+    Matching<Shape<shape_of<H>::extents[shape_of<H>::extents.size() - 1]>,
+             Shape<shape_of<Table>::extents[shape_of<Table>::extents.size() - 1]>>;
+
+template <class Bias, class Table>
+inline constexpr bool one_for_each_word =
+    Expression<Bias>&& Real<element_of<Bias>>&& Matching<shape_of<Bias>, Shape<shape_of<Table>::extents[0]>>;
+template <class Table>
+inline constexpr bool one_for_each_word<NoBias, Table> = true;
+
+/// True where h and table have the same last extent, and there is one integer target for each row of h.
+template <class H, class Table, class Targets>
+concept LinearLossOperands = Expression<H> && Expression<Table> && Expression<Targets> &&
+    Real<element_of<H>> && Real<element_of<Table>> && IndexElement<element_of<Targets>> &&
+    inner_extents_meet<H, Table> && Matching<shape_of<Targets>, LeadingShape<shape_of<H>>>;
+
+/// The type in which logits are multiplied: half or bf16 where h is, else the wider type.
+template <class H, class Table>
+using logit_factor = std::conditional_t<Narrow<H>, H, promoted<H, Table>>;
+
+/// The gradients of one loss with respect to the rows of h that count, table and bias, without a factor.
+template <class C>
+struct LinearLossRecord {
+  Index rows, width, words;
+  Buffer<Cpu> positions{}, h{}, table{}, bias{};
+
+  static C* filled(Buffer<Cpu>& buffer, Index count) {
+    buffer = Buffer<Cpu>{std::max<Index>(count, 1) * Index{sizeof(C)}};
+    return static_cast<C*>(buffer.data());
+  }
+  static const C* values(const Buffer<Cpu>& buffer) { return static_cast<const C*>(buffer.data()); }
+};
+
+/// The rows of h that have a target: h itself, or a copy of them; and the targets.
+template <class T>
+struct CountedRows {
+  Buffer<Cpu> positions, targets, copy;
+  const T* h;
+
+  template <class I>
+  CountedRows(const T* all, const I* ids, const Rows& rows, Index count)
+      : targets{count * Index{sizeof(Index)}}, h{all} {
+    auto* const to = static_cast<Index*>(targets.data());
+    if (count == rows.count) {
+      std::copy_n(ids, count, to);
+      return;
+    }
+    positions = Buffer<Cpu>{count * Index{sizeof(Index)}};
+    copy = Buffer<Cpu>{count * rows.width * Index{sizeof(T)}};
+    for (Index r = 0, k = 0; r < rows.count; ++r) {
+      if (static_cast<Index>(ids[r]) < 0) continue;
+      to[k] = static_cast<Index>(ids[r]);
+      static_cast<Index*>(positions.data())[k] = r;
+      std::copy_n(all + r * rows.width, rows.width, static_cast<T*>(copy.data()) + k * rows.width);
+      ++k;
+    }
+    h = static_cast<const T*>(copy.data());
+  }
+};
+
+/// target (+)= scale * the gradient of h, in the rows that count.
+template <class T, class C>
+void add_rows_gradient(const LinearLossRecord<C>& saved, const Rows& rows, C scale, DenseTarget<T> target) {
+  const C* const dh = saved.values(saved.h);
+  if (saved.rows == rows.count) return add_scaled(Cpu{}, dh, rows.size(), scale, target);
+  if (!target.accumulate) std::fill_n(target.data, rows.size(), T(0));
+  const auto* const positions = static_cast<const Index*>(saved.positions.data());
+  for_each_row(Rows{saved.rows, rows.width}, [&](Index k) {
+    add_scaled(Cpu{}, dh + k * rows.width, rows.width, scale,
+               DenseTarget<T>{target.data, true}.row(positions[k], rows.width));
+  });
+}
+
+/// The loss in `sum`, and the gradients of what is wanted.
+template <class T, class C, class I, class Table, class Bias>
+LinearLossRecord<C> linear_cross_entropy(const T* h, bool h_wanted, const Rows& rows, const I* ids,
+                                         Index count, const Table& table, const Bias& bias, C* sum) {
+  const auto& extents = table.view.shape().values();
+  LinearLossRecord<C> saved{count, rows.width, extents[0]};
+  const CountedRows<T> counted{h, ids, rows, count};
+  saved.positions = counted.positions;
+  const bool by_column = order_of(table.view) == Order::by_column;
+  const Index stride = std::max<Index>(by_column ? extents[0] : extents[1], 1);
+  Storage table_room, bias_room;
+  LinearLogits<T> in{count,
+                     rows.width,
+                     extents[0],
+                     counted.h,
+                     {weight_elements<T>(table.view, table_room), stride, by_column},
+                     nullptr,
+                     static_cast<const Index*>(counted.targets.data())};
+  LinearLossGradients<C> gradients;
+  if constexpr (!std::same_as<Bias, NoBias>) {
+    in.bias = weight_elements<C>(bias.view, bias_room);
+    if (bias.wanted() && count > 0) gradients.bias = saved.filled(saved.bias, in.words);
+  }
+  if (h_wanted && count > 0) gradients.h = saved.filled(saved.h, count * rows.width);
+  if (table.wanted() && count > 0)
+    gradients.table = {saved.filled(saved.table, in.words * rows.width), stride, by_column};
+  const Buffer<Cpu> likelihoods{count * Index{sizeof(C)}};
+  linear_log_likelihoods(Cpu{}, in, static_cast<C*>(likelihoods.data()), gradients);
+  negated_sum(Cpu{}, static_cast<const C*>(likelihoods.data()), count, sum);
+  return saved;
+}
+
+/// The table as a weight, and the bias as one or as the absence of one.
+template <class TapeLike, class Bias>
+auto bias_operand(TapeLike tape, const Bias& bias) {
+  if constexpr (std::same_as<Bias, NoBias>)
+    return bias;
+  else
+    return weight_operand(tape, bias);
+}
+
+template <class H, class Table, class Bias>
+void check_linear_loss(const H& h, const Table& table, const Bias& bias, Location where) {
+  if (h[-1] != table[1])
+    throw ShapeError("linear_cross_entropy: the last axis of " + h.text() + " does not fit the table " +
+                     table.text() + at(where));
+  if constexpr (!std::same_as<Bias, NoBias>)
+    if (bias.shape()[0] != table[0])
+      throw ShapeError("linear_cross_entropy: bias " + bias.shape().text() + " does not fit the table " +
+                       table.text() + at(where));
+}
+
+template <class TapeLike, class H, class Table, class Bias, class Targets>
+auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const Bias& bias,
+                          const Targets& targets, Location where) {
+  using T = logit_factor<element_of<H>, element_of<Table>>;
+  using C = compute_type<T>;
+  using D = device_of<H>;
+  check_linear_loss(h.shape(), table.shape(), bias, where);
+  const auto in = dense_operand(tape, cast<T>(h));
+  const auto ids = dense_operand(tape, targets);
+  const auto weights = weight_operand(tape, table);
+  const auto biases = bias_operand(tape, bias);
+  const Rows rows = rows_of(in.shape());
+  for (int axis = 0; axis < shape_of<Targets>::rank; ++axis)
+    if (ids.shape()[axis] != in.shape()[axis])
+      throw ShapeError("linear_cross_entropy: targets " + ids.shape().text() + " do not fit the rows of " +
+                       in.shape().text() + at(where));
+  const Index count = check_indices(D{}, "linear_cross_entropy: target", ids.view().data(), ids.shape(),
+                                    weights.view.shape()[0], true, where);
+  Tensor<C, Shape<>, D> sum{};
+  const auto run = [&](bool h_wanted) {
+    return linear_cross_entropy<T>(in.view().data(), h_wanted, rows, ids.view().data(), count, weights,
+                                   biases, sum.data());
+  };
+  if constexpr (!TapeLike::tracing) {
+    run(false);
+    auto recorded = record(tape, "linear_cross_entropy", sum, [](const auto&) {});
+    return CrossEntropy<decltype(recorded)>{std::move(recorded), count};
+  } else {
+    const auto saved = run(any_wanted(*tape.tape, in));
+    auto recorded = record_wanted(
+        tape, "linear_cross_entropy", sum,
+        [in, rows, weights, biases, saved](const auto& dsum) {
+          const C scale = *dsum.data();
+          if (saved.h) add_rows_gradient(saved, rows, scale, dense_target(in));
+          if (saved.table) add_scaled_gradient(weights, saved.values(saved.table), scale);
+          if constexpr (!std::same_as<Bias, NoBias>)
+            if (saved.bias) add_scaled_gradient(biases, saved.values(saved.bias), scale);
+        },
+        saved.h || saved.table || saved.bias);
+    return CrossEntropy<decltype(recorded)>{std::move(recorded), count};
+  }
+}
+
+}  // namespace detail
+
+/// cross_entropy(h table^T + bias, targets), for vocabularies whose logits would not fit: h is [..., C],
+/// table [V, C] (a tied embedding, or the transpose of a Linear's weight), bias [V] or left out, targets
+/// integers
+/// [...]. A block of rows of logits is in memory at a time. Where h is bf16 so are the factors of the
+/// products, whatever the type of the table; logits and softmax are fp32, for double double. Rows whose
+/// target is negative cost nothing and are not counted. Throws as cross_entropy does.
+/// Gradients are computed in the forward pass, while a block of logits is at hand, and are multiplied by dsum
+/// in the backward pass: dlogits = softmax - one-hot, dh = dlogits table, dtable = dlogits^T h, dbias = the
+/// sum of the rows of dlogits. Those of table and h are kept until then, in fp32; those of a table or an h
+/// that is not differentiated are not computed.
+template <Expression H, Expression Table, Expression Bias, Expression Targets>
+requires detail::LinearLossOperands<H, Table, Targets> && detail::one_for_each_word<Bias, Table>
+auto linear_cross_entropy(const H& h, const Table& table, const Bias& bias, const Targets& targets,
+                          Location where = Location::here()) {
+  return detail::linear_cross_entropy(tape_of(h, table, bias, targets), h, table, bias, targets, where);
+}
+template <Expression H, Expression Table, Expression Targets>
+requires detail::LinearLossOperands<H, Table, Targets>
+auto linear_cross_entropy(const H& h, const Table& table, const Targets& targets,
+                          Location where = Location::here()) {
+  return detail::linear_cross_entropy(tape_of(h, table, targets), h, table, NoBias{}, targets, where);
+}
+
+// What linear_cross_entropy refuses.
+namespace operation {
+struct linear_cross_entropy;
+}
+namespace detail {
+template <class H, class Table, class Bias, class Targets>
+using LinearLossMisuse = std::conditional_t<
+    Real<element_of<H>> && Real<element_of<Table>> && Real<element_of<Bias>> &&
+        IndexElement<element_of<Targets>>,
+    misuse::shapes_do_not_fit<operation::linear_cross_entropy, shape_of<H>, shape_of<Table>, shape_of<Bias>,
+                              shape_of<Targets>>,
+    misuse::element_types_are_refused<operation::linear_cross_entropy, element_of<H>, element_of<Table>,
+                                      element_of<Bias>, element_of<Targets>>>;
+}  // namespace detail
+template <Expression H, Expression Table, Expression Bias, Expression Targets>
+requires(!detail::LinearLossOperands<H, Table, Targets> ||
+         !detail::one_for_each_word<Bias, Table>) auto linear_cross_entropy(const H&, const Table&,
+                                                                            const Bias&, const Targets&)
+    -> detail::LinearLossMisuse<H, Table, Bias, Targets>;
+template <Expression H, Expression Table, Expression Targets>
+requires(!detail::LinearLossOperands<H, Table, Targets>) auto linear_cross_entropy(const H&, const Table&,
+                                                                                   const Targets&)
+    -> detail::LinearLossMisuse<H, Table, H, Targets>;
+
+}  // namespace burrow
