@@ -7,24 +7,24 @@
 namespace burrow::detail {
 
 /// The operands: logits = h table^T + bias, h [rows, width], table [words, width], bias [words] or null, and
-/// the target of each row, in [0, words).
-template <class T>
+/// the target of each row, in [0, words). The table is rounded to T where it is wider.
+template <class T, class G>
 struct LinearLogits {
   Index rows, width, words;
   const T* h;
-  cpu::Matrix<const T> table;
+  cpu::Matrix<const G> table;
   const compute_type<T>* bias;
   const Index* targets;
 };
 
-/// Where the gradients of the summed loss go; null where nobody asks. Those of table and bias lie as the
-/// table's elements do.
+/// Where the gradients of the summed loss go; null where nobody asks. That of the table lies as its elements
+/// do.
 template <class C>
 struct LinearLossGradients {
   C* h = nullptr;
-  cpu::Matrix<C> table{nullptr, 0};
+  C* table = nullptr;
   C* bias = nullptr;
-  explicit operator bool() const { return h != nullptr || table.data != nullptr || bias != nullptr; }
+  explicit operator bool() const { return h != nullptr || table != nullptr || bias != nullptr; }
 };
 
 /// What is known of a row of logits so far: sum(exp(logit - maximum)), and its target's logit.
@@ -33,39 +33,11 @@ struct PartialLogSumExp {
   C maximum, sum, target;
 };
 
-/// c (+)= a b on all threads, in the type that T is computed in.
-template <class T>
-void multiply_unrounded(Index m, Index n, Index k, cpu::Matrix<const T> a, cpu::Matrix<const T> b,
-                        bool accumulate, cpu::Matrix<compute_type<T>> c) {
-  using C = compute_type<T>;
-  if constexpr (std::same_as<T, C>) {
-    cpu::multiply<T>(m, n, k, T(1), a, b, accumulate, c);
-  } else {
-    if (c.transposed)
-      return multiply_unrounded<T>(n, m, k, b.transpose(), a.transpose(), accumulate, c.transpose());
-    constexpr Index panel = 512;
-    const bool rows = m > n;
-    const Index panels = ((rows ? m : n) + panel - 1) / panel;
-    parallel_tasks(panels, [&](Index i) {
-      const Index first = i * panel, row = rows ? first : 0, column = rows ? 0 : first;
-      cpu::detail::multiply_packed<C>(rows ? std::min(panel, m - first) : m,
-                                      rows ? n : std::min(panel, n - first), k, C(1), a.block(row, 0),
-                                      b.block(0, column), accumulate, c.block(row, column).data, c.stride);
-    });
-  }
-}
-
-/// Adds the bias to `count` logits of a row, from number `first` on, and the logits to what is known of the
-/// row. Where Keep, the logits become exp(logit - maximum).
+/// Adds `count` logits of a row, from number `first` on, to what is known of the row. Where Keep, they become
+/// exp(logit - maximum).
 template <bool Keep, class C>
-void fold_logits(C* x, Index first, Index count, const C* bias, Index target, PartialLogSumExp<C>& known) {
-  const C largest = fold_row<MaximumOf, C>(count, [&]<bool Full>(Index i, Index n) {
-    auto value = load_packet<C, Full>(x + i, n);
-    if (bias == nullptr) return value;
-    value = value + load_packet<C, Full>(bias + first + i, n);
-    store_packet(x + i, value, n, Full);
-    return value;
-  });
+void fold_logits(C* x, Index first, Index count, Index target, PartialLogSumExp<C>& known) {
+  const C largest = row_max<C>(x, count);
   if (target >= first && target < first + count) known.target = x[target - first];
   const bool nothing = !Keep && largest == MaximumOf::identity<C>;  // every logit is -infinity
   const C sum = nothing ? C(0) : row_sum<C>(count, [&]<bool Full>(Index i, Index n) {
@@ -133,9 +105,21 @@ struct LogitsBlock {
   }
 };
 
+/// to (+)= d^T h for `rows` rows, in the order of the table's elements.
+template <class T, class G, class C>
+void add_table_gradient(const LinearLogits<T, G>& in, Index rows, cpu::Matrix<const T> d,
+                        cpu::Matrix<const T> h, bool accumulate, C* to) {
+  const Index stride = in.table.stride;
+  const cpu::Destination<C> c{to, stride, accumulate ? to : nullptr, accumulate ? stride : 0};
+  if (in.table.transposed)
+    cpu::multiply<T>(in.width, in.words, rows, C(1), h.transpose(), d, c);
+  else
+    cpu::multiply<T>(in.words, in.width, rows, C(1), d.transpose(), h, c);
+}
+
 /// The log-likelihood of each row's target, and the gradients of minus their sum.
-template <class T, class C>
-void linear_log_likelihoods(Cpu, const LinearLogits<T>& in, C* likelihoods,
+template <class T, class G, class C>
+void linear_log_likelihoods(Cpu, const LinearLogits<T, G>& in, C* likelihoods,
                             const LinearLossGradients<C>& gradients) {
   const bool differentiated{gradients};
   const LogitsBlock block{in.rows, in.words, Index{sizeof(C)}, differentiated};
@@ -148,13 +132,14 @@ void linear_log_likelihoods(Cpu, const LinearLogits<T>& in, C* likelihoods,
     const cpu::Matrix<const T> h{in.h + first * in.width, std::max<Index>(in.width, 1)};
     for (Index word = 0; word < in.words; word += block.words) {
       const Index words = std::min(block.words, in.words - word);
-      multiply_unrounded<T>(rows, words, in.width, h, in.table.block(word, 0).transpose(), false,
-                            {logits, block.stride});
+      cpu::multiply<T>(
+          rows, words, in.width, C(1), h, in.table.block(word, 0).transpose(),
+          cpu::Destination<C>{logits, block.stride, in.bias == nullptr ? nullptr : in.bias + word});
       for_each_row(Rows{rows, words}, [&](Index r) {
         C* const row = logits + r * block.stride;
         const Index target = in.targets[first + r];
-        if (!differentiated) return fold_logits<false>(row, word, words, in.bias, target, known[r]);
-        fold_logits<true>(row, word, words, in.bias, target, known[r]);
+        if (!differentiated) return fold_logits<false>(row, word, words, target, known[r]);
+        fold_logits<true>(row, word, words, target, known[r]);
         logits_gradient<T>(row, words, C(1) / known[r].sum, target);
       });
     }
@@ -165,10 +150,9 @@ void linear_log_likelihoods(Cpu, const LinearLogits<T>& in, C* likelihoods,
     const Index stride = block.stride * Index{sizeof(C)} / Index{sizeof(T)};
     const cpu::Matrix<const T> d{dlogits, stride};
     if (gradients.h != nullptr)
-      multiply_unrounded<T>(rows, in.width, in.words, d, in.table, false,
-                            {gradients.h + first * in.width, std::max<Index>(in.width, 1)});
-    if (gradients.table.data != nullptr)
-      multiply_unrounded<T>(in.words, in.width, rows, d.transpose(), h, first > 0, gradients.table);
+      cpu::multiply<T>(rows, in.width, in.words, C(1), d, in.table,
+                       cpu::Destination<C>{gradients.h + first * in.width, in.width});
+    if (gradients.table != nullptr) add_table_gradient(in, rows, d, h, first > 0, gradients.table);
     if (gradients.bias != nullptr) sum_rows(dlogits, stride, rows, in.words, first > 0, gradients.bias);
   }
 }

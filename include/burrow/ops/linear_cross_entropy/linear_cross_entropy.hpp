@@ -101,21 +101,22 @@ LinearLossRecord<C> linear_cross_entropy(const T* h, bool h_wanted, const Rows& 
   const bool by_column = order_of(table.view) == Order::by_column;
   const Index stride = std::max<Index>(by_column ? extents[0] : extents[1], 1);
   Storage table_room, bias_room;
-  LinearLogits<T> in{count,
-                     rows.width,
-                     extents[0],
-                     counted.h,
-                     {weight_elements<T>(table.view, table_room), stride, by_column},
-                     nullptr,
-                     static_cast<const Index*>(counted.targets.data())};
+  // A wide table is rounded as it is multiplied.
+  using G = std::conditional_t<Narrow<T>, typename decltype(table.view)::element, T>;
+  LinearLogits<T, G> in{count,
+                        rows.width,
+                        extents[0],
+                        counted.h,
+                        {weight_elements<G>(table.view, table_room), stride, by_column},
+                        nullptr,
+                        static_cast<const Index*>(counted.targets.data())};
   LinearLossGradients<C> gradients;
   if constexpr (!std::same_as<Bias, NoBias>) {
     in.bias = weight_elements<C>(bias.view, bias_room);
     if (bias.wanted() && count > 0) gradients.bias = saved.filled(saved.bias, in.words);
   }
   if (h_wanted && count > 0) gradients.h = saved.filled(saved.h, count * rows.width);
-  if (table.wanted() && count > 0)
-    gradients.table = {saved.filled(saved.table, in.words * rows.width), stride, by_column};
+  if (table.wanted() && count > 0) gradients.table = saved.filled(saved.table, in.words * rows.width);
   const Buffer<Cpu> likelihoods{count * Index{sizeof(C)}};
   linear_log_likelihoods(Cpu{}, in, static_cast<C*>(likelihoods.data()), gradients);
   negated_sum(Cpu{}, static_cast<const C*>(likelihoods.data()), count, sum);
