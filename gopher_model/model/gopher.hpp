@@ -7,7 +7,7 @@
 
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/combinators.hpp>
-#include <burrow/ops/cross_entropy/cross_entropy.hpp>
+#include <burrow/ops/linear_cross_entropy/linear_cross_entropy.hpp>
 
 #include "gopher_model/model/presets.hpp"
 
@@ -82,7 +82,10 @@ struct Gopher {
   auto logits(const auto& h) const { return embedding.scores(h) + cast<compute>(output_bias); }
 
   /// Summed negative log-likelihood of the targets, in nats, and their number; targets below 0 do not count.
-  auto loss(const auto& tokens, const auto& targets) const { return cross_entropy((*this)(tokens), targets); }
+  /// The logits are never all in memory.
+  auto loss(const auto& tokens, const auto& targets) const {
+    return linear_cross_entropy(hidden(tokens), embedding.table, output_bias, targets);
+  }
 
   /// One cache to a block, with room for `capacity` tokens.
   std::vector<cache_type> caches(Index capacity) const { return blocks.caches(capacity); }

@@ -36,6 +36,7 @@
 #include <burrow/ops/cross_entropy/cross_entropy.hpp>
 #include <burrow/ops/einsum/einsum.hpp>
 #include <burrow/ops/gather/gather.hpp>
+#include <burrow/ops/linear_cross_entropy/linear_cross_entropy.hpp>
 #include <burrow/ops/log_sum_exp/log_sum_exp.hpp>
 #include <burrow/ops/norm/norm.hpp>
 #include <burrow/ops/one_hot/one_hot.hpp>
