@@ -80,14 +80,22 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
       const auto whole = Tensor<T, Shape<dyn>, D>::over(
           {Buffer<D>{store_->storage}, const_cast<T*>(base), Shape<dyn>{{count_}}});
       const auto add = [gradient](const auto& dy) {
-        for (Index i = 0; i < dy.size(); ++i) gradient[i] += static_cast<G>(dy.data()[i]);
+        const T* const from_values = dy.data();
+        parallel_for(dy.size(), detail::elementwise_grain, [&](Index begin, Index end) {
+          detail::for_packets<lanes<G>>(begin, end, [&]<bool Full>(Index i, Index n) {
+            if constexpr (Full)
+              (Packet<G>::load(gradient + i) + Packet<G>::load(from_values + i)).store(gradient + i);
+            else
+              (Packet<G>::load(gradient + i, n) + Packet<G>::load(from_values + i, n)).store(gradient + i, n);
+          });
+        });
       };
       return tape.record("parameter", whole, gradient != nullptr, add).rebind(view_);
     }
   }
 
-  /// The slot of a tape for the gradient of the whole parameter, in the type that T is computed in, or -1; and
-  /// where these elements begin in it.
+  /// The slot of a tape for the gradient of the whole parameter, in the type that T is computed in, or -1;
+  /// and where these elements begin in it.
   std::pair<int, Index> slot_on(Tape& tape) const {
     const T* const base = static_cast<const T*>(store_->storage.data()) + offset_;
     return {tape.parameter_slot<compute_type<T>>(*store_, offset_, count_), view_.data() - base};

@@ -51,6 +51,31 @@ auto weight_operand(TapeLike tape, const E& e) {
   }
 }
 
+/// An operand as a weight without gaps in memory; strided views are copied.
+template <class TapeLike, Expression E>
+auto dense_weight_operand(TapeLike tape, const E& e) {
+  if constexpr (requires { requires node_of<E>::contiguous; })
+    return weight_operand(tape, e);
+  else
+    return weight_operand(tape, dense_operand(tape, e));
+}
+
+/// The target of a weight without gaps.
+template <class W>
+DenseTarget<typename W::gradient> dense_target_of(const W& weight) {
+  const auto target = weight.gradient_target();
+  return {target.data, target.accumulate};
+}
+
+/// `record` of an operation whose only differentiated operand is a weight.
+template <class TapeLike, class Y, class Backward, class W>
+auto record_weighted(TapeLike tape, const char* name, const Y& y, Backward&& backward, const W& weight) {
+  if constexpr (TapeLike::tracing)
+    return record_wanted(tape, name, y, std::forward<Backward>(backward), weight.wanted());
+  else
+    return record(tape, name, y, std::forward<Backward>(backward));
+}
+
 /// How the elements of a matrix or a vector follow each other in memory.
 enum class Order { by_row, by_column, with_gaps };
 

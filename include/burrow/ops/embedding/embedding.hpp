@@ -2,6 +2,7 @@
 #pragma once
 
 #include <burrow/ops/gather/cpu.hpp>
+#include <burrow/ops/weight.hpp>
 
 namespace burrow {
 
@@ -28,7 +29,8 @@ concept EmbeddingOperands =
 /// y[..., :] = table[ids[...], :]. The table is [V, C], ids are integers [...], y is [..., C] with elements
 /// of type T, or of the table's type: `embedding<bf16>(table, ids)` converts the rows it reads, not the
 /// table. Traced ids carry the tape to a table that is a parameter. Throws ValueError where an id is not in
-/// [0, V). Gradient: dtable[v, :] = sum of dy[..., :] where ids[...] == v, in the order of positions.
+/// [0, V). Gradient: dtable[v, :] = sum of dy[..., :] where ids[...] == v, in the order of positions: only
+/// the rows that were read are touched where the table is a parameter.
 template <class T = void, Expression Table, Expression Ids>
 requires detail::EmbeddingOperands<Table, Ids>
 auto embedding(const Table& table, const Ids& ids, Location where = Location::here()) {
@@ -37,24 +39,24 @@ auto embedding(const Table& table, const Ids& ids, Location where = Location::he
   using S = ShapeOf<detail::appended<shape_of<Ids>, shape_of<Table>::extents[1]>>;
   static_assert(Real<Result>, "embedding: the result has a floating-point type");
   const auto tape = tape_of(table, ids);
-  const auto from = dense_operand(tape, table);
+  const auto from = detail::dense_weight_operand(tape, table);
   const auto which = dense_operand(tape, ids);
-  const Index vocabulary = from.shape()[0];
+  const Index vocabulary = from.view.shape()[0], width = from.view.shape()[1];
   detail::check_indices(D{}, "embedding: id", which.view().data(), which.shape(), vocabulary, false, where);
   std::array<Index, S::extents.size()> extents{};
   std::copy_n(which.shape().values().begin(), extents.size() - 1, extents.begin());
-  extents.back() = from.shape()[1];
+  extents.back() = width;
   Tensor<Result, S, D> y{S{extents}};
-  const detail::Lines rows{1, vocabulary, from.shape()[1]};
+  const detail::Lines rows{1, vocabulary, width};
   const Index count = which.shape().size();
-  detail::gather_forward(D{}, rows, which.view().data(), count, from.view().data(), y.data());
+  detail::gather_forward(D{}, rows, which.view().data(), count, from.view.data(), y.data());
   const Work moved{0, static_cast<double>(count * rows.inner) * (sizeof(element_of<Table>) + sizeof(Result))};
   if (detail::observed()) detail::tell_work(moved);
-  return record(
+  return detail::record_weighted(
       tape, "embedding", y,
       [from, which, rows, count, moved](const auto& dy) {
         if (detail::observed()) detail::tell_work(moved);
-        if (const auto dtable = detail::dense_target(from))
+        if (const auto dtable = detail::dense_target_of(from))
           detail::scatter_sum(D{}, rows, which.view().data(), count, dy.data(), dtable);
       },
       from);

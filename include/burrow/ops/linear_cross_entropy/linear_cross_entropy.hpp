@@ -117,6 +117,12 @@ LinearLossRecord<C> linear_cross_entropy(const T* h, bool h_wanted, const Rows& 
   }
   if (h_wanted && count > 0) gradients.h = saved.filled(saved.h, count * rows.width);
   if (table.wanted() && count > 0) gradients.table = saved.filled(saved.table, in.words * rows.width);
+  if (observed()) {
+    const double product = static_cast<double>(count * rows.width) * static_cast<double>(in.words);
+    tell_work({2 * product * (1 + (gradients.h != nullptr) + (gradients.table != nullptr)),
+               static_cast<double>(count * rows.width) * sizeof(T) +
+                   static_cast<double>(in.words * rows.width) * sizeof(G)});
+  }
   const Buffer<Cpu> likelihoods{count * Index{sizeof(C)}};
   linear_log_likelihoods(Cpu{}, in, static_cast<C*>(likelihoods.data()), gradients);
   negated_sum(Cpu{}, static_cast<const C*>(likelihoods.data()), count, sum);
