@@ -2,8 +2,6 @@
 // one operation that never holds all logits.
 #pragma once
 
-#include <optional>
-
 #include <burrow/ops/cross_entropy/cross_entropy.hpp>
 #include <burrow/ops/linear_cross_entropy/cpu.hpp>
 #include <burrow/ops/weight.hpp>
@@ -129,7 +127,10 @@ LinearLossRecord<C> linear_cross_entropy(const T* h, bool h_wanted, const Rows& 
   return saved;
 }
 
-/// The table as a weight, and the bias as one or as the absence of one.
+template <class C>
+void add_scaled_gradient(const NoBias&, const C*, C) {}
+
+/// The bias as a weight, or as the absence of one.
 template <class TapeLike, class Bias>
 auto bias_operand(TapeLike tape, const Bias& bias) {
   if constexpr (std::same_as<Bias, NoBias>)
@@ -184,8 +185,7 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
           const C scale = *dsum.data();
           if (saved.h) add_rows_gradient(saved, rows, scale, dense_target(in));
           if (saved.table) add_scaled_gradient(weights, saved.values(saved.table), scale);
-          if constexpr (!std::same_as<Bias, NoBias>)
-            if (saved.bias) add_scaled_gradient(biases, saved.values(saved.bias), scale);
+          if (saved.bias) add_scaled_gradient(biases, saved.values(saved.bias), scale);
         },
         saved.h || saved.table || saved.bias);
     return CrossEntropy<decltype(recorded)>{std::move(recorded), count};
