@@ -187,6 +187,23 @@ TEST_CASE("the memory of a rank is what the stage says", "[mpi]") {
   CHECK(static_cast<double>(memory_statistics().peak_bytes_in_use - before) <= 8 * own * 1.126 + 4096);
 }
 
+TEST_CASE("steps take no memory from the system once the pool is warm", "[mpi]") {
+  for (const int stage : {0, 1, 2}) {
+    auto model = build<Model>(Key{1});
+    Sharded optimizer{Adam{model}, world(), {.stage = stage, .bucket_elements = 20}};
+    const auto x = rows(0, 0, 4);
+    const auto step = [&] {
+      optimizer.accumulate(model, [&](Tape& tape) { return sum(square(model(tape.watch(x)))); });
+      const auto reduced = optimizer.reduce();
+      optimizer.step(model, reduced, {.gradient_factor = clip_factor(optimizer.norm(reduced), 1.0)});
+    };
+    for (int i = 0; i < 3; ++i) step();
+    const Index before = memory_statistics().system_allocations;
+    for (int i = 0; i < 5; ++i) step();
+    CHECK(memory_statistics().system_allocations == before);
+  }
+}
+
 TEST_CASE("the parts of what ranks remember make up what one remembers", "[mpi]") {
   const auto check = [](const auto& make) {
     auto model = build<Model>(Key{3}), same = build<Model>(Key{3});
