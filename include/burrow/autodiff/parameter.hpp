@@ -55,8 +55,7 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
   static constexpr bool traced = false;
   static constexpr bool parametric = true;
 
-  ParameterView(std::shared_ptr<detail::ParameterStore> store, Index offset, Index count,
-                View<T, S, D, L> view)
+  ParameterView(detail::StoreHandle store, Index offset, Index count, View<T, S, D, L> view)
       : store_{std::move(store)}, offset_{offset}, count_{count}, view_{std::move(view)} {}
 
   const View<T, S, D, L>& view() const { return view_; }
@@ -118,7 +117,7 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
   }
 
  private:
-  std::shared_ptr<detail::ParameterStore> store_;
+  detail::StoreHandle store_;
   Index offset_;
   Index count_;
   View<T, S, D, L> view_;
@@ -149,14 +148,14 @@ class Parameter {
   /// Another rule for the first values; before `build`.
   void set_initializer(Initializer initializer) { initializer_ = initializer; }
 
-  bool built() const { return store_ != nullptr; }
-  const std::shared_ptr<detail::ParameterStore>& store() const { return store_; }
+  bool built() const { return static_cast<bool>(store_); }
+  const std::shared_ptr<detail::ParameterStore>& store() const { return store_.shared(); }
   /// Index of the first element in the model's flat storage.
   Index offset() const { return offset_; }
 
   /// Places the parameter; done by `build`.
   void place(std::shared_ptr<detail::ParameterStore> store, Index offset) {
-    store_ = std::move(store);
+    store_ = detail::StoreHandle{std::move(store)};
     offset_ = offset;
   }
 
@@ -180,7 +179,7 @@ class Parameter {
 
   S shape_;
   Initializer initializer_;
-  std::shared_ptr<detail::ParameterStore> store_;
+  detail::StoreHandle store_;
   Index offset_ = 0;
 };
 

@@ -1,7 +1,9 @@
 // The flat store of a built model's parameters, as tapes and optimizers know it.
 #pragma once
 
+#include <memory>
 #include <span>
+#include <utility>
 
 #include <burrow/core/memory.hpp>
 #include <burrow/core/shape.hpp>
@@ -32,6 +34,28 @@ struct ParameterStore {
       if (range.begin <= offset && offset < range.end) return true;
     return ranges.empty();
   }
+};
+
+/// A shared handle to a store. It is copied and dropped out of line, for expressions do both in many places.
+class StoreHandle {
+ public:
+  StoreHandle() = default;
+  StoreHandle(std::shared_ptr<ParameterStore> store) : store_{std::move(store)} {}
+  [[gnu::noinline]] StoreHandle(const StoreHandle& other) noexcept : store_{other.store_} {}
+  StoreHandle(StoreHandle&& other) noexcept = default;
+  [[gnu::noinline]] StoreHandle& operator=(StoreHandle other) noexcept {
+    store_.swap(other.store_);
+    return *this;
+  }
+  [[gnu::noinline]] ~StoreHandle() {}
+
+  const std::shared_ptr<ParameterStore>& shared() const { return store_; }
+  ParameterStore* operator->() const { return store_.get(); }
+  ParameterStore& operator*() const { return *store_; }
+  explicit operator bool() const { return store_ != nullptr; }
+
+ private:
+  std::shared_ptr<ParameterStore> store_;
 };
 
 }  // namespace burrow::detail

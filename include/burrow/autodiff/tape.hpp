@@ -1,8 +1,11 @@
 // Tape: the record of one differentiated computation, a flat list swept once from the end.
 #pragma once
 
+#include <algorithm>
+#include <cstring>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include <burrow/autodiff/parameter_store.hpp>
@@ -69,14 +72,14 @@ class Tape {
   template <class T, class S, class D>
   requires detail::Loss<T, S>
   void backward(const Var<T, S, D>& loss, Location where = Location::here()) {
-    sweep(loss, unit_seed(loss, where), false, where);
+    sweep(loss, nullptr, false, where);
   }
   /// As above, and keeps the record for another sweep, from the same or another result. `gradient` gives what
   /// the last sweep found; gradients of parameters, which belong to the caller, add up.
   template <class T, class S, class D>
   requires detail::Loss<T, S>
   void backward(const Var<T, S, D>& loss, KeepRecord, Location where = Location::here()) {
-    sweep(loss, unit_seed(loss, where), true, where);
+    sweep(loss, nullptr, true, where);
   }
 
   /// As above, for a loss that is an expression, such as a sum of two losses.
@@ -96,12 +99,12 @@ class Tape {
   /// Computes vector-Jacobian products: the gradients of sum(y * seed).
   template <class T, class S, class D>
   void backward(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, Location where = Location::here()) {
-    sweep(y, seed, false, where);
+    sweep(y, &seed, false, where);
   }
   template <class T, class S, class D>
   void backward(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, KeepRecord,
                 Location where = Location::here()) {
-    sweep(y, seed, true, where);
+    sweep(y, &seed, true, where);
   }
 
   // What backward, watch and gradient refuse.
@@ -149,10 +152,12 @@ class Tape {
   /// Records an operation: its value, and `backward(dy)`, which adds to the gradients of its inputs. For
   /// operations; see detail::TapeReference::record.
   template <class T, class S, class D, class Backward>
-  Var<T, S, D> record(const char* name, const Tensor<T, S, D>& value, bool wanted, Backward backward) {
+  Var<T, S, D> record(const char* name, const Tensor<T, S, D>& value, bool wanted, Backward&& backward) {
     const int slot = Real<T> ? add_slot(value.size(), wanted) : -1;
     if constexpr (Real<T>)
-      if (wanted) add_entry(Entry<T, S, D, Backward>::make(name, slot, value.shape(), std::move(backward)));
+      if (wanted)
+        add_entry(Entry<T, S, D, std::decay_t<Backward>>::make(name, slot, value.shape(),
+                                                               std::forward<Backward>(backward)));
     return Var<T, S, D>{this, slot, value.leaf()};
   }
 
@@ -165,25 +170,9 @@ class Tape {
   /// Where the gradient of `count` elements at `offset` of a slot goes; zero-filled first where others are
   /// not covered.
   template <class T>
-  [[gnu::noinline]] std::pair<T*, bool> gradient_data(int slot, Index offset, Index count) {
-    Slot& s = slots_[static_cast<std::size_t>(slot)];
-    if (detail::observed())
-      written_.push_back({slot, &detail::first_nonfinite<T>, traffic<T>(count, s.filled)});
-    if (s.external) return {static_cast<T*>(s.data) + offset, true};
-    if (!s.data) {
-      s.storage = Buffer<Cpu>{s.size * Index{sizeof(T)}};
-      s.data = s.storage.data();
-    } else if (s.filled && !s.storage.unique()) {
-      const Buffer<Cpu> own{s.size * Index{sizeof(T)}};
-      std::copy_n(static_cast<const T*>(s.data), s.size, static_cast<T*>(own.data()));
-      s.storage = own;
-      s.data = own.data();
-    }
-    const bool accumulate = s.filled;
-    if (!s.filled && count != s.size) std::fill_n(static_cast<T*>(s.data), s.size, T(0));
-    const bool zeroed = !s.filled && count != s.size;
-    s.filled = true;
-    return {static_cast<T*>(s.data) + offset, accumulate || zeroed};
+  std::pair<T*, bool> gradient_data(int slot, Index offset, Index count) {
+    const bool accumulate = prepare_slot(slot, count, sizeof(T), &detail::first_nonfinite<T>);
+    return {static_cast<T*>(slots_[static_cast<std::size_t>(slot)].data) + offset, accumulate};
   }
 
   /// Takes a finished tensor as the first gradient of a whole slot, without a copy; false where it cannot.
@@ -191,7 +180,8 @@ class Tape {
   bool adopt_gradient(int slot, const Storage& storage, const T* data, Index count) {
     Slot& s = slots_[static_cast<std::size_t>(slot)];
     if (s.external || s.filled || s.size != count) return false;
-    if (detail::observed()) written_.push_back({slot, &detail::first_nonfinite<T>, traffic<T>(count, false)});
+    if (detail::observed())
+      written_.push_back({slot, &detail::first_nonfinite<T>, traffic(count, sizeof(T), false)});
     s.storage = storage;
     s.data = const_cast<T*>(data);
     s.filled = true;
@@ -201,23 +191,15 @@ class Tape {
   /// A slot for the parameters at `offset` of a store, or -1 where they are not differentiated.
   template <class T>
   int parameter_slot(const detail::ParameterStore& store, Index offset, Index count) {
-    T* const gradient = parameter_gradient<T>(store, offset);
-    if (gradient == nullptr) return -1;
-    const int slot = add_slot(count, true);
-    slots_.back().external = true;
-    slots_.back().filled = true;
-    slots_.back().data = gradient;
-    return slot;
+    return external_slot(parameter_gradient<T>(store, offset), count);
   }
 
   /// Where the gradient of the parameters from `offset` of a store goes, or null where they are not
   /// differentiated.
   template <class G>
   G* parameter_gradient(const detail::ParameterStore& store, Index offset) const {
-    for (const auto& entry : parameters_)
-      if (entry.store == &store && detail::ParameterStore::contains(entry.ranges, offset))
-        return static_cast<G*>(entry.gradient) + offset;
-    return nullptr;
+    void* const gradient = flat_gradient(store, offset);
+    return gradient == nullptr ? nullptr : static_cast<G*>(gradient) + offset;
   }
 
   /// A tape for a part of this computation that is differentiated on its own, with the same parameters.
@@ -265,27 +247,57 @@ class Tape {
     double traffic;  // the gradient's bytes, and those of the operand, which the backward pass reads
   };
 
-  template <class T>
-  static double traffic(Index count, bool accumulate) {
-    return static_cast<double>(count) * sizeof(T) * (accumulate ? 3 : 2);
+  static double traffic(Index count, std::size_t element_size, bool accumulate) {
+    return static_cast<double>(count) * static_cast<double>(element_size) * (accumulate ? 3 : 2);
   }
 
-  void begin_observed() {
+  [[gnu::cold, gnu::noinline]] void begin_observed() {
     written_.clear();
     detail::tell_beginning();
   }
-  std::vector<ObservedValues> written_values() const {
+  /// Tells the observers what an entry wrote, which had a gradient of the given extents.
+  [[gnu::cold, gnu::noinline]] void tell_written(const char* name, std::string_view dtype,
+                                                 std::span<const Index> extents, Index bytes) const {
     std::vector<ObservedValues> values;
+    double traffic = static_cast<double>(bytes);
     for (const Written& w : written_) {
+      traffic += w.traffic;
       const Slot& s = slots_[static_cast<std::size_t>(w.slot)];
       values.push_back({s.data, s.size, w.first_nonfinite});
     }
-    return values;
+    detail::tell_end({name, true, dtype, extents, bytes, {}, values, traffic});
   }
-  double written_traffic() const {
-    double bytes = 0;
-    for (const Written& w : written_) bytes += w.traffic;
-    return bytes;
+
+  /// Moves the gradient in a slot out of it; false where there is none.
+  [[gnu::noinline]] bool take_gradient(int slot, Storage& storage, void*& data) {
+    Slot& s = slots_[static_cast<std::size_t>(slot)];
+    if (!s.filled) return false;
+    storage = std::move(s.storage);
+    data = s.data;
+    s.data = nullptr;
+    s.filled = false;
+    if (detail::observed()) begin_observed();
+    return true;
+  }
+
+  /// Makes a slot ready for `count` of its elements to be written, and says whether they are to be added to.
+  [[gnu::noinline]] bool prepare_slot(int slot, Index count, std::size_t element_size,
+                                      Index (*first_nonfinite)(const void*, Index)) {
+    Slot& s = slots_[static_cast<std::size_t>(slot)];
+    if (detail::observed())
+      written_.push_back({slot, first_nonfinite, traffic(count, element_size, s.filled)});
+    if (s.external) return true;
+    const auto bytes = static_cast<std::size_t>(s.size) * element_size;
+    const void* const before = s.data;
+    if (!s.data || (s.filled && !s.storage.unique())) {
+      Buffer<Cpu> own{static_cast<Index>(bytes)};
+      if (before != nullptr) std::memcpy(own.data(), before, bytes);
+      s.data = own.data();
+      s.storage = std::move(own);
+    }
+    const bool all = std::exchange(s.filled, true) || count != s.size;
+    if (all && before == nullptr && bytes > 0) std::memset(s.data, 0, bytes);
+    return all;
   }
 
   struct AnyEntry {
@@ -300,31 +312,21 @@ class Tape {
     S shape;
     Backward backward;
 
-    static AnyEntry* make(const char* name, int slot, const S& shape, Backward&& backward) {
+    template <class B>
+    static AnyEntry* make(const char* name, int slot, const S& shape, B&& backward) {
       auto* const memory = PoolAllocator<Entry>{}.allocate(1);
       return new (memory)
-          Entry{{name, slot, &Entry::run_entry, &Entry::destroy_entry}, shape, std::move(backward)};
+          Entry{{name, slot, &Entry::run_entry, &Entry::destroy_entry}, shape, std::forward<B>(backward)};
     }
     static void run_entry(AnyEntry* any, Tape& tape) {
-      auto* const self = static_cast<Entry*>(any);
-      Slot& slot = tape.slots_[static_cast<std::size_t>(self->slot)];
-      if (!slot.filled) return;
-      auto dy = Tensor<T, S, D>::over(
-          {Buffer<D>{std::move(slot.storage)}, static_cast<T*>(slot.data), self->shape});
-      slot.storage = {};
-      slot.data = nullptr;
-      slot.filled = false;
-      if (detail::observed()) tape.begin_observed();
-      self->backward(std::as_const(dy));
+      const auto* const self = static_cast<Entry*>(any);
+      Buffer<D> storage;
+      void* data = nullptr;
+      if (!tape.take_gradient(self->slot, storage, data)) return;
+      const auto dy = Tensor<T, S, D>::over(std::move(storage), static_cast<T*>(data), self->shape);
+      self->backward(dy);
       if (detail::observed())
-        detail::tell_end({self->name,
-                          true,
-                          dtype_name<T>(),
-                          self->shape.values(),
-                          dy.size() * Index{sizeof(T)},
-                          {},
-                          tape.written_values(),
-                          static_cast<double>(dy.size()) * sizeof(T) + tape.written_traffic()});
+        tape.tell_written(self->name, dtype_name<T>(), self->shape.values(), dy.size() * Index{sizeof(T)});
     }
     static void destroy_entry(AnyEntry* any) {
       auto* const self = static_cast<Entry*>(any);
@@ -344,26 +346,42 @@ class Tape {
   template <class T>
   using Pooled = std::vector<T, PoolAllocator<T>>;
 
+  /// Sweeps from y with the gradient `seed`, or 1 where it is null.
   template <class T, class S, class D>
-  static Tensor<T, S, D> unit_seed(const Var<T, S, D>& loss, Location where) {
-    if (loss.shape().size() != 1)
-      throw ShapeError("backward: the loss has " + loss.shape().text() +
+  void sweep(const Var<T, S, D>& y, const std::type_identity_t<Tensor<T, S, D>>* seed, bool keep,
+             Location where);
+
+  [[gnu::noinline]] void begin_sweep(std::span<const Index> value, std::span<const Index> seed, bool seeded,
+                                     bool keep, Location where) {
+    const auto text = [](std::span<const Index> extents) {
+      return detail::shape_text(extents.data(), extents.size());
+    };
+    Index size = 1;
+    for (const Index extent : value) size *= extent;
+    if (!seeded && size != 1)
+      throw ShapeError("backward: the loss has " + text(value) +
                        " and no seed is given; reduce it to one element" + at(where));
-    Tensor<T, S, D> seed{loss.shape()};
-    *seed.data() = T(1);
-    return seed;
+    if (dropped_)
+      throw Error(
+          "backward: this tape has been swept already; record the computation again, or sweep it first with "
+          "backward(loss, keep_record)" +
+          at(where));
+    if (!std::equal(value.begin(), value.end(), seed.begin(), seed.end()))
+      throw ShapeError("backward: a seed of " + text(seed) + " for " + text(value) + at(where));
+    if (swept_) clear_gradients();
+    swept_ = true;
+    dropped_ = !keep;
   }
 
-  template <class T, class S, class D>
-  void sweep(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, bool keep, Location where);
-
-  void run(AnyEntry* entry) {
-    const detail::ObservedScope scope{entry->name, true};
-    entry->run(entry, *this);
-  }
-
-  /// Runs what is recorded from the end, dropping each entry once it has run.
-  void run_and_drop() {
+  /// Runs what is recorded from the end, dropping each entry once it has run, or keeping all.
+  [[gnu::noinline]] void run_recorded(bool keep) {
+    if (keep) {
+      for (std::size_t i = entries_.size(); i-- > 0;) {
+        const detail::ObservedScope scope{entries_[i]->name, true};
+        entries_[i]->run(entries_[i], *this);
+      }
+      return;
+    }
     while (!entries_.empty()) {
       AnyEntry* const entry = entries_.back();
       entries_.pop_back();
@@ -374,6 +392,23 @@ class Tape {
       } guard{entry};
       entry->run(entry, *this);
     }
+  }
+
+  /// The gradient of the store that the parameters from `offset` on belong to, or null.
+  [[gnu::noinline]] void* flat_gradient(const detail::ParameterStore& store, Index offset) const {
+    for (const auto& entry : parameters_)
+      if (entry.store == &store && detail::ParameterStore::contains(entry.ranges, offset))
+        return entry.gradient;
+    return nullptr;
+  }
+
+  [[gnu::noinline]] int external_slot(void* gradient, Index count) {
+    if (gradient == nullptr) return -1;
+    const int slot = add_slot(count, true);
+    slots_.back().external = true;
+    slots_.back().filled = true;
+    slots_.back().data = gradient;
+    return slot;
   }
 
   /// Forgets what an earlier sweep found.

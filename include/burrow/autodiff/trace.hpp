@@ -37,8 +37,7 @@ bool any_wanted(const Tape& tape, const N& node) {
 template <class T, class S, class D, class Backward>
 auto record_wanted(TapeReference tape, const char* name, const Tensor<T, S, D>& value, Backward&& backward,
                    bool wanted, double read = 0) {
-  auto recorded =
-      tape.tape->record(name, value, wanted, std::decay_t<Backward>(std::forward<Backward>(backward)));
+  auto recorded = tape.tape->record(name, value, wanted, std::forward<Backward>(backward));
   if (observed()) tell_value(name, value, read);
   return recorded;
 }
@@ -46,7 +45,7 @@ auto record_wanted(TapeReference tape, const char* name, const Tensor<T, S, D>& 
 /// Bytes of all inputs of an operation.
 template <Expression... Inputs>
 double input_bytes(const Inputs&... inputs) {
-  return (leaf_bytes(to_node(inputs)) + ... + 0.0);
+  return (leaf_bytes(as_node(inputs)) + ... + 0.0);
 }
 
 }  // namespace detail
@@ -57,7 +56,7 @@ auto tape_of(const E&... e) {
   if (detail::observed()) detail::tell_beginning();
   if constexpr ((Traced<E> || ...)) {
     Tape* found = nullptr;
-    ((found = found != nullptr ? found : detail::find_tape(detail::to_node(e))), ...);
+    ((found = found != nullptr ? found : detail::find_tape(detail::as_node(e))), ...);
     return detail::TapeReference{found};
   } else {
     return detail::NoTape{};
@@ -77,7 +76,7 @@ template <class T, class S, class D, class Backward, class... Inputs>
 auto record(detail::TapeReference tape, const char* name, const Tensor<T, S, D>& value, Backward&& backward,
             const Inputs&... inputs) {
   return detail::record_wanted(tape, name, value, std::forward<Backward>(backward),
-                               (detail::any_wanted(*tape.tape, detail::to_node(inputs)) || ...),
+                               (detail::any_wanted(*tape.tape, detail::as_node(inputs)) || ...),
                                detail::observed() ? detail::input_bytes(inputs...) : 0);
 }
 
@@ -105,7 +104,7 @@ void add_gradient(const X& x, const Gradient& gradient) {
   if constexpr (!Traced<X> || !Real<element_of<X>>) {
     return;
   } else if constexpr (!Node::is_leaf) {
-    detail::pull_back(device_of<X>{}, detail::to_node(x), detail::to_node(gradient));
+    detail::pull_back(device_of<X>{}, x, detail::as_node(gradient));
   } else {
     if (!x.wanted()) return;
     using Dense = Tensor<element_of<X>, shape_of<X>, device_of<X>>;
@@ -136,12 +135,11 @@ auto materialize(const E& e) {
   if constexpr (detail::is_dense_leaf<Node>) {
     return e;
   } else {
-    const auto node = detail::to_node(e);
     const auto tape = tape_of(e);
     Tensor<element_of<E>, shape_of<E>, device_of<E>> value{e.shape()};
-    detail::evaluate(device_of<E>{}, node, e.shape(), value.data());
+    detail::evaluate(device_of<E>{}, e, e.shape(), value.data());
     return record(
-        tape, detail::node_name<Node>(), value, [node](const auto& dy) { add_gradient(node, dy); }, node);
+        tape, detail::node_name<Node>(), value, [node = e](const auto& dy) { add_gradient(node, dy); }, e);
   }
 }
 
@@ -176,21 +174,35 @@ auto bound(TapeReference tape, const N& node) {
 }
 }  // namespace detail
 
+namespace detail {
+/// A tensor or a traced value that nobody else needs, as a leaf.
+template <class T, class S, class D>
+View<T, S, D> leaf_of(Tensor<T, S, D>&& value) {
+  return std::move(value).leaf();
+}
+template <class T, class S, class D, class L>
+Var<T, S, D, L> leaf_of(Var<T, S, D, L>&& value) {
+  return std::move(value);
+}
+}  // namespace detail
+
 /// An operand of an operation as a leaf of any layout: a view, or a Var where the tape differentiates it.
 /// Elementwise expressions are evaluated.
 template <class TapeLike, Expression E>
 auto operand(TapeLike tape, const E& e) {
-  const auto node = detail::bound(tape, detail::to_node(e));
-  if constexpr (decltype(node)::is_leaf)
-    return node;
+  using Node = detail::node_of<E>;
+  if constexpr (Node::is_leaf)
+    return detail::bound(tape, detail::as_node(e));
+  else if constexpr (TapeLike::tracing && detail::holds_parameters<Node>)
+    return detail::leaf_of(materialize(detail::bound(tape, e)));
   else
-    return detail::to_node(materialize(node));
+    return detail::leaf_of(materialize(e));
 }
 
 /// An operand without gaps in memory; strided views are copied.
 template <class TapeLike, Expression E>
 auto dense_operand(TapeLike tape, const E& e) {
-  return detail::to_node(materialize(operand(tape, e)));
+  return detail::leaf_of(materialize(operand(tape, e)));
 }
 
 /// Anything with a `value`-less gradient: the same elements, through which no gradient flows.

@@ -79,24 +79,18 @@ class Var : public detail::LeafTraits<T, S, D, L> {
 };
 
 template <class T, class S, class D>
-void Tape::sweep(const Var<T, S, D>& y, const Tensor<T, S, D>& seed, bool keep, Location where) {
-  if (dropped_)
-    throw Error(
-        "backward: this tape has been swept already; record the computation again, or sweep it first with "
-        "backward(loss, keep_record)" +
-        at(where));
-  if (!(seed.shape() == y.shape()))
-    throw ShapeError("backward: a seed of " + seed.shape().text() + " for " + y.shape().text() + at(where));
-  if (swept_) clear_gradients();
-  swept_ = true;
-  dropped_ = !keep;
+void Tape::sweep(const Var<T, S, D>& y, const std::type_identity_t<Tensor<T, S, D>>* seed, bool keep,
+                 Location where) {
+  const auto& extents = y.shape().values();
+  begin_sweep(extents, seed == nullptr ? extents : seed->shape().values(), seed != nullptr, keep, where);
   if (y.wanted()) {
     const auto target = y.gradient_target();
-    for (Index i = 0; i < seed.size(); ++i)
-      target.data[i] = target.accumulate ? static_cast<T>(target.data[i] + seed.data()[i]) : seed.data()[i];
+    for (Index i = 0; i < y.shape().size(); ++i) {
+      const T value = seed == nullptr ? T(1) : seed->data()[i];
+      target.data[i] = target.accumulate ? static_cast<T>(target.data[i] + value) : value;
+    }
   }
-  if (!keep) return run_and_drop();
-  for (std::size_t i = entries_.size(); i-- > 0;) run(entries_[i]);
+  run_recorded(keep);
 }
 
 }  // namespace burrow

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <new>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <burrow/core/device.hpp>
@@ -41,10 +42,24 @@ struct Block {
   bool read_only = false;  // never written in place: whoever wants to write makes a copy
 };
 
+/// A lock for sections of a few instructions: it costs one exchange where nobody else is there.
+class SpinLock {
+ public:
+  void lock() {
+    while (held_.exchange(true, std::memory_order_acquire))
+      for (int spin = 0; held_.load(std::memory_order_relaxed); ++spin)
+        if (spin >= 100) std::this_thread::yield();
+  }
+  void unlock() { held_.store(false, std::memory_order_release); }
+
+ private:
+  std::atomic<bool> held_{false};
+};
+
 /// Blocks of the host's memory by size class: eight classes to a factor of two, 64 bytes at least.
 class HostPool {
  public:
-  static HostPool& instance() {
+  [[gnu::noinline]] static HostPool& instance() {
     static HostPool* const pool = new HostPool;  // outlives every static tensor
     return *pool;
   }
@@ -52,7 +67,7 @@ class HostPool {
   [[gnu::noinline]] Block* allocate(Index bytes) {
     if (bytes > largest_block) throw out_of_memory(bytes);
     const int size_class = class_of(bytes);
-    const std::lock_guard lock{mutex_};
+    const std::lock_guard lock{lock_};
     Block*& head = free_[static_cast<std::size_t>(size_class)];
     Block* block = head;
     if (block != nullptr)
@@ -66,25 +81,25 @@ class HostPool {
   }
 
   [[gnu::noinline]] void release(Block* block) {
-    const std::lock_guard lock{mutex_};
+    const std::lock_guard lock{lock_};
     block->next = free_[static_cast<std::size_t>(block->size_class)];
     free_[static_cast<std::size_t>(block->size_class)] = block;
     statistics_.bytes_in_use -= block->bytes;
   }
 
   MemoryStatistics statistics() {
-    const std::lock_guard lock{mutex_};
+    const std::lock_guard lock{lock_};
     return statistics_;
   }
 
   void reset_peak() {
-    const std::lock_guard lock{mutex_};
+    const std::lock_guard lock{lock_};
     statistics_.peak_bytes_in_use = statistics_.bytes_in_use;
   }
 
   /// Returns unused blocks to the system.
   void trim() {
-    const std::lock_guard lock{mutex_};
+    const std::lock_guard lock{lock_};
     for (Block*& head : free_)
       while (head != nullptr) {
         Block* const block = std::exchange(head, head->next);
@@ -135,7 +150,7 @@ class HostPool {
     return block;
   }
 
-  std::mutex mutex_;
+  SpinLock lock_;
   std::array<Block*, 8 * 48> free_{};
   MemoryStatistics statistics_;
 };
@@ -154,7 +169,7 @@ class Storage {
  public:
   Storage() = default;
   explicit Storage(detail::Block* block) : block_{block} {}
-  Storage(const Storage& other) : block_{other.block_} {
+  Storage(const Storage& other) noexcept : block_{other.block_} {
     if (block_ != nullptr) block_->references.fetch_add(1, std::memory_order_relaxed);
   }
   Storage(Storage&& other) noexcept : block_{std::exchange(other.block_, nullptr)} {}
@@ -163,8 +178,7 @@ class Storage {
     return *this;
   }
   ~Storage() {
-    if (block_ != nullptr && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
-      block_->release(block_);
+    if (block_ != nullptr) drop(block_);
   }
 
   void* data() const { return block_ == nullptr ? nullptr : block_->data; }
@@ -176,6 +190,13 @@ class Storage {
   explicit operator bool() const { return block_ != nullptr; }
 
  private:
+  /// Out of line, for storage is dropped in many places. Who holds the only handle need not count.
+  [[gnu::noinline]] static void drop(detail::Block* block) noexcept {
+    if (block->references.load(std::memory_order_acquire) == 1 ||
+        block->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      block->release(block);
+  }
+
   detail::Block* block_ = nullptr;
 };
 

@@ -77,10 +77,10 @@ namespace detail {
 
 inline bool observed() { return innermost_observer != nullptr; }
 
-inline void tell_beginning() {
+[[gnu::cold, gnu::noinline]] inline void tell_beginning() {
   for (Observer* o = innermost_observer; o != nullptr; o = o->outer()) o->begins();
 }
-inline void tell_end(const ObservedOperation& operation) {
+[[gnu::cold, gnu::noinline]] inline void tell_end(const ObservedOperation& operation) {
   for (Observer* o = innermost_observer; o != nullptr; o = o->outer()) o->finishes(operation);
 }
 inline void tell_entry(const char* name, bool backward) {

@@ -20,7 +20,7 @@ namespace detail {
 /// Threads that wait for a task and run it together with the caller.
 class ThreadPool {
  public:
-  static ThreadPool& instance() {
+  [[gnu::noinline]] static ThreadPool& instance() {
     static ThreadPool pool;
     return pool;
   }
@@ -54,7 +54,7 @@ class ThreadPool {
 
   static constexpr int spins = 4000;
 
-  void run(int count, void (*call)(const void*, int), const void* task) {
+  [[gnu::noinline]] void run(int count, void (*call)(const void*, int), const void* task) {
     if (count <= 0) return;
     if (count == 1 || size_ == 1 || inside()) {
       for (int i = 0; i < count; ++i) call(task, i);
@@ -156,18 +156,32 @@ inline int threads() { return detail::ThreadPool::instance().size(); }
 /// Sets the number of threads. Not to be called while a loop runs.
 inline void set_threads(int count) { detail::ThreadPool::instance().resize(count); }
 
+namespace detail {
+
+/// A body of a loop without its type, so that what cuts the loop is compiled once.
+struct LoopBody {
+  void (*call)(const void*, Index, Index);
+  const void* body;
+  void operator()(Index begin, Index end) const { call(body, begin, end); }
+};
+
+[[gnu::noinline]] inline void run_pieces(Index count, Index grain, LoopBody body) {
+  if (count <= 0) return;
+  const Index threads_used = threads();
+  if (threads_used == 1 || count / 2 < std::max<Index>(grain, 1)) return body(Index{0}, count);
+  const Index pieces = std::min(count / std::max<Index>(grain, 1), 4 * threads_used);
+  ThreadPool::instance().run(static_cast<int>(pieces),
+                             [&](int piece) { body(count * piece / pieces, count * (piece + 1) / pieces); });
+}
+
+}  // namespace detail
+
 /// Calls body(begin, end) on pieces of [0, count), each at least `grain` long (but the last), in parallel.
 template <class Body>
 void parallel_for(Index count, Index grain, const Body& body) {
-  const Index limit = Index{4} * threads();
-  const Index pieces = std::clamp<Index>(count / std::max<Index>(grain, 1), count > 0 ? 1 : 0, limit);
-  if (pieces <= 1) {
-    if (count > 0) body(Index{0}, count);
-    return;
-  }
-  detail::ThreadPool::instance().run(static_cast<int>(pieces), [&](int piece) {
-    body(count * piece / pieces, count * (piece + 1) / pieces);
-  });
+  detail::run_pieces(
+      count, grain,
+      {[](const void* b, Index begin, Index end) { (*static_cast<const Body*>(b))(begin, end); }, &body});
 }
 
 /// Calls body(i) for each i in [0, count) in parallel; for few, large tasks.

@@ -7,6 +7,7 @@
 #include <ostream>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include <burrow/core/error.hpp>
@@ -28,6 +29,13 @@ inline std::string shape_text(const Index* extents, std::size_t rank) {
   }
   return text + ">";
 }
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void shape_does_not_fit(const Index* values,
+                                                                      const Index* extents, std::size_t rank,
+                                                                      Location where) {
+  throw ShapeError("Shape: " + shape_text(values, rank) + " does not fit " + shape_text(extents, rank) +
+                   at(where));
+}
 }  // namespace detail
 
 /// The extents of a tensor, row-major. A dynamic extent's value is given to the constructor.
@@ -40,42 +48,52 @@ class Shape {
   static constexpr std::array<Index, sizeof...(Extents)> extents{Extents...};
   static constexpr bool is_static = ((Extents != dyn) && ...);
 
-  constexpr Shape() : values_{Extents...} {
-    for (Index& value : values_)
-      if (value == dyn) value = 0;
-  }
+  constexpr Shape() = default;
 
   /// All extents, the static ones too; throws ShapeError where a static extent is contradicted.
   constexpr explicit Shape(const std::array<Index, sizeof...(Extents)>& values,
-                           Location where = Location::here())
-      : values_{values} {
+                           Location where = Location::here()) {
+    if constexpr (!is_static) values_ = values;
     for (std::size_t i = 0; i < values.size(); ++i)
       if (values[i] < 0 || (extents[i] != dyn && extents[i] != values[i]))
-        throw ShapeError("Shape: " + detail::shape_text(values.data(), values.size()) + " does not fit " +
-                         detail::shape_text(extents.data(), extents.size()) + at(where));
+        detail::shape_does_not_fit(values.data(), extents.data(), values.size(), where);
   }
 
   /// Extent of one axis; a negative axis counts from the end.
   constexpr Index operator[](int axis) const {
-    return values_[static_cast<std::size_t>(axis < 0 ? axis + rank : axis)];
+    return values()[static_cast<std::size_t>(axis < 0 ? axis + rank : axis)];
   }
 
   /// Number of elements.
   constexpr Index size() const {
+    if constexpr (is_static) return (Index{1} * ... * Extents);
     Index product = 1;
-    for (const Index value : values_) product *= value;
+    for (const Index value : values()) product *= value;
     return product;
   }
 
-  constexpr const std::array<Index, sizeof...(Extents)>& values() const { return values_; }
+  constexpr const std::array<Index, sizeof...(Extents)>& values() const {
+    if constexpr (is_static)
+      return extents;
+    else
+      return values_;
+  }
 
   /// "Shape<2, 7, 512>" with the values of dynamic extents.
-  std::string text() const { return detail::shape_text(values_.data(), values_.size()); }
+  std::string text() const { return detail::shape_text(values().data(), extents.size()); }
 
-  friend constexpr bool operator==(const Shape& a, const Shape& b) { return a.values_ == b.values_; }
+  friend constexpr bool operator==(const Shape& a, const Shape& b) { return a.values() == b.values(); }
 
  private:
-  std::array<Index, sizeof...(Extents)> values_;
+  struct Nothing {};
+  // Nothing is kept of what the type says.
+  static constexpr auto initial() {
+    if constexpr (is_static)
+      return Nothing{};
+    else
+      return std::array<Index, sizeof...(Extents)>{(Extents == dyn ? 0 : Extents)...};
+  }
+  [[no_unique_address]] decltype(initial()) values_ = initial();
 };
 
 namespace detail {
@@ -187,6 +205,7 @@ concept Matching = A::rank == B::rank&& [] {
 template <class A, class B>
 constexpr Broadcast<A, B> broadcast(const A& a, const B& b, std::string_view operation = "broadcast") {
   using Result = Broadcast<A, B>;
+  if constexpr (A::is_static && B::is_static) return Result{};
   std::array<Index, Result::extents.size()> values{};
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Index static_a = detail::aligned_extent(A::extents, values.size(), i);

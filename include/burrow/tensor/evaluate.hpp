@@ -37,15 +37,15 @@ void for_packets(Index begin, Index end, const Body& body) {
 /// row(row index, begin, end) over a nest, in parallel: whole rows, or pieces of the only row.
 template <int N, class Nest, class Row>
 void for_rows(const Nest& nest, const Row& row) {
-  if (nest.rows == 1) {
-    const Index packets = (nest.inner + N - 1) / N;
-    parallel_for(packets, elementwise_grain / N, [&](Index begin, Index end) {
-      row(Index{0}, Index{1}, begin * N, std::min(end * N, nest.inner));
-    });
-  } else if (nest.inner > 0) {
-    parallel_for(nest.rows, std::max<Index>(1, elementwise_grain / nest.inner),
-                 [&](Index begin, Index end) { row(begin, end, Index{0}, nest.inner); });
-  }
+  if (nest.inner <= 0) return;
+  const bool one = nest.rows == 1;
+  const Index packets = (nest.inner + N - 1) / N;
+  const Index count = one ? packets : nest.rows;
+  const Index grain = one ? elementwise_grain / N : std::max<Index>(1, elementwise_grain / nest.inner);
+  parallel_for(count, grain, [&](Index begin, Index end) {
+    const Index first = one ? 0 : begin, last = one ? 1 : end;
+    row(first, last, one ? begin * N : 0, one ? std::min(end * N, nest.inner) : nest.inner);
+  });
 }
 
 /// A node without the cast that storing its values as T makes anyway.

@@ -143,6 +143,15 @@ auto to_node(const E& e) {
     return e;
 }
 
+/// As `to_node`, without a copy of what is a node already.
+template <Expression E>
+decltype(auto) as_node(const E& e) {
+  if constexpr (requires { e.leaf(); })
+    return e.leaf();
+  else
+    return (e);
+}
+
 template <class E>
 using node_of = decltype(to_node(std::declval<const std::remove_cvref_t<E>&>()));
 

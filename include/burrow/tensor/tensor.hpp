@@ -2,6 +2,7 @@
 // side is written. An expression made from a tensor keeps the elements of that moment.
 #pragma once
 
+#include <cstring>
 #include <initializer_list>
 #include <span>
 
@@ -25,6 +26,15 @@ template <class T, class S, class D = Cpu>
 class Tensor;
 
 namespace detail {
+
+/// Puts a storage with a copy of the elements in the place of one that others see as well.
+template <class D>
+[[gnu::noinline]] void* copy_elements(Buffer<D>& storage, const void* data, Index count, std::size_t size) {
+  Buffer<D> own{count * static_cast<Index>(size)};
+  if (count > 0) std::memcpy(own.data(), data, static_cast<std::size_t>(count) * size);
+  storage = std::move(own);
+  return storage.data();
+}
 
 /// The name under which the evaluation of a node is reported: that of its outermost function.
 template <class Node>
@@ -54,18 +64,27 @@ double leaf_bytes(const Node& node) {
     return detail::apply([](const auto&... a) { return (leaf_bytes(a) + ... + 0.0); }, node.arguments());
 }
 
-/// Tells the observers of an operation's value; `read` is how many bytes its operands have.
-template <class T, class S, class D>
-void tell_value(const char* name, const Tensor<T, S, D>& value, double read) {
-  const ObservedValues written = observed_values<T, D>(value.data(), value.size());
+template <class T, class D>
+[[gnu::cold, gnu::noinline]] void tell_values(const char* name, const T* data, std::span<const Index> extents,
+                                              const Storage& storage, double read) {
+  Index count = 1;
+  for (const Index extent : extents) count *= extent;
+  const ObservedValues written = observed_values<T, D>(data, count);
+  const Index bytes = count * Index{sizeof(T)};
   tell_end({name,
             false,
             dtype_name<T>(),
-            value.shape().values(),
-            value.size() * Index{sizeof(T)},
-            value.leaf().storage(),
+            extents,
+            bytes,
+            storage,
             {&written, 1},
-            read + static_cast<double>(value.size()) * sizeof(T)});
+            read + static_cast<double>(bytes)});
+}
+
+/// Tells the observers of an operation's value; `read` is how many bytes its operands have.
+template <class T, class S, class D>
+void tell_value(const char* name, const Tensor<T, S, D>& value, double read) {
+  tell_values<T, D>(name, value.data(), value.shape().values(), value.storage(), read);
 }
 
 }  // namespace detail
@@ -172,24 +191,29 @@ class Tensor {
     return data_[0];
   }
 
+  const Buffer<D>& storage() const { return storage_; }
   /// A view that shares the storage.
-  View<T, S, D> leaf() const { return {storage_, data_, shape_}; }
+  View<T, S, D> leaf() const& { return {storage_, data_, shape_}; }
+  View<T, S, D> leaf() && { return {std::move(storage_), data_, shape_}; }
 
   /// A tensor over existing storage, without a copy.
-  static Tensor over(const View<T, S, D>& view) { return {Shared{}, view}; }
+  static Tensor over(const View<T, S, D>& view) {
+    return over(view.storage(), const_cast<T*>(view.data()), view.shape());
+  }
+  static Tensor over(Buffer<D> storage, T* data, const S& shape) {
+    return {Shared{}, std::move(storage), data, shape};
+  }
 
  private:
   struct Shared {};
-  Tensor(Shared, const View<T, S, D>& view)
-      : storage_{view.storage()}, data_{const_cast<T*>(view.data())}, shape_{view.shape()} {}
+  Tensor(Shared, Buffer<D> storage, T* data, const S& shape)
+      : storage_{std::move(storage)}, data_{data}, shape_{shape} {}
 
   static S fitted(const auto& values, Location where) { return S{values, where}; }
 
   void own() {
-    if (storage_.unique()) return;
-    Tensor copy{shape_};
-    std::copy(data_, data_ + size(), copy.data_);
-    *this = std::move(copy);
+    if (!storage_.unique())
+      data_ = static_cast<T*>(detail::copy_elements(storage_, data_, size(), sizeof(T)));
   }
 
   Buffer<D> storage_;
