@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <span>
+#include <tuple>
 
 #include <burrow/autodiff/dual.hpp>
 #include <burrow/autodiff/parameter.hpp>
@@ -196,6 +197,86 @@ Index summed_size(const Node& node) {
   }
 }
 
+/// The gradient of a leaf during a pullback, without the leaf's type.
+template <class T>
+class LeafGradient {
+  using C = compute_type<T>;
+
+ public:
+  /// For `extents` from `offset` of a slot on. `strides` is empty for a leaf without gaps. `sums` says that
+  /// the loop sums into the leaf's elements, in `chunks` arrays.
+  [[gnu::noinline]] LeafGradient(Tape& tape, int slot, Index offset, std::span<const Index> extents,
+                                 std::span<const Index> strides, bool sums, Index chunks)
+      : tape_{tape}, slot_{slot}, offset_{offset}, extents_{extents}, strides_{strides} {
+    if (!tape.wanted(slot)) return;
+    for (const Index extent : extents) size_ *= extent;
+    whole_ = strides.empty() && tape.slot_size(slot) == size_;
+    if (whole_ && (!sums || (chunks == 1 && std::same_as<T, C>)))
+      std::tie(data_, accumulate_) = tape.gradient_data<T>(slot, offset, size_);
+    if (sums) {
+      if constexpr (std::same_as<T, C>)
+        if (data_ != nullptr && !accumulate_) {
+          partials_.emplace(data_, size_);
+          return;
+        }
+      partials_.emplace(chunks, size_);
+    } else if (!whole_) {
+      dense_ = Buffer<Cpu>{size_ * Index{sizeof(T)}};
+      data_ = static_cast<T*>(dense_.data());
+    }
+  }
+
+  T* data() const { return data_; }
+  bool accumulates() const { return accumulate_; }
+  Partial<SumOf, C> partial(Index chunk) {
+    return partials_ ? partials_->partial(chunk) : Partial<SumOf, C>{nullptr, 0, nullptr};
+  }
+
+  /// Adds what lies beside the gradient to it.
+  [[gnu::noinline]] void finish() {
+    if (!partials_) {
+      if (dense_) add_dense(static_cast<const T*>(data_));
+    } else if (whole_) {
+      if (data_ != nullptr && !accumulate_ && partials_->settled()) return;
+      if (data_ == nullptr) std::tie(data_, accumulate_) = tape_.gradient_data<T>(slot_, offset_, size_);
+      partials_->combine([to = data_, accumulate = accumulate_](Index j, C value) {
+        to[j] = static_cast<T>(accumulate ? static_cast<C>(to[j]) + value : value);
+      });
+    } else {
+      const Buffer<Cpu> total{size_ * Index{sizeof(C)}};
+      C* const to = static_cast<C*>(total.data());
+      partials_->combine([to](Index j, C value) { to[j] = value; });
+      add_dense(static_cast<const C*>(to));
+    }
+  }
+
+ private:
+  template <class U>
+  void add_dense(const U* values) {
+    constexpr std::size_t most_axes = 16;
+    std::array<Index, most_axes> row_major{};
+    std::span<const Index> strides = strides_;
+    if (strides.empty()) {
+      if (extents_.size() > most_axes) throw Error("add_gradient: more than 16 axes");
+      Index step = 1;
+      for (std::size_t i = extents_.size(); i-- > 0; step *= extents_[i]) row_major[i] = step;
+      strides = {row_major.data(), extents_.size()};
+    }
+    const bool once = !repeats_elements(extents_, strides);
+    const auto [to, accumulate] = tape_.gradient_data<T>(slot_, offset_, once ? size_ : 0);
+    add_strided<T, U>(extents_, strides, to, accumulate, values);
+  }
+
+  Tape& tape_;
+  int slot_;
+  Index offset_, size_ = 1;
+  std::span<const Index> extents_, strides_;
+  bool whole_ = false, accumulate_ = false;
+  T* data_ = nullptr;
+  Buffer<Cpu> dense_;
+  std::optional<Partials<SumOf, C>> partials_;
+};
+
 /// The gradients of a node's leaves during a pullback: where the loop's packets go and what is done at the
 /// end.
 template <class Node, class Out, int Inner, int N>
@@ -210,60 +291,45 @@ template <class Leaf, class Out, int Inner, int N>
 requires differentiable_leaf<Leaf>
 class NodeGradient<Leaf, Out, Inner, N> {
   using T = typename Leaf::element;
-  using C = compute_type<T>;
   using S = typename Leaf::shape_type;
   static constexpr bool sums = sums_gradient<S, Out>;
 
  public:
-  NodeGradient(const Leaf& leaf, Tape& tape, Index chunks) : leaf_{on_tape(leaf, tape)} {
-    if (!leaf_.wanted()) return;
-    if constexpr (sums) {
-      partials_.emplace(chunks, leaf_.shape().size());
-    } else if (leaf_.whole()) {
-      const auto target = leaf_.gradient_target();
-      data_ = target.data;
-      accumulate_ = target.accumulate;
-    } else {
-      dense_ = Buffer<Cpu>{leaf_.shape().size() * Index{sizeof(T)}};
-      data_ = static_cast<T*>(dense_.data());
-    }
-  }
+  NodeGradient(const Leaf& leaf, Tape& tape, Index chunks)
+      : shape_{leaf.shape()}, gradient_{of_variable(leaf, on_tape(leaf, tape), chunks)} {}
 
   /// A sink that drops, writes or sums, as this leaf needs.
   auto sink(Index chunk) {
     if constexpr (sums)
-      return sink_for<Out, Inner, N>(
-          leaf_.shape(), partials_ ? partials_->partial(chunk) : Partial<SumOf, C>{nullptr, 0, nullptr});
+      return sink_for<Out, Inner, N>(shape_, gradient_.partial(chunk));
     else
       return DirectSink<T, N, static_cast<std::size_t>(Out::rank - Inner)>{
-          data_, accumulate_, steps_of<S, Out, Inner>(row_major_strides(leaf_.shape().values()))};
+          gradient_.data(), gradient_.accumulates(),
+          steps_of<S, Out, Inner>(row_major_strides(shape_.values()))};
   }
 
-  void finish() {
-    if constexpr (sums) {
-      if (!partials_) return;
-      const Buffer<Cpu> total{leaf_.shape().size() * Index{sizeof(C)}};
-      C* const to = static_cast<C*>(total.data());
-      partials_->combine([to](Index j, C value) { to[j] = value; });
-      add_strided(leaf_.shape(), leaf_.gradient_target(), static_cast<const C*>(to));
-    } else if (dense_) {
-      add_strided(leaf_.shape(), leaf_.gradient_target(), static_cast<const T*>(data_));
-    }
-  }
+  void finish() { gradient_.finish(); }
 
  private:
-  static auto on_tape(const Leaf& leaf, Tape& tape) {
+  static decltype(auto) on_tape(const Leaf& leaf, Tape& tape) {
     if constexpr (is_parametric<Leaf>)
       return leaf.on(tape);
     else
-      return leaf;
+      return (leaf);
+  }
+  template <class Variable>
+  static LeafGradient<T> of_variable(const Leaf& leaf, const Variable& variable, Index chunks) {
+    return {variable.tape(),
+            variable.slot(),
+            variable.offset(),
+            leaf.shape().values(),
+            leaf.view().kept_strides(),
+            sums,
+            chunks};
   }
 
-  decltype(on_tape(std::declval<const Leaf&>(), std::declval<Tape&>())) leaf_;
-  T* data_ = nullptr;
-  bool accumulate_ = false;
-  Buffer<Cpu> dense_;
-  std::optional<Partials<SumOf, C>> partials_;
+  const S& shape_;  // the node outlives its gradient
+  LeafGradient<T> gradient_;
 };
 
 template <class F, class... Args, class Out, int Inner, int N>
@@ -374,7 +440,8 @@ void pull_back_loop(const Nest& nest, Index chunks, const Source& source, const 
   for_chunks<n>(nest, chunks, [&](Index c, Index first, Index last, Index begin, Index end) {
     auto cursor = source;
     auto gradient_cursor = gradient;
-    auto sinks = make_sinks(target, c);
+    const auto made = make_sinks(target, c);
+    auto sinks = made;  // whose address nobody has, so that it can live in registers
     for (Index r = first; r < last; ++r) {
       const auto coordinates = nest.coordinates(r);
       cursor.seek(coordinates);

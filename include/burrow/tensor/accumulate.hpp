@@ -221,15 +221,22 @@ void for_chunks(const Nest& nest, Index chunks, const Chunk& chunk) {
 /// At most 16 arrays of `size` elements that are combined in order.
 template <class Op, class C>
 class Partials {
+  using wide = wide_type<C>;
+
  public:
   Partials(Index chunks, Index size)
-      : chunks_{chunks}, size_{size}, storage_{chunks * size * Index{sizeof(C)}} {}
+      : chunks_{chunks},
+        size_{size},
+        storage_{chunks * size * Index{sizeof(C)}},
+        arrays_{static_cast<C*>(storage_.data())} {}
+  /// For a single chunk, in memory that takes the result.
+  Partials(C* array, Index size) : chunks_{1}, size_{size}, arrays_{array} {}
 
   Index chunks() const { return chunks_; }
 
   /// The array of one chunk, filled with the identity; called by the chunk's own thread.
   C* start(Index chunk) {
-    C* const array = static_cast<C*>(storage_.data()) + chunk * size_;
+    C* const array = arrays_ + chunk * size_;
     std::fill_n(array, size_, Op::template identity<C>);
     return array;
   }
@@ -239,27 +246,41 @@ class Partials {
     return {start(chunk), size_, &totals_[static_cast<std::size_t>(chunk)]};
   }
 
+  /// True where the only array has all of the result.
+  bool settled() const { return chunks_ == 1 && !totals_[0]; }
+
   /// write(j, combined value) for every element, in parallel.
   template <class Write>
   void combine(const Write& write) const {
-    using wide = wide_type<C>;
-    const C* const arrays = static_cast<const C*>(storage_.data());
     parallel_for(size_, elementwise_grain / chunks_, [&](Index begin, Index end) {
-      for (Index j = begin; j < end; ++j) {
-        wide total = Op::template identity<wide>;
-        for (Index c = 0; c < chunks_; ++c) {
-          if (const auto& moved = totals_[static_cast<std::size_t>(c)])
-            total = Op::combine(total, static_cast<const wide*>(moved.data())[j]);
-          total = Op::combine(total, static_cast<wide>(arrays[c * size_ + j]));
-        }
-        write(j, static_cast<C>(total));
+      for (Index b = begin; b < end; b += block) {
+        wide totals[block];
+        const Index count = std::min(block, end - b);
+        combined(b, count, totals);
+        for (Index k = 0; k < count; ++k) write(b + k, static_cast<C>(totals[k]));
       }
     });
   }
 
  private:
+  static constexpr Index block = 128;
+
+  /// The values of `count` elements from `begin` on, combined in the order of the chunks.
+  [[gnu::noinline]] void combined(Index begin, Index count, wide* totals) const {
+    std::fill_n(totals, count, Op::template identity<wide>);
+    for (Index c = 0; c < chunks_; ++c) {
+      if (const auto& moved = totals_[static_cast<std::size_t>(c)]) {
+        const wide* const from = static_cast<const wide*>(moved.data()) + begin;
+        for (Index k = 0; k < count; ++k) totals[k] = Op::combine(totals[k], from[k]);
+      }
+      const C* const from = arrays_ + c * size_ + begin;
+      for (Index k = 0; k < count; ++k) totals[k] = Op::combine(totals[k], static_cast<wide>(from[k]));
+    }
+  }
+
   Index chunks_, size_;
   Buffer<Cpu> storage_;
+  C* arrays_;
   std::array<Buffer<Cpu>, most_chunks> totals_;
 };
 

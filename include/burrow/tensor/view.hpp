@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <utility>
 
 #include <burrow/core/memory.hpp>
@@ -62,6 +63,14 @@ class View : public detail::LeafTraits<T, S, D, L> {
   strides_type strides() const {
     if constexpr (View::contiguous)
       return detail::row_major_strides(shape_.values());
+    else
+      return strides_;
+  }
+
+  /// The same where they do not follow from the extents; else none.
+  std::span<const Index> kept_strides() const {
+    if constexpr (View::contiguous)
+      return {};
     else
       return strides_;
   }
