@@ -177,7 +177,7 @@ class Parameter {
   }
   T* base() const { return static_cast<T*>(checked().storage.data()) + offset_; }
 
-  S shape_;
+  [[no_unique_address]] S shape_;
   Initializer initializer_;
   detail::StoreHandle store_;
   Index offset_ = 0;

@@ -309,7 +309,7 @@ class Tape {
 
   template <class T, class S, class D, class Backward>
   struct Entry : AnyEntry {
-    S shape;
+    [[no_unique_address]] S shape;
     Backward backward;
 
     template <class B>

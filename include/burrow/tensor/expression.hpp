@@ -128,7 +128,7 @@ class Map {
 
  private:
   [[no_unique_address]] F function_;
-  shape_type shape_;
+  [[no_unique_address]] shape_type shape_;
   detail::Tuple<Args...> arguments_;
 };
 

@@ -218,7 +218,7 @@ class Tensor {
 
   Buffer<D> storage_;
   T* data_ = nullptr;
-  S shape_;
+  [[no_unique_address]] S shape_;
 };
 
 template <Expression E>

@@ -97,7 +97,7 @@ class View : public detail::LeafTraits<T, S, D, L> {
   struct Nothing {};
   Buffer<D> storage_;
   T* data_ = nullptr;
-  S shape_;
+  [[no_unique_address]] S shape_;
   [[no_unique_address]] std::conditional_t<View::contiguous, Nothing, strides_type> strides_{};
 };
 
