@@ -2,12 +2,12 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include <burrow/autodiff/gradient_slots.hpp>
 #include <burrow/autodiff/parameter_store.hpp>
 #include <burrow/tensor/tensor.hpp>
 
@@ -63,9 +63,7 @@ class Tape {
   template <class T, class S, class D>
   Var<T, S, D> watch(const Tensor<T, S, D>& x) {
     const bool wanted = Real<T> && inputs_ == Inputs::differentiated;
-    const int slot = add_slot(x.size(), wanted);
-    slots_.back().kept = wanted;
-    return Var<T, S, D>{this, slot, x.leaf()};
+    return Var<T, S, D>{this, slots_.add(x.size(), wanted, wanted), x.leaf()};
   }
 
   /// Computes the gradients of a traced scalar with respect to everything watched, and drops the record.
@@ -127,7 +125,7 @@ class Tape {
     if (!swept_) throw Error("gradient: this tape has not run backward" + at(where));
     if (!wanted(x.slot()))
       throw Error("gradient: this value was not differentiated on this tape" + at(where));
-    const Slot& slot = slots_[static_cast<std::size_t>(x.slot())];
+    const auto& slot = slots_[x.slot()];
     if (!slot.kept)
       throw Error("gradient: this value is computed from watched ones, and only those keep their gradient" +
                   at(where));
@@ -153,7 +151,7 @@ class Tape {
   /// operations; see detail::TapeReference::record.
   template <class T, class S, class D, class Backward>
   Var<T, S, D> record(const char* name, const Tensor<T, S, D>& value, bool wanted, Backward&& backward) {
-    const int slot = Real<T> ? add_slot(value.size(), wanted) : -1;
+    const int slot = Real<T> ? slots_.add(value.size(), wanted) : -1;
     if constexpr (Real<T>)
       if (wanted)
         add_entry(Entry<T, S, D, std::decay_t<Backward>>::make(name, slot, value.shape(),
@@ -162,36 +160,29 @@ class Tape {
   }
 
   /// Number of elements of the gradient in a slot.
-  Index slot_size(int slot) const { return slot < 0 ? 0 : slots_[static_cast<std::size_t>(slot)].size; }
+  Index slot_size(int slot) const { return slot < 0 ? 0 : slots_[slot].size; }
 
   /// True where the gradient of a slot is asked for.
-  bool wanted(int slot) const { return slot >= 0 && slots_[static_cast<std::size_t>(slot)].wanted; }
+  bool wanted(int slot) const { return slot >= 0 && slots_[slot].wanted; }
 
   /// Where the gradient of `count` elements at `offset` of a slot goes; zero-filled first where others are
   /// not covered.
   template <class T>
   std::pair<T*, bool> gradient_data(int slot, Index offset, Index count) {
-    const bool accumulate = prepare_slot(slot, count, sizeof(T), &detail::first_nonfinite<T>);
-    return {static_cast<T*>(slots_[static_cast<std::size_t>(slot)].data) + offset, accumulate};
+    const bool accumulate = slots_.prepare(slot, count, sizeof(T), &detail::first_nonfinite<T>);
+    return {static_cast<T*>(slots_[slot].data) + offset, accumulate};
   }
 
   /// Takes a finished tensor as the first gradient of a whole slot, without a copy; false where it cannot.
   template <class T>
   bool adopt_gradient(int slot, const Storage& storage, const T* data, Index count) {
-    Slot& s = slots_[static_cast<std::size_t>(slot)];
-    if (s.external || s.filled || s.size != count) return false;
-    if (detail::observed())
-      written_.push_back({slot, &detail::first_nonfinite<T>, traffic(count, sizeof(T), false)});
-    s.storage = storage;
-    s.data = const_cast<T*>(data);
-    s.filled = true;
-    return true;
+    return slots_.adopt(slot, storage, const_cast<T*>(data), count, sizeof(T), &detail::first_nonfinite<T>);
   }
 
   /// A slot for the parameters at `offset` of a store, or -1 where they are not differentiated.
   template <class T>
   int parameter_slot(const detail::ParameterStore& store, Index offset, Index count) {
-    return external_slot(parameter_gradient<T>(store, offset), count);
+    return slots_.add_external(parameter_gradient<T>(store, offset), count);
   }
 
   /// Where the gradient of the parameters from `offset` of a store goes, or null where they are not
@@ -230,76 +221,6 @@ class Tape {
   std::size_t size() const { return entries_.size(); }
 
  private:
-  struct Slot {
-    Storage storage;
-    void* data = nullptr;
-    Index size = 0;
-    bool wanted = false;
-    bool filled = false;
-    bool external = false;
-    bool kept = false;  // until the tape is destroyed, to be read by `gradient`
-  };
-
-  /// A slot that the running entry has written to, for observers.
-  struct Written {
-    int slot;
-    Index (*first_nonfinite)(const void*, Index);
-    double traffic;  // the gradient's bytes, and those of the operand, which the backward pass reads
-  };
-
-  static double traffic(Index count, std::size_t element_size, bool accumulate) {
-    return static_cast<double>(count) * static_cast<double>(element_size) * (accumulate ? 3 : 2);
-  }
-
-  [[gnu::cold, gnu::noinline]] void begin_observed() {
-    written_.clear();
-    detail::tell_beginning();
-  }
-  /// Tells the observers what an entry wrote, which had a gradient of the given extents.
-  [[gnu::cold, gnu::noinline]] void tell_written(const char* name, std::string_view dtype,
-                                                 std::span<const Index> extents, Index bytes) const {
-    std::vector<ObservedValues> values;
-    double traffic = static_cast<double>(bytes);
-    for (const Written& w : written_) {
-      traffic += w.traffic;
-      const Slot& s = slots_[static_cast<std::size_t>(w.slot)];
-      values.push_back({s.data, s.size, w.first_nonfinite});
-    }
-    detail::tell_end({name, true, dtype, extents, bytes, {}, values, traffic});
-  }
-
-  /// Moves the gradient in a slot out of it; false where there is none.
-  [[gnu::noinline]] bool take_gradient(int slot, Storage& storage, void*& data) {
-    Slot& s = slots_[static_cast<std::size_t>(slot)];
-    if (!s.filled) return false;
-    storage = std::move(s.storage);
-    data = s.data;
-    s.data = nullptr;
-    s.filled = false;
-    if (detail::observed()) begin_observed();
-    return true;
-  }
-
-  /// Makes a slot ready for `count` of its elements to be written, and says whether they are to be added to.
-  [[gnu::noinline]] bool prepare_slot(int slot, Index count, std::size_t element_size,
-                                      Index (*first_nonfinite)(const void*, Index)) {
-    Slot& s = slots_[static_cast<std::size_t>(slot)];
-    if (detail::observed())
-      written_.push_back({slot, first_nonfinite, traffic(count, element_size, s.filled)});
-    if (s.external) return true;
-    const auto bytes = static_cast<std::size_t>(s.size) * element_size;
-    const void* const before = s.data;
-    if (!s.data || (s.filled && !s.storage.unique())) {
-      Buffer<Cpu> own{static_cast<Index>(bytes)};
-      if (before != nullptr) std::memcpy(own.data(), before, bytes);
-      s.data = own.data();
-      s.storage = std::move(own);
-    }
-    const bool all = std::exchange(s.filled, true) || count != s.size;
-    if (all && before == nullptr && bytes > 0) std::memset(s.data, 0, bytes);
-    return all;
-  }
-
   struct AnyEntry {
     const char* name;
     int slot;
@@ -322,11 +243,12 @@ class Tape {
       const auto* const self = static_cast<Entry*>(any);
       Buffer<D> storage;
       void* data = nullptr;
-      if (!tape.take_gradient(self->slot, storage, data)) return;
+      if (!tape.slots_.take(self->slot, storage, data)) return;
       const auto dy = Tensor<T, S, D>::over(std::move(storage), static_cast<T*>(data), self->shape);
       self->backward(dy);
       if (detail::observed())
-        tape.tell_written(self->name, dtype_name<T>(), self->shape.values(), dy.size() * Index{sizeof(T)});
+        tape.slots_.tell_written(self->name, dtype_name<T>(), self->shape.values(),
+                                 dy.size() * Index{sizeof(T)});
     }
     static void destroy_entry(AnyEntry* any) {
       auto* const self = static_cast<Entry*>(any);
@@ -368,7 +290,7 @@ class Tape {
           at(where));
     if (!std::equal(value.begin(), value.end(), seed.begin(), seed.end()))
       throw ShapeError("backward: a seed of " + text(seed) + " for " + text(value) + at(where));
-    if (swept_) clear_gradients();
+    if (swept_) slots_.clear_gradients();
     swept_ = true;
     dropped_ = !keep;
   }
@@ -402,33 +324,7 @@ class Tape {
     return nullptr;
   }
 
-  [[gnu::noinline]] int external_slot(void* gradient, Index count) {
-    if (gradient == nullptr) return -1;
-    const int slot = add_slot(count, true);
-    slots_.back().external = true;
-    slots_.back().filled = true;
-    slots_.back().data = gradient;
-    return slot;
-  }
-
-  /// Forgets what an earlier sweep found.
-  void clear_gradients() {
-    for (Slot& slot : slots_) {
-      if (slot.external) continue;
-      slot.storage = {};
-      slot.data = nullptr;
-      slot.filled = false;
-    }
-  }
-
   [[gnu::noinline]] void add_entry(AnyEntry* entry) { entries_.push_back(entry); }
-
-  [[gnu::noinline]] int add_slot(Index size, bool wanted) {
-    slots_.push_back({});
-    slots_.back().size = size;
-    slots_.back().wanted = wanted;
-    return static_cast<int>(slots_.size()) - 1;
-  }
 
   void clear() {
     while (!entries_.empty()) {
@@ -441,10 +337,9 @@ class Tape {
   Inputs inputs_;
   bool swept_ = false;
   bool dropped_ = false;
-  Pooled<Slot> slots_;
+  detail::GradientSlots slots_;
   Pooled<AnyEntry*> entries_;
   Pooled<Parameters> parameters_;
-  std::vector<Written> written_;  // filled where somebody observes
 };
 
 }  // namespace burrow
