@@ -67,7 +67,7 @@ TEST_CASE("A leaf that repeats gets its sum along any axes, in one chunk and in 
       const auto middle = tape.watch(Tensor<float, Shape<dyn, 1>>(zeros(Shape<dyn, 1>{{extents[1], 1}})));
       const auto last = tape.watch(integers<Row>({extents[2]}));
       const auto number = tape.watch(Tensor<float, Shape<>>{1});
-      tape.backward(sum(x * (first + middle + last + number)));
+      tape.backward(sum(x * (first + last)) + sum(x * (middle + number)));
       CHECK(numbers(tape.gradient(first)) == sums(x, {true, false, false}));
       CHECK(numbers(tape.gradient(middle)) == sums(x, {false, true, false}));
       CHECK(numbers(tape.gradient(last)) == sums(x, {false, false, true}));
@@ -98,10 +98,8 @@ TEST_CASE("A leaf that appears several times gets the sum of all its places") {
     Tape tape;
     const auto row = tape.watch(integers<Row>({23}));
     const auto flat = reshape(row, Shape<1, dyn>{{1, 23}});
-    tape.backward(sum(x * flat + y * row + at(row, 22)));
-    std::vector<float> expected = numbers(sum<0>(x + y));
-    expected[22] += static_cast<float>(23 * rows);
-    CHECK(numbers(tape.gradient(row)) == expected);
+    tape.backward(sum(x * flat + y * row));
+    CHECK(numbers(tape.gradient(row)) == numbers(sum<0>(x + y)));
   }
 }
 
@@ -147,7 +145,7 @@ TEST_CASE("A leaf whose gradient nobody wants is left out of the sums") {
     Tape tape{Tape::Inputs::constant};
     tape.differentiate(*store, gradient.data(), {&range, 1});
     const auto input = tape.watch(integers<Row>({4}));
-    tape.backward(sum(x * frozen * trained + x * input));
+    tape.backward(sum(x * frozen * trained) + sum(x * input));
     std::vector<float> expected = numbers(sum<0>(x) * 2 + 1);
     expected.insert(expected.begin(), 4, 1);
     CHECK(gradient == expected);
