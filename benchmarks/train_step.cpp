@@ -58,6 +58,11 @@ KnownModel model_named(std::string_view name) {
   fail("there is no model " + std::string(name));
 }
 
+bool is_bf16(std::string_view precision) {
+  if (precision != "fp32" && precision != "bf16") fail("--precision is fp32 or bf16");
+  return precision == "bf16";
+}
+
 Options parse(int count, char** arguments) {
   Options options;
   for (int i = 1; i < count; ++i) {
@@ -80,7 +85,7 @@ Options parse(int count, char** arguments) {
     else if (name == "--steps")
       options.steps = number();
     else if (name == "--precision")
-      options.bf16 = value() == "bf16";
+      options.bf16 = is_bf16(value());
     else if (name == "--rematerialize")
       options.rematerialize = true;
     else if (name == "--json")

@@ -6,7 +6,7 @@
 
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/combinators.hpp>
-#include <burrow/ops/cross_entropy/cross_entropy.hpp>
+#include <burrow/ops/linear_cross_entropy/linear_cross_entropy.hpp>
 
 #include "benchmarks/train_step/model_step.hpp"
 
@@ -53,9 +53,9 @@ struct Gpt2 {
             burrow::LayerNorm<dyn, Policy>::sized(size.width)};
   }
 
-  auto operator()(const auto& ids) const { return embedding.scores(norm(blocks(positions(embedding(ids))))); }
   auto loss(const auto& ids, const auto& targets) const {
-    return burrow::cross_entropy((*this)(ids), targets);
+    const auto hidden = norm(blocks(positions(embedding(ids))));
+    return burrow::linear_cross_entropy(hidden, embedding.table, targets);
   }
 };
 
