@@ -21,8 +21,8 @@ struct Block {
   RelativeAttention<512, 8, 64> attention;
   Mlp<512, 2048> mlp;
   auto operator()(const auto& x) const {
-    const auto h = materialize(x + attention(attention_norm(x)));
-    return h + mlp(mlp_norm(h));
+    const auto [h, normed] = mlp_norm.add(x, attention(attention_norm(x)));
+    return h + mlp(normed);
   }
 };
 

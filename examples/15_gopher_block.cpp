@@ -17,8 +17,8 @@ struct GopherBlock {
   Mlp<Width, 4 * Width, Policy> mlp;
 
   auto operator()(const auto& x) const {
-    const auto h = materialize(x + attention(attention_norm(x)));
-    return h + mlp(mlp_norm(h));
+    const auto [h, normed] = mlp_norm.add(x, attention(attention_norm(x)));
+    return h + mlp(normed);
   }
 };
 

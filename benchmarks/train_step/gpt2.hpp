@@ -31,8 +31,8 @@ struct Gpt2Block {
   }
 
   auto operator()(const auto& x) const {
-    const auto h = materialize(x + attention(attention_norm(x)));
-    return h + mlp(mlp_norm(h));
+    const auto [h, normed] = mlp_norm.add(x, attention(attention_norm(x)));
+    return h + mlp(normed);
   }
 };
 

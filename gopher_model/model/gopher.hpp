@@ -36,14 +36,14 @@ struct GopherBlock {
   }
 
   auto operator()(const auto& x) const {
-    const auto h = materialize(x + attention(attention_norm(x)));
-    return h + mlp(mlp_norm(h));
+    const auto [h, normed] = mlp_norm.add(x, attention(attention_norm(x)));
+    return h + mlp(normed);
   }
 
   /// The same for the next tokens of one sequence, given its cache.
   auto operator()(const auto& x, typename attention_type::cache_type& past) const {
-    const auto h = materialize(x + attention(attention_norm(x), past));
-    return h + mlp(mlp_norm(h));
+    const auto [h, normed] = mlp_norm.add(x, attention(attention_norm(x), past));
+    return h + mlp(normed);
   }
   auto cache(Index capacity) const { return attention.cache(capacity); }
 };

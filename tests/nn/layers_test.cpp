@@ -71,6 +71,18 @@ TEST_CASE("an embedding's rows and scores share one table", "[nn]") {
   }
 }
 
+TEST_CASE("a norm's add gives the sum and its norm", "[nn]") {
+  const auto x = normal<Shape<4, 16>>(Key{3}), y = normal<Shape<4, 16>>(Key{5});
+  const auto check = [&](const auto& norm) {
+    const auto [sum, normed] = norm.add(x, y);
+    CHECK(same_bits(sum.values(), Tensor(x + y).values()));
+    CHECK(same_bits(normed.values(), norm(x + y).values()));
+  };
+  check(build<RmsNorm<16>>(Key{4}));
+  check(build<LayerNorm<16>>(Key{4}));
+  check(build<RmsNorm<16, MixedBf16<Cpu>>>(Key{4}));
+}
+
 TEST_CASE("norms are normal", "[nn]") {
   const auto x = Tensor(normal<Shape<4, 16>>(Key{3}) * 7.0f + 2.0f);
   const Tensor rms = build<RmsNorm<16>>(Key{4})(x), layer = build<LayerNorm<16>>(Key{4})(x);

@@ -85,6 +85,20 @@ namespace detail {
 template <class Gradient, class X>
 concept GradientOf = !Traced<Gradient> && broadcast_pair<shape_of<Gradient>, shape_of<X>>::fits &&
                      Matching<ShapeOf<broadcast_pair<shape_of<Gradient>, shape_of<X>>>, shape_of<X>>;
+
+/// True where a leaf takes the gradient of N as it is, or takes none.
+template <class N, class Leaf>
+inline constexpr bool takes_whole_gradient =
+    !differentiable<Leaf> || (is_dense_leaf<Leaf> && !is_parametric<Leaf> &&
+                              std::same_as<typename Leaf::element, typename N::element> &&
+                              std::same_as<typename Leaf::shape_type, typename N::shape_type>);
+
+/// A sum whose operands all take its gradient as it is: they share one array.
+template <class N>
+inline constexpr bool shares_gradient = false;
+template <class A, class B>
+inline constexpr bool shares_gradient<Map<functors::Add, A, B>> =
+    takes_whole_gradient<Map<functors::Add, A, B>, A>&& takes_whole_gradient<Map<functors::Add, A, B>, B>;
 }  // namespace detail
 
 namespace operation {
@@ -101,13 +115,18 @@ template <Expression X, Expression Gradient>
 requires detail::GradientOf<Gradient, X>
 void add_gradient(const X& x, const Gradient& gradient) {
   using Node = detail::node_of<X>;
+  using Dense = Tensor<element_of<X>, shape_of<X>, device_of<X>>;
   if constexpr (!Traced<X> || !Real<element_of<X>>) {
     return;
+  } else if constexpr (detail::shares_gradient<Node> && std::same_as<Gradient, Dense>) {
+    const auto hand_over = [&](const auto& leaf) {
+      if constexpr (detail::differentiable<std::remove_cvref_t<decltype(leaf)>>) add_gradient(leaf, gradient);
+    };
+    detail::apply([&](const auto&... a) { (hand_over(a), ...); }, x.arguments());
   } else if constexpr (!Node::is_leaf) {
     detail::pull_back(device_of<X>{}, x, detail::as_node(gradient));
   } else {
     if (!x.wanted()) return;
-    using Dense = Tensor<element_of<X>, shape_of<X>, device_of<X>>;
     if constexpr (std::same_as<Gradient, Dense>)
       if (x.adopt_gradient(gradient)) return;
     if (Node::contiguous && x.whole()) {

@@ -63,6 +63,10 @@ struct RmsNorm {
 
   static RmsNorm sized(Index width) { return {{Shape<Width>{{width}}, init::ones}}; }
   auto operator()(const auto& x) const { return rms_norm(x, cast<typename Policy::compute>(gain)); }
+  /// {sum, norm}: a + b and its norm, in one pass.
+  auto add(const auto& a, const auto& b) const {
+    return add_rms_norm(a, b, cast<typename Policy::compute>(gain));
+  }
 };
 
 /// y = (x - mean) g / sqrt(variance + 1e-5) + b over the last axis (Ba et al. 2016).
@@ -77,6 +81,11 @@ struct LayerNorm {
   auto operator()(const auto& x) const {
     using C = typename Policy::compute;
     return layer_norm(x, cast<C>(gain), cast<C>(bias));
+  }
+  /// {sum, norm}: a + b and its norm, in one pass.
+  auto add(const auto& a, const auto& b) const {
+    using C = typename Policy::compute;
+    return add_layer_norm(a, b, cast<C>(gain), cast<C>(bias));
   }
 };
 

@@ -1,8 +1,20 @@
-// What operations along the last axis share: the rows of a tensor, folds of one row, and where the gradient
-// of a dense operand goes.
+// What operations along the last axis share: the rows of a tensor or of an expression, folds of one row, and
+// where the gradient of a dense operand goes.
 #pragma once
 
 #include <burrow/autodiff/trace.hpp>
+#include <burrow/tensor/functions.hpp>
+
+namespace burrow {
+
+/// What a norm of a sum gives: both the sum and its norm.
+template <class Sum, class Norm>
+struct SumAndNorm {
+  Sum sum;
+  Norm norm;
+};
+
+}  // namespace burrow
 
 namespace burrow::detail {
 
@@ -37,6 +49,58 @@ void for_each_row(const Rows& rows, Index pieces, const Start& start, const Body
     auto state = start(piece);
     for (Index r = rows.count * piece / pieces; r < rows.count * (piece + 1) / pieces; ++r) body(state, r);
   });
+}
+
+/// The rows of an array: source(r) gives where row r begins.
+template <class T>
+struct DenseRows {
+  const T* data;
+  Index width;
+  const T* operator()(Index r) const { return data + r * width; }
+};
+
+/// The rows of an expression: source(r) writes row r to an array and gives where it begins there.
+template <class Loop, class T, class Nest, class Cursor>
+struct EvaluatedRows {
+  Nest nest;
+  Cursor cursor;
+  T* data;
+
+  const T* operator()(Index r) const {
+    auto from = cursor;
+    from.seek(nest.coordinates(r));
+    T* const to = data + r * nest.inner;
+    for_packets<Loop::lanes_used>(0, nest.inner, [&]<bool Full>(Index i, Index count) {
+      store_packet(to + i, from.template at<typename Loop::base, Loop::lanes_used, Full>(i, count), count,
+                   Full);
+    });
+    return to;
+  }
+};
+
+/// An operand of an operation that reads it row by row, each once: calls forward(source), which takes every
+/// row from source(r), and gives the operand as a Var, a view or a tensor without gaps. An expression is
+/// evaluated meanwhile, each row while the operation is at it; `name` is what is recorded.
+template <class TapeLike, Expression X, class Forward>
+auto row_operand(TapeLike tape, const char* name, const X& x, const Forward& forward) {
+  using T = element_of<X>;
+  const auto node = bound(tape, to_node(x));
+  if constexpr (is_dense_leaf<std::remove_const_t<decltype(node)>>) {
+    forward(DenseRows<T>{node.view().data(), node.shape()[-1]});
+    return node;
+  } else {
+    using S = shape_of<X>;
+    if constexpr (!TapeLike::tracing) check_untraced(node);
+    const auto& source = without_cast<T>(node);
+    Tensor<T, S, device_of<X>> value{node.shape()};
+    const auto nest = loop_nest<1>(node.shape());
+    const auto cursor = lowered<S, 1>(source);
+    forward(
+        EvaluatedRows<LoopOf<std::remove_cvref_t<decltype(source)>>, T, std::remove_const_t<decltype(nest)>,
+                      std::remove_const_t<decltype(cursor)>>{nest, cursor, value.data()});
+    return record(
+        tape, name, value, [node](const auto& dy) { add_gradient(node, dy); }, node);
+  }
 }
 
 template <class C, bool Full, class T>
@@ -127,6 +191,20 @@ using PerFeatureMisuse =
     std::conditional_t<Real<element_of<X>> && (Real<element_of<Vectors>> && ...),
                        misuse::shapes_do_not_fit<Operation, shape_of<X>, shape_of<Vectors>...>,
                        misuse::element_types_are_refused<Operation, element_of<X>, element_of<Vectors>...>>;
+
+/// a + b as an expression, or what is wrong with it.
+template <class A, class B>
+using Added = decltype(std::declval<const A&>() + std::declval<const B&>());
+
+/// What is wrong with a norm of a + b.
+template <class Operation, class Sum, class... Vectors>
+struct sum_misuse {
+  using type = Sum;
+};
+template <class Operation, Expression Sum, class... Vectors>
+struct sum_misuse<Operation, Sum, Vectors...> {
+  using type = PerFeatureMisuse<Operation, Sum, Vectors...>;
+};
 
 /// Throws where a vector's run-time extent is not that of the last axis of x.
 template <class S, class X>

@@ -24,12 +24,12 @@ RowMoments<C> row_moments(const T* x, Index width, C epsilon) {
   return {mean, C(1) / number::sqrt(squares / static_cast<C>(width) + epsilon)};
 }
 
-/// Also writes the moments of each row.
-template <class T, class G, class B, class C>
-void layer_norm_forward(Cpu, const Rows& rows, const T* x, const G* gain, const B* bias, C epsilon, T* y,
+/// Row r of x is x(r). Also writes the moments of each row.
+template <class Source, class T, class G, class B, class C>
+void layer_norm_forward(Cpu, const Rows& rows, const Source& x, const G* gain, const B* bias, C epsilon, T* y,
                         RowMoments<C>* moments) {
   for_each_row(rows, [&](Index r) {
-    const T* const from = x + r * rows.width;
+    const T* const from = x(r);
     T* const to = y + r * rows.width;
     moments[r] = row_moments(from, rows.width, epsilon);
     const Packet<C> mean(moments[r].mean), rho(moments[r].rho);

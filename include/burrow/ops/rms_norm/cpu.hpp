@@ -5,11 +5,11 @@
 
 namespace burrow::detail {
 
-/// Also writes rho = 1 / sqrt(mean(x^2) + epsilon) of each row.
-template <class T, class G, class C>
-void rms_norm_forward(Cpu, const Rows& rows, const T* x, const G* gain, C epsilon, T* y, C* rho) {
+/// Row r of x is x(r). Also writes rho = 1 / sqrt(mean(x^2) + epsilon) of each row.
+template <class Source, class T, class G, class C>
+void rms_norm_forward(Cpu, const Rows& rows, const Source& x, const G* gain, C epsilon, T* y, C* rho) {
   for_each_row(rows, [&](Index r) {
-    const T* const from = x + r * rows.width;
+    const T* const from = x(r);
     T* const to = y + r * rows.width;
     const C squares = row_sum<C>(rows.width, [from]<bool Full>(Index i, Index count) {
       const auto value = load_packet<C, Full>(from + i, count);
