@@ -45,7 +45,9 @@ class BackwardHead {
   using C = compute_type<T>;
   using P = Packet<C>;
   using Tile = AttentionTile<C>;
+  using Element = TileElement<T>;
   static constexpr Index stride = Tile::stride;
+  static constexpr bool in_place = std::same_as<Element, C>;
 
   BackwardHead(const AttentionExtents& e, const AttentionOperands<T>& in, const T* out, const C* log_sums,
                const T* out_gradient, T* query_gradient)
@@ -58,16 +60,19 @@ class BackwardHead {
         relative_{in.positions != nullptr},
         width_{round_up(e.head_width, Tile::panel_columns)},
         padded_keys_{round_up(e.keys, Tile::columns)},
+        words_{words_of<T>(e.head_width)},
         tile_{e},
-        key_lines_{padded_keys_ * e.head_width},
-        value_lines_{padded_keys_ * e.head_width},
-        key_elements_{padded_keys_ * width_},
-        position_lines_{relative_ ? distances().count * e.head_width : 0},
-        position_elements_{relative_ ? distances().count * width_ : 0},
+        key_lines_{padded_keys_ * words_},
+        value_lines_{padded_keys_ * words_},
+        key_elements_{words_of<T>(padded_keys_) * width_},
+        position_lines_{relative_ ? distances().count * words_ : 0},
+        position_elements_{relative_ ? words_of<T>(distances().count) * width_ : 0},
+        products_{in_place ? 0 : Tile::rows * stride},
+        pairs_{in_place ? 0 : Tile::rows / 2 * Tile::columns},
         score_gradients_{Tile::rows * stride},
-        query_elements_{2 * Tile::rows * width_},
-        out_lines_{Tile::rows * e.head_width},
-        out_elements_{Tile::rows * width_},
+        query_elements_{2 * query_size()},
+        out_lines_{Tile::rows * words_},
+        out_elements_{query_size()},
         query_sums_{2 * Tile::rows * width_} {}
 
   /// Packs the positions of a head, for all items.
@@ -75,7 +80,7 @@ class BackwardHead {
     if (!relative_) return;
     const HeadView<T> view{e_, in_, 0, head};
     pack_lines<Tile::panel_columns>(view.positions(distances()), distances().count, position_lines_.data());
-    pack_elements<C>(view.positions(distances()), distances().count, position_elements_.data());
+    pack_elements(view.positions(distances()), distances().count, position_elements_.data());
   }
 
   /// Every `parts`-th block of queries from `part` on, of one item and the heads of one key head: adds to the
@@ -86,7 +91,7 @@ class BackwardHead {
     const HeadView<T> view{e_, in_, item, first_head};
     pack_lines<Tile::panel_columns>(view.keys(), padded_keys_, key_lines_.data());
     pack_lines<Tile::panel_columns>(view.values(), padded_keys_, value_lines_.data());
-    pack_elements<C>(view.keys(), padded_keys_, key_elements_.data());
+    pack_elements(view.keys(), padded_keys_, key_elements_.data());
     key_sums_ = layout.keys(sums, slot);
     value_sums_ = layout.values(sums, slot);
     position_sums_ = layout.positions(sums);
@@ -106,13 +111,14 @@ class BackwardHead {
     for (; begin < tile_.visible(); begin += Tile::columns) {
       tile_.score(begin, key_lines_.data(), position_lines_.data());
       differentiate_scores(begin);
-      add_to_keys(begin, tile_.scores(), out_elements_.data(), value_sums_);
+      add_to_keys(begin, tile_.probabilities(0), out_elements_.data(), value_sums_);
       add_to_keys(begin, gradients(), query_elements_.data(), key_sums_);
       add_to_queries(begin);
       if (relative_) add_positions(begin, first, Tile::columns);
     }
     if (relative_) {  // the distances that the last tile left over
-      for (Index a = 0; a < tile_.padded_rows(); ++a) std::fill_n(gradients() + a * stride, Tile::rows, C(0));
+      for (Index a = 0; a < tile_.padded_rows(); ++a)
+        std::fill_n(gradients() + a * stride, Tile::rows, Element(0));
       add_positions(begin, first, Tile::rows);
     }
     finish(view, first);
@@ -123,14 +129,14 @@ class BackwardHead {
     tile_.start(view, first);
     const Index rows = tile_.rows(), d = e_.head_width;
     const auto queries = [&](const T* bias, C* to) {
-      pack_elements<C>(view.queries(first, rows, bias), Tile::rows, to);
+      pack_elements(view.queries(first, rows, bias), Tile::rows, to);
     };
     queries(relative_ ? in_.content_bias : nullptr, query_elements_.data());
-    if (relative_) queries(in_.position_bias, query_elements_.data() + Tile::rows * width_);
+    if (relative_) queries(in_.position_bias, query_elements_.data() + query_size());
     const HeadRows<T> dy{view.query_row(out_gradient_, first), e_.width(), d, rows};
     const HeadRows<T> y{view.query_row(out_, first), e_.width(), d, rows};
     pack_lines<Tile::panel_rows>(dy, Tile::rows, out_lines_.data());
-    pack_elements<C>(dy, Tile::rows, out_elements_.data());
+    pack_elements(dy, Tile::rows, out_elements_.data());
     log_sums_of_block_ = log_sums_ + (view.item * e_.heads + view.head) * e_.queries + first;
     for (Index a = 0; a < rows; ++a) {
       weighted_[a] = 0;
@@ -140,41 +146,42 @@ class BackwardHead {
     std::fill_n(query_sums_.data(), 2 * Tile::rows * width_, C(0));
     if (relative_)
       for (Index a = 0; a < Tile::rows; ++a)
-        std::fill_n(score_gradients_.data() + a * stride, Tile::rows, C(0));
+        std::fill_n(score_gradients_.data() + a * stride, Tile::rows, Element(0));
   }
 
   /// Probabilities from the scores of the tile, and from both the gradients of the scores.
   void differentiate_scores(Index begin) {
-    const Index d = e_.head_width, count = tile_.columns(begin), rows = tile_.padded_rows();
-    for (Index c = 0; c < count; c += Tile::panel_columns) {
-      const Index a = tile_.first_row(begin, c);
-      multiply_panel<0>(rows - a, d, out_lines_.data() + a * d, Tile::panel_rows, Tile::panel_rows * d,
-                        value_lines_.data() + (begin + c) * d, false, gradients() + a * stride + c, stride);
-    }
-    for (Index a = 0; a < rows; ++a) {
+    const Index count = tile_.columns(begin);
+    for (Index c = 0; c < count; c += Tile::panel_columns)
+      tile_.multiply_from(tile_.first_row(begin, c), out_lines_.data(),
+                          value_lines_.data() + (begin + c) * words_, false, products() + c);
+    for (Index a = 0; a < tile_.padded_rows(); ++a) {
       const Index seen = tile_.visible_of(a, begin);
-      tile_.exponentiate(a, begin, seen > 0 ? log_sums_of_block_[a] : C(0));
-      const C* const p = tile_.row(a);
-      C* const ds = gradients() + a * stride;
-      const P by(seen > 0 ? weighted_[a] : C(0));
-      Index j = 0;
-      for (; j + P::size <= seen; j += P::size) (P::load(p + j) * (P::load(ds + j) - by)).store(ds + j);
-      for (; j < seen; ++j) ds[j] = p[j] * (ds[j] - weighted_[a]);
-      std::fill(ds + seen, ds + Tile::columns, C(0));
+      const C* const dp = products() + a * stride;
+      Element* const ds = gradients() + a * stride;
+      if (seen == 0) {
+        tile_.clear(a, begin);
+      } else {
+        const P by(weighted_[a]);
+        tile_.exponentiate(a, begin, log_sums_of_block_[a],
+                           [&](Index j, P p) { store_sums(p * (P::load(dp + j) - by), ds + j); });
+      }
+      std::fill(ds + seen, ds + Tile::columns, Element(0));
     }
   }
 
   /// sums += s^T x for the tile's rows x.
-  void add_to_keys(Index begin, const C* s, const C* x, C* sums) {
+  void add_to_keys(Index begin, const Element* s, const C* x, C* sums) {
     const bool full = tile_.full(begin);
     const Index keys = round_up(tile_.columns(begin), Tile::panel_rows),
                 step = full ? keys : Tile::panel_rows;
+    const auto [words, next] = by_rows(s, stride, keys);
     for (Index j = 0; j < width_; j += Tile::panel_columns)
       for (Index c = 0; c < keys; c += step) {
-        const Index a = full ? 0 : tile_.first_row(begin, c);
-        multiply_panel<0>(step, tile_.rows() - a, s + a * stride + c, stride, Tile::panel_rows,
-                          x + j * Tile::rows + a * Tile::panel_columns, true, sums + (begin + c) * width_ + j,
-                          width_);
+        const Index a = words_of<T>(full ? 0 : tile_.first_row(begin, c));
+        multiply_panel<0, T>(step, words_of<T>(tile_.rows()) - a, words + a * next + c, next,
+                             Tile::panel_rows, x + j * words_of<T>(Tile::rows) + a * Tile::panel_columns,
+                             true, sums + (begin + c) * width_ + j, width_);
       }
   }
 
@@ -184,9 +191,10 @@ class BackwardHead {
     for (Index j = 0; j < width_; j += Tile::panel_columns)
       for (Index a = 0; a < rows; a += step) {
         const Index depth = tile_.visible_of(std::min(a + step, tile_.rows()) - 1, begin);
-        multiply_panel<stride>(step, depth, gradients() + a * stride, 0, 0,
-                               key_elements_.data() + j * padded_keys_ + begin * Tile::panel_columns, true,
-                               query_sums_.data() + a * width_ + j, width_);
+        multiply_panel<stride, T>(
+            step, words_of<T>(depth), gradients() + a * stride, 0, 0,
+            key_elements_.data() + j * words_of<T>(padded_keys_) + words_of<T>(begin) * Tile::panel_columns,
+            true, query_sums_.data() + a * width_ + j, width_);
       }
   }
 
@@ -197,15 +205,17 @@ class BackwardHead {
     const Index from = distances().begin(first) + begin - Tile::rows;
     const Index depth = std::min(count, distances().last + 1 - from);
     if (depth <= 0) return;
-    const C* const skewed = score_gradients_.data();
-    const C* const x = query_elements_.data() + Tile::rows * width_;
+    const Element* const skewed = score_gradients_.data();
+    const C* const x = query_elements_.data() + query_size();
+    const Index lines = round_up(depth, Tile::panel_rows);
+    const auto [words, next] = by_rows(skewed, stride + 1, lines);
     for (Index j = 0; j < width_; j += Tile::panel_columns) {
-      multiply_panel<stride + 1>(
-          tile_.padded_rows(), depth, skewed, 0, 0,
-          position_elements_.data() + j * distances().count + from * Tile::panel_columns, true,
-          query_sums_.data() + Tile::rows * width_ + j, width_);
-      multiply_panel<0>(round_up(depth, Tile::panel_rows), tile_.rows(), skewed, stride + 1, Tile::panel_rows,
-                        x + j * Tile::rows, true, position_sums_ + from * width_ + j, width_);
+      multiply_panel<stride + 1, T>(tile_.padded_rows(), words_of<T>(depth), skewed, 0, 0,
+                                    position_elements_.data() + j * words_of<T>(distances().count) +
+                                        words_of<T>(from) * Tile::panel_columns,
+                                    true, query_sums_.data() + Tile::rows * width_ + j, width_);
+      multiply_panel<0, T>(lines, words_of<T>(tile_.rows()), words, next, Tile::panel_rows,
+                           x + j * words_of<T>(Tile::rows), true, position_sums_ + from * width_ + j, width_);
     }
     for (Index a = 0; a < tile_.padded_rows(); ++a)
       std::copy_n(score_gradients_.data() + a * stride + Tile::columns, Tile::rows,
@@ -228,8 +238,27 @@ class BackwardHead {
                 e_.width());
   }
 
+  /// Words of the block's rows s for a product that sums over rows, and how far apart those of the next row,
+  /// or pair of rows, are.
+  std::pair<const C*, Index> by_rows(const Element* s, Index row_stride, [[maybe_unused]] Index columns) {
+    if constexpr (in_place) {
+      return {s, row_stride};
+    } else {
+      pair_rows(s, row_stride, tile_.padded_rows() / 2, round_up(columns, P::size), pairs_.data());
+      return {pairs_.data(), round_up(columns, P::size)};
+    }
+  }
+
   /// The gradients of the tile's scores; the columns of the tile before stand in front of them.
-  C* gradients() { return score_gradients_.data() + Tile::rows; }
+  Element* gradients() { return score_gradients_.data() + Tile::rows; }
+  /// The products dO V^T, which become the gradients, in place where they have the same type.
+  C* products() {
+    if constexpr (in_place)
+      return gradients();
+    else
+      return products_.data();
+  }
+  Index query_size() const { return words_of<T>(Tile::rows) * width_; }
 
   const AttentionExtents& e_;
   const AttentionOperands<T>& in_;
@@ -238,10 +267,11 @@ class BackwardHead {
   const T* out_gradient_;
   T* query_gradient_;
   bool relative_;
-  Index width_, padded_keys_;
+  Index width_, padded_keys_, words_;
   ScoreTile<T> tile_;
-  Scratch<C> key_lines_, value_lines_, key_elements_, position_lines_, position_elements_, score_gradients_,
-      query_elements_, out_lines_, out_elements_, query_sums_;
+  Scratch<C> key_lines_, value_lines_, key_elements_, position_lines_, position_elements_, products_, pairs_;
+  Scratch<Element> score_gradients_;
+  Scratch<C> query_elements_, out_lines_, out_elements_, query_sums_;
   C* key_sums_ = nullptr;
   C* value_sums_ = nullptr;
   C* position_sums_ = nullptr;

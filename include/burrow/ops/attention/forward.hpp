@@ -31,9 +31,9 @@ class ForwardHead {
         padded_width_{round_up(e.head_width, Tile::panel_columns)},
         padded_keys_{round_up(e.keys, Tile::columns)},
         tile_{e},
-        keys_{padded_keys_ * e.head_width},
-        values_{padded_keys_ * padded_width_},
-        positions_{in.positions != nullptr ? tile_.distances().count * e.head_width : 0},
+        keys_{padded_keys_ * words_of<T>(e.head_width)},
+        values_{words_of<T>(padded_keys_) * padded_width_},
+        positions_{in.positions != nullptr ? tile_.distances().count * words_of<T>(e.head_width) : 0},
         result_{Tile::rows * padded_width_} {}
 
   /// Every `parts`-th block of queries from `part` on, of the heads of one key head.
@@ -41,7 +41,7 @@ class ForwardHead {
     const Index first_head = key_head * e_.group();
     const HeadView<T> view{e_, in_, item, first_head};
     pack_lines<Tile::panel_columns>(view.keys(), padded_keys_, keys_.data());
-    pack_elements<C>(view.values(), padded_keys_, values_.data());
+    pack_elements(view.values(), padded_keys_, values_.data());
     if (in_.positions != nullptr)
       pack_lines<Tile::panel_columns>(view.positions(tile_.distances()), tile_.distances().count,
                                       positions_.data());
@@ -76,7 +76,7 @@ class ForwardHead {
   /// The probabilities of row a but for the division by their sum; what was summed before is scaled down
   /// where a larger score appears.
   void probabilities(Index a, Index begin, C& top, C& sum) {
-    if (tile_.visible_of(a, begin) == 0) return static_cast<void>(tile_.exponentiate(a, begin, C(0)));
+    if (tile_.visible_of(a, begin) == 0) return tile_.clear(a, begin);
     const C largest = tile_.largest(a, begin);
     if (top < largest) {
       if (begin > 0) {
@@ -87,7 +87,9 @@ class ForwardHead {
       }
       top = largest;
     }
-    sum += tile_.exponentiate(a, begin, top);
+    P total(C(0));
+    tile_.exponentiate(a, begin, top, [&](Index, P y) { total = total + y; });
+    sum += reduce_add(total);
   }
 
   void add_values(Index begin) {
@@ -95,9 +97,10 @@ class ForwardHead {
     for (Index j = 0; j < padded_width_; j += Tile::panel_columns)
       for (Index a = 0; a < rows; a += step) {
         const Index depth = tile_.visible_of(std::min(a + step, tile_.rows()) - 1, begin);
-        multiply_panel<Tile::stride>(step, depth, tile_.row(a), 0, 0,
-                                     values_.data() + j * padded_keys_ + begin * Tile::panel_columns,
-                                     begin > 0, result_.data() + a * padded_width_ + j, padded_width_);
+        multiply_panel<Tile::stride, T>(
+            step, words_of<T>(depth), tile_.probabilities(a), 0, 0,
+            values_.data() + j * words_of<T>(padded_keys_) + words_of<T>(begin) * Tile::panel_columns,
+            begin > 0, result_.data() + a * padded_width_ + j, padded_width_);
       }
   }
 

@@ -1,6 +1,7 @@
 // What the tiles of attention are multiplied with: packed panels of a head's rows, and one kernel whose sums
 // stay in registers. The inner extent of a product is a head's width, 32 to 128: too short for a general
-// matrix product, which would pack its operands anew for every tile.
+// matrix product, which would pack its operands anew for every tile. bf16 is multiplied in pairs, neighbours
+// along the inner extent, where the processor has such products.
 #pragma once
 
 #include <burrow/core/packet.hpp>
@@ -27,17 +28,42 @@ struct AttentionTile {
 
 constexpr Index round_up(Index count, Index step) { return (count + step - 1) / step * step; }
 
-/// c (+)= a b for `rows` rows, a multiple of panel_rows, and the two vectors of columns of one panel. Element
-/// l of b is b[l * panel_columns]. Element (i, l) of a is a[i * RowStride + l]; with a RowStride of 0, a has
-/// panels of rows that are `panel_step` apart, and in them it is a[l * step + i].
-template <Index RowStride, class C>
-[[gnu::noinline]] void multiply_panel(Index rows, Index depth, const C* a, Index step, Index panel_step,
-                                      const C* b, bool accumulate, C* c, Index stride) {
+/// What probabilities and gradients of scores are rounded to before they are multiplied with a T.
+template <class T>
+using TileElement = std::conditional_t<elements_per_word<T> == 1, compute_type<T>, T>;
+
+/// Words of the compute type that `elements` numbers take along the inner extent of a product of T.
+template <class T>
+constexpr Index words_of(Index elements) {
+  return (elements + elements_per_word<T> - 1) / elements_per_word<T>;
+}
+
+/// The word that begins at p, which need not be aligned.
+template <class C, class A>
+C word_at(const A* p) {
+  if constexpr (std::same_as<A, C>) {
+    return *p;
+  } else {
+    C word;
+    std::memcpy(&word, p, sizeof(word));
+    return word;
+  }
+}
+
+/// c (+)= a b for `rows` rows, a multiple of panel_rows, and the two vectors of columns of one panel, over
+/// `depth` words. Word l of b is b[l * panel_columns]. Row i of a begins at a[i * RowStride]; with a
+/// RowStride of 0, a has panels of rows that are `panel_step` apart, and in them word (i, l) is a[l * step +
+/// i].
+template <Index RowStride, class T, class A>
+[[gnu::noinline]] void multiply_panel(Index rows, Index depth, const A* a, Index step, Index panel_step,
+                                      const compute_type<T>* b, bool accumulate, compute_type<T>* c,
+                                      Index stride) {
+  using C = compute_type<T>;
   using P = Packet<C>;
   using Tile = AttentionTile<C>;
   constexpr Index next = RowStride == 0 ? 1 : RowStride;
   if constexpr (RowStride != 0) {
-    step = 1;
+    step = elements_per_word<T>;
     panel_step = Tile::panel_rows * RowStride;
   }
   for (Index first = 0; first < rows; first += Tile::panel_rows, a += panel_step) {
@@ -45,16 +71,16 @@ template <Index RowStride, class C>
     C* const to = c + first * stride;
 #pragma GCC unroll 8
     for (Index i = 0; i < Tile::panel_rows; ++i) sums[i][0] = sums[i][1] = P(C(0));
-    const C* left = a;
+    const A* left = a;
     const C* right = b;
 #pragma GCC unroll 1
     for (Index l = 0; l < depth; ++l) {
       const P first_half = P::load(right), second_half = P::load(right + P::size);
 #pragma GCC unroll 8
       for (Index i = 0; i < Tile::panel_rows; ++i) {
-        const P factor(left[i * next]);
-        sums[i][0] = fused_multiply_add(factor, first_half, sums[i][0]);
-        sums[i][1] = fused_multiply_add(factor, second_half, sums[i][1]);
+        const P factor(word_at<C>(left + i * next));
+        sums[i][0] = multiply_add_words<T>(factor, first_half, sums[i][0]);
+        sums[i][1] = multiply_add_words<T>(factor, second_half, sums[i][1]);
       }
       left += step;
       right += Tile::panel_columns;
@@ -130,33 +156,64 @@ void transpose_lines(const C* from, Index stride, Index lines, Index width, C* t
     }
 }
 
-/// Packs `total` rows, a multiple of Lines and of panel_columns, in panels of Lines rows, element by element:
-/// to[panel][element][line].
-template <Index Lines, class C, class T>
-[[gnu::noinline]] void pack_lines(const HeadRows<T>& x, Index total, C* to) {
+/// Packs `total` rows, a multiple of Lines and of panel_columns, in panels of Lines rows, word by word:
+/// to[panel][word][line].
+template <Index Lines, class T>
+[[gnu::noinline]] void pack_lines(const HeadRows<T>& x, Index total, compute_type<T>* to) {
+  using C = compute_type<T>;
+  using P = Packet<C>;
   constexpr Index group = std::max(Lines, AttentionTile<C>::panel_columns);
-  const Index width = x.width, stride = round_up(width, Packet<C>::size);
-  const Scratch<C> room{group * stride};
-  std::fill_n(room.data(), group * stride, C(0));
+  const Index width = words_of<T>(x.width), stride = round_up(width, Packet<C>::size);
+  const Scratch<C> room{(group + elements_per_word<T>)*stride};
+  std::fill_n(room.data(), (group + elements_per_word<T>)*stride, C(0));
+  [[maybe_unused]] C* const wide = room.data() + group * stride;
   for (Index first = 0; first < total; first += group) {
-    for (Index p = 0; p < group; ++p) x.copy(first + p, room.data() + p * stride);
+    for (Index p = 0; p < group; ++p) {
+      C* const line = room.data() + p * stride;
+      if constexpr (elements_per_word<T> == 1) {
+        x.copy(first + p, line);
+      } else {
+        x.copy(first + p, wide);
+        for (Index j = 0; j < 2 * stride; j += P::size)
+          store_sums(P::load(wide + j), reinterpret_cast<T*>(line) + j);
+      }
+    }
     transpose_lines<Lines>(room.data(), stride, group, width, to + first * width);
   }
 }
 
-/// Packs `total` rows in panels of panel_columns of their elements: to[panel][row][element], missing elements
-/// are zero.
-template <class C, class T>
-[[gnu::noinline]] void pack_elements(const HeadRows<T>& x, Index total, C* to) {
-  constexpr Index elements = AttentionTile<C>::panel_columns;
-  const Index width = round_up(x.width, elements);
-  const Scratch<C> room{width};
-  std::fill_n(room.data(), width, C(0));
-  for (Index r = 0; r < total; ++r) {
-    x.copy(r, room.data());
-    for (Index first = 0; first < width; first += elements)
-      std::copy_n(room.data() + first, elements, to + first * total + r * elements);
+/// Packs `total` rows, an even number, in panels of panel_columns of their elements: to[panel][row][element],
+/// missing elements are zero. Where words are pairs, two rows stand together.
+template <class T>
+[[gnu::noinline]] void pack_elements(const HeadRows<T>& x, Index total, compute_type<T>* to) {
+  using C = compute_type<T>;
+  constexpr Index elements = AttentionTile<C>::panel_columns, group = elements_per_word<T>;
+  const Index width = round_up(x.width, elements), words = total / group;
+  const Scratch<C> room{group * width};
+  std::fill_n(room.data(), group * width, C(0));
+  for (Index r = 0; r < words; ++r) {
+    for (Index g = 0; g < group; ++g) x.copy(r * group + g, room.data() + g * width);
+    for (Index first = 0; first < width; first += elements) {
+      const C* const from = room.data() + first;
+      C* const line = to + first * words + r * elements;
+      if constexpr (group == 1) {
+        std::copy_n(from, elements, line);
+      } else {
+        for (Index j = 0; j < elements; j += Packet<C>::size)
+          pair_words(load_rounded<T>(from + j), load_rounded<T>(from + width + j)).store(line + j);
+      }
+    }
   }
+}
+
+/// to[l * columns + j] = the word of x[2 l * stride + j] and x[(2 l + 1) * stride + j], for `pairs` pairs of
+/// rows and `columns` columns, a multiple of the lanes.
+template <class T>
+[[gnu::noinline]] void pair_rows(const T* x, Index stride, Index pairs, Index columns, float* to) {
+  using P = Packet<float>;
+  for (Index l = 0; l < pairs; ++l, x += 2 * stride, to += columns)
+    for (Index j = 0; j < columns; j += P::size)
+      pair_words(P::load(x + j), P::load(x + stride + j)).store(to + j);
 }
 
 }  // namespace burrow::cpu::detail

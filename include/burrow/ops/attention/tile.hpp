@@ -108,22 +108,26 @@ struct HeadView {
   }
 };
 
-/// The scores of a block of queries, tile after tile of keys. A score is in base 2 and becomes its
-/// probability in place.
+/// The scores of a block of queries, tile after tile of keys, in base 2, and what they become: probabilities,
+/// in their place where they have the same type.
 template <class T>
 class ScoreTile {
  public:
   using C = compute_type<T>;
   using P = Packet<C>;
   using Tile = AttentionTile<C>;
+  using Element = TileElement<T>;
   static constexpr Index stride = Tile::stride;
+  static constexpr bool in_place = std::same_as<Element, C>;
 
   explicit ScoreTile(const AttentionExtents& e)
       : e_{e},
         distances_{DistanceRows::of<C>(e)},
+        words_{words_of<T>(e.head_width)},
         scores_{Tile::rows + Tile::rows * stride},
-        content_query_{Tile::rows * e.head_width},
-        position_query_{Tile::rows * e.head_width} {}
+        probabilities_{in_place ? 0 : Tile::rows * stride},
+        content_query_{Tile::rows * words_},
+        position_query_{Tile::rows * words_} {}
 
   /// Takes the block of queries that begins at `first`.
   void start(const HeadView<T>& view, Index first) {
@@ -163,27 +167,36 @@ class ScoreTile {
   void score(Index begin, const C* keys, const C* positions) {
     if (relative_) position_scores(begin, positions);
     if (linear_) linear_biases(begin);
-    const Index d = e_.head_width, count = columns(begin), rows = padded_rows();
-    for (Index c = 0; c < count; c += Tile::panel_columns) {
-      const Index a = first_row(begin, c);
-      multiply_panel<0>(rows - a, d, content_query_.data() + a * d, Tile::panel_rows, Tile::panel_rows * d,
-                        keys + (begin + c) * d, relative_ || linear_, row(a) + c, stride);
-    }
+    const Index count = columns(begin);
+    for (Index c = 0; c < count; c += Tile::panel_columns)
+      multiply_from(first_row(begin, c), content_query_.data(), keys + (begin + c) * words_,
+                    relative_ || linear_, scores() + c);
   }
 
-  /// Turns the scores of row a into 2^(score - shift), zeros beyond the visible keys; returns their sum.
-  C exponentiate(Index a, Index begin, C shift) {
-    C* const x = row(a);
-    const Index count = visible_of(a, begin), whole = mask(a, begin);
+  /// Rows from `a` on of to (+)= x y for packed rows x of the block and one panel y.
+  void multiply_from(Index a, const C* x, const C* y, bool accumulate, C* to) const {
+    multiply_panel<0, T>(padded_rows() - a, words_, x + a * words_, Tile::panel_rows,
+                         Tile::panel_rows * words_, y, accumulate, to + a * stride, stride);
+  }
+
+  /// Probabilities 2^(score - shift) of row a, which sees a key, zeros beyond the visible keys. Each vector
+  /// is shown to `use`, with its column, before it is rounded.
+  template <class F>
+  void exponentiate(Index a, Index begin, C shift, const F& use) {
+    const C* const x = row(a);
+    Element* const to = probabilities(a);
+    const Index whole = mask(a, begin);
     const P by(shift);
-    P total(C(0));
     for (Index j = 0; j < whole; j += P::size) {
       const P y = power_of_two(P::load(x + j) - by);
-      y.store(x + j);
-      total = total + y;
+      store_sums(y, to + j);
+      use(j, y);
     }
-    std::fill(x + whole, x + round_up(columns(begin), 64), C(0));
-    return count > 0 ? reduce_add(total) : C(0);
+    std::fill(to + whole, to + round_up(columns(begin), 64), Element(0));
+  }
+  /// Makes row a, which sees no key, zero.
+  void clear(Index a, Index begin) {
+    std::fill_n(probabilities(a), round_up(columns(begin), 64), Element(0));
   }
 
   /// The largest score of row a, which sees a key.
@@ -196,8 +209,13 @@ class ScoreTile {
   }
 
   C* row(Index a) { return scores() + a * stride; }
+  Element* probabilities(Index a) {
+    if constexpr (in_place)
+      return row(a);
+    else
+      return probabilities_.data() + a * stride;
+  }
   C* scores() { return scores_.data() + Tile::rows; }
-  const C* position_query() const { return position_query_.data(); }
   const DistanceRows& distances() const { return distances_; }
 
  private:
@@ -219,10 +237,10 @@ class ScoreTile {
   /// that each of its rows finds the one of distance delta under its key at that distance. What reaches
   /// beyond the tile is kept for the next one.
   void position_scores(Index begin, const C* positions) {
-    const Index d = e_.head_width, rows = padded_rows(), from = distances_.begin(first_) + begin;
+    const Index rows = padded_rows(), from = distances_.begin(first_) + begin;
     const auto strip = [&](Index c) {
-      multiply_panel<0>(rows, d, position_query_.data(), Tile::panel_rows, Tile::panel_rows * d,
-                        positions + (from + c) * d, false, scores() + c, stride + 1);
+      multiply_panel<0, T>(rows, words_, position_query_.data(), Tile::panel_rows, Tile::panel_rows * words_,
+                           positions + (from + c) * words_, false, scores() + c, stride + 1);
     };
     if (begin == 0) {
       for (Index c = -Tile::rows; c < 0; c += Tile::panel_columns) strip(c);
@@ -241,7 +259,10 @@ class ScoreTile {
 
   const AttentionExtents& e_;
   DistanceRows distances_;
-  Scratch<C> scores_, content_query_, position_query_;
+  Index words_;
+  Scratch<C> scores_;
+  Scratch<Element> probabilities_;
+  Scratch<C> content_query_, position_query_;
   Index first_ = 0, rows_ = 0;
   bool relative_ = false, linear_ = false;
   C slope_{};
