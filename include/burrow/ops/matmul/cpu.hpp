@@ -138,17 +138,22 @@ void product(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a
   }
 }
 
-/// A product of which one side is a vector, and which needs no packing; false where there is none.
-template <class T, class A, class B, class O>
+/// A product of which one side is a vector, which needs no packing, on `count` threads; false where there is
+/// none. The threads run its tasks as `each` says.
+template <class T, class A, class B, class O, class Each>
 bool vector_product(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a, Matrix<const B> b,
-                    Destination<O> c) {
+                    Destination<O> c, Index count, const Each& each) {
   if constexpr (lanes < compute_type < T >>> 1) {
+    const auto all = [&](const auto& product) {
+      each(product.tasks(), [&](Index task) { product.run(task); });
+      product.finish();
+    };
     if (n == 1)
-      multiply_vector<T>(m, k, alpha, a, b.data, b.transposed ? 1 : b.stride, c.data, c.stride, c.addend,
-                         c.addend_stride);
+      all(VectorProduct<T, A, B, O>(m, k, alpha, a, b.data, b.transposed ? 1 : b.stride, c.data, c.stride,
+                                    c.addend, c.addend_stride, count));
     else if (m == 1)
-      multiply_vector<T>(n, k, alpha, b.transpose(), a.data, a.transposed ? a.stride : 1, c.data, Index{1},
-                         c.addend, Index{1});
+      all(VectorProduct<T, B, A, O>(n, k, alpha, b.transpose(), a.data, a.transposed ? a.stride : 1, c.data,
+                                    Index{1}, c.addend, Index{1}, count));
     return n == 1 || m == 1;
   } else {
     return false;
@@ -184,7 +189,11 @@ void multiply_on_thread(Index m, Index n, Index k, compute_type<T> alpha, Matrix
                         Matrix<const B> b, Destination<O> c) {
   if (m == 0 || n == 0) return;
   if (k == 0) return detail::fill_product(m, n, c);
-  if (!detail::vector_product<T>(m, n, k, alpha, a, b, c)) detail::product<T>(m, n, k, alpha, a, b, c);
+  const auto in_turn = [](Index tasks, const auto& run) {
+    for (Index i = 0; i < tasks; ++i) run(i);
+  };
+  if (!detail::vector_product<T>(m, n, k, alpha, a, b, c, 1, in_turn))
+    detail::product<T>(m, n, k, alpha, a, b, c);
 }
 /// c (+)= alpha a b.
 template <class T, class A = T, class B = T, class O = T>
@@ -203,11 +212,12 @@ void multiply(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> 
   const Index smallest = Index{1} << (vector ? 16 : 18);  // multiply-adds worth a thread
   const Index pieces = std::clamp<Index>(m * n * k / smallest, 1, threads());
   if (pieces == 1) return multiply_on_thread<T>(m, n, k, alpha, a, b, c);
+  const auto in_parallel = [](Index tasks, const auto& run) { parallel_tasks(tasks, run); };
+  if (detail::vector_product<T>(m, n, k, alpha, a, b, c, pieces, in_parallel)) return;
   // Panels of about the same area, cut along the longer side first.
   Index along_rows = 1;
   for (Index r = 1; r <= pieces; ++r)
     if (pieces % r == 0 && r * n <= (pieces / r) * m * 2) along_rows = r;
-  if (vector) along_rows = m == 1 ? 1 : pieces;
   const Index along_columns = pieces / along_rows;
   using Size = detail::Tile<compute_type<T>>;
   const auto cut = [](Index length, Index step, Index piece, Index count) {
@@ -219,10 +229,7 @@ void multiply(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> 
     const Index height = cut(m, Size::rows, row + 1, along_rows) - i;
     const Index width = cut(n, Size::columns, column + 1, along_columns) - j;
     if (height == 0 || width == 0) return;
-    if (vector)
-      detail::vector_product<T>(height, width, k, alpha, a.block(i, 0), b.block(0, j), c.block(i, j));
-    else
-      detail::product<T>(height, width, k, alpha, a.block(i, 0), b.block(0, j), c.block(i, j));
+    detail::product<T>(height, width, k, alpha, a.block(i, 0), b.block(0, j), c.block(i, j));
   });
 }
 /// c (+)= alpha a b.

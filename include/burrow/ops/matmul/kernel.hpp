@@ -100,7 +100,7 @@ void put_tile(const C* tile, Index rows, Index columns, const From* addend, Inde
               Index stride) {
   using P = Packet<C>;
   const bool adds = addend != nullptr;
-  for (Index i = 0; i < rows; ++i, tile += Tile<C>::columns, addend += addend_stride, c += stride)
+  for (Index i = 0; i < rows; ++i, tile += Tile<C>::columns, c += stride) {
     for (Index j = 0; j < columns; j += P::size) {
       const bool whole = j + P::size <= columns;
       P value = P::load(tile + j);
@@ -110,6 +110,8 @@ void put_tile(const C* tile, Index rows, Index columns, const From* addend, Inde
       else
         value.store(c + j, columns - j);
     }
+    if (adds) addend += addend_stride;
+  }
 }
 
 /// One tile or a part of it, through a copy, in which its sums are converted. Sums of earlier blocks of the

@@ -1,78 +1,188 @@
-// The product of a matrix and a vector on one thread: every element of the matrix is read once, where it
-// lies.
+// The product of a matrix and a vector: every element of the matrix is read once, where it lies. Memory sets
+// its speed, so a task reads a stretch of memory from end to end, several rows of it at a time.
 #pragma once
 
 #include <burrow/ops/matmul/pack.hpp>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"  // g++ 12's own AVX-512 intrinsics start that way
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 namespace burrow::cpu {
 
 namespace detail {
 
-/// sum_l a[l] b[l] for products of T, in four running vectors.
-template <class T, class C, class A>
-C dot(const A* a, const C* b, Index count) {
+/// Asks for what lies a page further on: rows of a few KiB end before the processor sees a stream in them.
+inline void fetch_ahead(const void* p) { __builtin_prefetch(static_cast<const char*>(p) + 4096, 0, 2); }
+
+/// sum_l x[l] factors[l] for products of T, in four running vectors.
+template <class T, class F, class A>
+compute_type<T> dot(const A* x, const F* factors, Index count) {
+  using C = compute_type<T>;
   using P = Packet<C>;
-  P sums[4] = {P(C(0)), P(C(0)), P(C(0)), P(C(0))};
+  constexpr int chains = 4;
+  constexpr bool pairs = std::same_as<F, bf16>;
+  constexpr Index step = P::size * (pairs ? 2 : 1);
+  P sums[chains] = {P(C(0)), P(C(0)), P(C(0)), P(C(0))};
   Index l = 0;
-  for (; l + 4 * P::size <= count; l += 4 * P::size)
-    for (Index s = 0; s < 4; ++s)
-      sums[s] =
-          fused_multiply_add(load_rounded<T>(a + l + s * P::size), P::load(b + l + s * P::size), sums[s]);
+  for (; l + chains * step <= count; l += chains * step)
+#pragma GCC unroll 4
+    for (int s = 0; s < chains; ++s) {
+      const A* const from = x + l + s * step;
+      fetch_ahead(from);
+      if constexpr (pairs)
+        sums[s] =
+            multiply_add_words<T>(words_along<T>(from), words_along<T>(factors + l + s * step), sums[s]);
+      else
+        sums[s] = fused_multiply_add(load_rounded<T>(from), P::load(factors + l + s * step), sums[s]);
+    }
   for (; l < count; l += P::size)
-    sums[0] =
-        fused_multiply_add(load_rounded<T>(a + l, count - l), load_rounded<C>(b + l, count - l), sums[0]);
+    sums[0] = fused_multiply_add(load_rounded<T>(x + l, count - l), load_rounded<F>(factors + l, count - l),
+                                 sums[0]);
   return reduce_add((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-/// sums[i] += sum_l x(l, i) factors[l] for rows l of `x` that are `stride` apart and `width` long, for
-/// products of T; `sums` has room for whole vectors.
-template <class T, class C, class A>
-void add_rows(const A* x, Index stride, Index width, const C* factors, Index count, C* sums) {
+/// sums[i] += sum_r x(r, i) factors[r] for Rows rows that are `stride` apart and `width` long, for products
+/// of T and in the same order for any Rows; `sums` has room for whole vectors.
+template <int Rows, class T, class C, class A>
+void add_rows(const A* x, Index stride, Index width, const C* factors, C* sums) {
   using P = Packet<C>;
-  Index l = 0;
-  for (; l + 4 <= count; l += 4, x += 4 * stride) {
-    const P f[4] = {P(factors[l]), P(factors[l + 1]), P(factors[l + 2]), P(factors[l + 3])};
-    for (Index i = 0; i < width; i += P::size) {
-      P sum = P::load(sums + i);
-      for (Index r = 0; r < 4; ++r)
-        sum = fused_multiply_add(load_rounded<T>(x + r * stride + i, width - i), f[r], sum);
-      sum.store(sums + i);
-    }
+  P f[Rows];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) f[r] = P(factors[r]);
+  Index i = 0;
+  for (; i + P::size <= width; i += P::size) {
+    if (Rows == 1) fetch_ahead(x + i);
+    P sum = P::load(sums + i);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) sum = fused_multiply_add(load_rounded<T>(x + r * stride + i), f[r], sum);
+    sum.store(sums + i);
   }
-  for (; l < count; ++l, x += stride)
-    for (Index i = 0; i < width; i += P::size)
-      fused_multiply_add(load_rounded<T>(x + i, width - i), P(factors[l]), P::load(sums + i)).store(sums + i);
+  if (i == width) return;
+  P sum = P::load(sums + i);
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+    sum = fused_multiply_add(load_rounded<T>(x + r * stride + i, width - i), f[r], sum);
+  sum.store(sums + i);
 }
 
-/// y_i = alpha sum_l matrix(i, l) x_l + addend_i for products of T: every element of the matrix is read once,
-/// where it lies.
+/// y_i = alpha sum_l matrix(i, l) x_l + addend_i for products of T, as tasks that any thread may run in any
+/// order, and an end. Where the matrix is transposed, so that y is a sum of its rows in memory, these are cut
+/// into parts, whose number depends on the length of the sum alone, and the parts' sums are added in order.
 template <class T, class A, class X, class Y>
-void multiply_vector(Index rows, Index k, compute_type<T> alpha, Matrix<const A> matrix, const X* x,
-                     Index x_step, Y* y, Index y_step, const Y* addend, Index addend_step) {
+class VectorProduct {
   using C = compute_type<T>;
-  constexpr Index block = 1024;
-  const Index padded = (k + Packet<C>::size) / Packet<C>::size * Packet<C>::size;
-  const Buffer<Cpu> room{(padded + block) * Index{sizeof(C)}};
-  C* const factors = static_cast<C*>(room.data());
-  C* const sums = factors + padded;
-  for (Index l = 0; l < k; ++l) factors[l] = static_cast<C>(static_cast<T>(x[l * x_step]));
-  for (Index first = 0; first < rows; first += block) {
-    const Index count = std::min(block, rows - first);
+  using P = Packet<C>;
+  static constexpr bool pairs = elements_per_word<T> == 2 && std::same_as<A, T>;
+  static constexpr Index most_parts = 8, part_rows = 64;  // few parts: their sums are read and written again
+  static constexpr Index wide = 4096;                     // columns whose sums stay in the first cache
+  static constexpr Index group = 8, long_row = 8192;      // rows added at once, where they have so many bytes
+  static constexpr Index task_bytes = Index{1} << 17;     // of a matrix whose rows are summed one by one
+
+ public:
+  /// For `threads` threads.
+  VectorProduct(Index rows, Index k, C alpha, Matrix<const A> matrix, const X* x, Index x_step, Y* y,
+                Index y_step, const Y* addend, Index addend_step, Index threads)
+      : rows_{rows},
+        k_{k},
+        alpha_{alpha},
+        matrix_{matrix},
+        y_{y},
+        y_step_{y_step},
+        addend_{addend},
+        addend_step_{addend_step} {
+    const auto up = [](Index length, Index step) { return (length + step - 1) / step * step; };
     if (matrix.transposed) {
-      std::fill_n(sums, block, C(0));
-      add_rows<T>(matrix.data + first, matrix.stride, count, factors, k, sums);
+      parts_ = std::clamp<Index>(k / part_rows, 1, most_parts);
+      const Index pieces = std::max((rows + wide - 1) / wide, (threads + parts_ - 1) / parts_);
+      block_ = std::max(up((rows + pieces - 1) / pieces, Index{16} * P::size), Index{16} * P::size);
     } else {
-      for (Index i = 0; i < count; ++i)
-        sums[i] = dot<T>(matrix.data + (first + i) * matrix.stride, factors, k);
+      block_ = std::clamp<Index>(task_bytes / (k * Index{sizeof(A)}), 1, wide);
     }
-    for (Index i = 0; i < count; ++i) {
-      C value = alpha * sums[i];
-      if (addend != nullptr) value += static_cast<C>(addend[(first + i) * addend_step]);
-      y[(first + i) * y_step] = static_cast<Y>(value);
+    blocks_ = (rows + block_ - 1) / block_;
+    padded_ = up(rows, block_);
+    room_ = Buffer<Cpu>{(up(k, 2 * P::size) + parts_ * padded_) * Index{sizeof(C)}};
+    sums_ = static_cast<C*>(room_.data()) + up(k, 2 * P::size);
+    if (pairs && !matrix.transposed)
+      for (Index l = 0; l < k; ++l) words()[l] = static_cast<T>(x[l * x_step]);
+    else
+      for (Index l = 0; l < k; ++l) factors()[l] = static_cast<C>(static_cast<T>(x[l * x_step]));
+  }
+
+  Index tasks() const { return parts_ * blocks_; }
+
+  void run(Index task) const {
+    const Index part = task / blocks_, begin = task % blocks_ * block_;
+    const Index count = std::min(block_, rows_ - begin);
+    if (matrix_.transposed)
+      sum_rows(part, begin, count);
+    else if constexpr (pairs)
+      dots(begin, count, words());
+    else
+      dots(begin, count, factors());
+  }
+
+  void finish() const {
+    for (Index i = 0; i < rows_; i += P::size) {
+      P sum = P::load(sums_ + i);
+      for (Index part = 1; part < parts_; ++part) sum = sum + P::load(sums_ + part * padded_ + i);
+      sum = sum * P(alpha_);
+      const Index count = std::min<Index>(P::size, rows_ - i);
+      if (addend_ != nullptr) sum = sum + P::gather(addend_ + i * addend_step_, addend_step_, count);
+      if (y_step_ == 1 && count == P::size) {
+        sum.store(y_ + i);
+      } else {
+        C values[P::size];
+        sum.store(values);
+        for (Index j = 0; j < count; ++j) y_[(i + j) * y_step_] = static_cast<Y>(values[j]);
+      }
     }
   }
-}
+
+ private:
+  C* factors() const { return static_cast<C*>(room_.data()); }
+  T* words() const { return static_cast<T*>(room_.data()); }
+
+  void sum_rows(Index part, Index begin, Index count) const {
+    C* const sums = sums_ + part * padded_ + begin;
+    std::fill_n(sums, block_, C(0));
+    Index l = part_begin(part);
+    const Index end = part_begin(part + 1);
+    const A* row = matrix_.data + l * matrix_.stride + begin;
+    // Long rows are streams that the processor reads ahead by itself, several at once.
+    if (count * Index{sizeof(A)} >= long_row)
+      for (; l + group <= end; l += group, row += group * matrix_.stride)
+        add_rows<group, T>(row, matrix_.stride, count, factors() + l, sums);
+    for (; l < end; ++l, row += matrix_.stride)
+      add_rows<1, T>(row, matrix_.stride, count, factors() + l, sums);
+  }
+
+  /// Where a part begins.
+  Index part_begin(Index part) const { return part == parts_ ? k_ : k_ * part / parts_ / group * group; }
+
+  template <class F>
+  void dots(Index begin, Index count, const F* factors) const {
+    for (Index i = begin; i < begin + count; ++i)
+      sums_[i] = dot<T>(matrix_.data + i * matrix_.stride, factors, k_);
+  }
+
+  Index rows_, k_;
+  C alpha_;
+  Matrix<const A> matrix_;
+  Y* y_;
+  Index y_step_;
+  const Y* addend_;
+  Index addend_step_, parts_ = 1, block_ = 1, blocks_ = 1, padded_ = 0;
+  Buffer<Cpu> room_;
+  C* sums_ = nullptr;
+};
 
 }  // namespace detail
 
 }  // namespace burrow::cpu
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
