@@ -32,44 +32,37 @@ auto linear(const X& x, const W& w, const Bias& bias, Location where = Location:
   using D = device_of<X>;
   using Result = ShapeOf<detail::matmul_shape<shape_of<X>, shape_of<W>>>;
   const auto tape = tape_of(x, w, bias);
-  const auto left = detail::matrix_leaf<true>(tape, detail::unrounded<T>(x));
-  const auto right = detail::matrix_leaf<false>(tape, detail::unrounded<T>(w));
+  auto product = detail::product_of<T, true>(tape, x, w, "linear", where);
   const auto addend = detail::bound(tape, detail::to_node(cast<T>(bias)));
-  auto extents = left.shape().values();
-  const Index k = extents.back(), n = right.shape()[-1];
-  if (k != right.shape()[-2])
-    detail::shapes_differ("linear", "extents differ: ", left.shape().values(), " x ", right.shape().values(),
-                          where);
+  const Index n = product->columns();
   if (n != addend.shape()[-1])
-    detail::shapes_differ("linear", "extents differ: ", right.shape().values(), " + ",
+    detail::shapes_differ("linear", "extents differ: ", product->right_extents(), " + ",
                           addend.shape().values(), where);
-  Index m = 1;
-  for (std::size_t i = 0; i + 1 < extents.size(); ++i) m *= extents[i];
+  std::array<Index, Result::extents.size()> extents;
+  std::copy_n(product->left_extents().begin(), extents.size(), extents.begin());
   extents.back() = n;
   Tensor<T, Result, D> y{Result{extents}};
   {
     Tensor<T, shape_of<Bias>, D> row{addend.shape()};
     detail::evaluate(D{}, addend, addend.shape(), row.data());
-    const auto a = detail::matrices_of<true>(left);
-    const auto b = detail::matrices_of<false>(right);
-    detail::tell_product<element_of<std::decay_t<decltype(left)>>, element_of<std::decay_t<decltype(right)>>,
-                         T>(1, m, n, k, false);
-    cpu::multiply<T>(m, n, k, 1, a.matrices(0), b.matrices(0),
-                     cpu::Destination<T>{y.data(), n, std::as_const(row).data(), 0});
+    product->evaluate(y.data(), std::as_const(row).data());
   }
-  if constexpr (!decltype(tape)::tracing)
+  if constexpr (!decltype(tape)::tracing) {
     return record(tape, "linear", y, [](const auto&) {});
-  else
-    return record(
+  } else {
+    const bool wanted = product->wanted() || detail::any_wanted(*tape.tape, addend);
+    const double read = product->bytes() + detail::leaf_bytes(addend);
+    return detail::record_wanted(
         tape, "linear", y,
-        [left, right, addend, m, n, k](const auto& dy) {
-          detail::add_product_gradients<T, false>(left, right, 1, m, n, k, dy.data());
+        [product = std::move(product), addend](const auto& dy) {
+          product->add_gradients(dy.data());
           // The sum of a product and the bias, of which only the bias takes a gradient here.
           if constexpr (Traced<decltype(addend)>)
             if (detail::any_wanted(*detail::find_tape(addend), addend))
               detail::pull_back(D{}, detail::to_node(addend + dy), detail::to_node(dy));
         },
-        left, right, addend);
+        wanted, read);
+  }
 }
 
 // What linear refuses.

@@ -1,0 +1,279 @@
+// Products of matrices without the types of their operands' shapes: what is multiplied, where it lies, and
+// where the gradients go. It is compiled once for the element types.
+#pragma once
+
+#include <burrow/autodiff/trace.hpp>
+#include <burrow/ops/matmul/cpu.hpp>
+
+namespace burrow::detail {
+
+/// True where the last two axes can be handed to a product without a copy.
+inline bool is_matrix(std::span<const Index> extents, std::span<const Index> strides) {
+  const std::size_t last = extents.size() - 1;
+  const Index rows = extents[last - 1], columns = extents[last], row = strides[last - 1],
+              column = strides[last];
+  return ((column == 1 || columns == 1) && (row >= columns || rows == 1)) ||
+         ((row == 1 || rows == 1) && (column >= rows || columns == 1));
+}
+
+/// The matrices in the last two axes of an array.
+template <class T>
+class MatrixBatch {
+ public:
+  /// All axes but the last as the rows of one matrix without gaps.
+  static MatrixBatch rows(T* data, Index columns) { return {{data, std::max<Index>(columns, 1)}, 0}; }
+
+  MatrixBatch(T* data, std::span<const Index> extents, std::span<const Index> strides) {
+    axes_ = extents.size() - 2;
+    if (axes_ > most_axes) throw Error("matmul: more than 8 leading axes");
+    const Index rows = extents[axes_], columns = extents[axes_ + 1];
+    const Index row = strides[axes_], column = strides[axes_ + 1];
+    if ((column == 1 || columns == 1) && (row >= columns || rows == 1))
+      first_ = {data, std::max({row, columns, Index{1}}), false};
+    else
+      first_ = {data, std::max({column, rows, Index{1}}), true};
+    std::copy_n(extents.begin(), axes_, extents_.begin());
+    std::copy_n(strides.begin(), axes_, strides_.begin());
+  }
+
+  /// Matrix i of the batch.
+  cpu::Matrix<T> operator()(Index i) const {
+    Index offset = 0;
+    for (std::size_t axis = axes_; axis-- > 0; i /= extents_[axis])
+      offset += i % extents_[axis] * strides_[axis];
+    return {first_.data + offset, first_.stride, first_.transposed};
+  }
+
+  MatrixBatch transposed() const {
+    MatrixBatch result = *this;
+    result.first_ = first_.transpose();
+    return result;
+  }
+
+ private:
+  static constexpr std::size_t most_axes = 8;
+
+  MatrixBatch(cpu::Matrix<T> first, std::size_t axes) : first_{first}, axes_{axes} {}
+
+  cpu::Matrix<T> first_{};
+  std::size_t axes_ = 0;
+  std::array<Index, most_axes> extents_{}, strides_{};
+};
+
+/// Tells observers of `batch` products of A and B to O.
+template <class A, class B, class O>
+void tell_product(Index batch, Index m, Index n, Index k, bool accumulate) {
+  if (!observed()) return;
+  const double bytes = static_cast<double>(m * k) * sizeof(A) + static_cast<double>(k * n) * sizeof(B) +
+                       static_cast<double>(m * n) * sizeof(O) * (accumulate ? 2 : 1);
+  tell_work({2.0 * static_cast<double>(batch * m * n) * static_cast<double>(k),
+             static_cast<double>(batch) * bytes});
+}
+
+/// c (+)= a b for each of `batch` products of m x k and k x n, multiplied as T.
+template <class T, class A, class B, class O>
+void multiply_matrices(Index batch, Index m, Index n, Index k, const MatrixBatch<const A>& a,
+                       const MatrixBatch<const B>& b, bool accumulate, const MatrixBatch<O>& c) {
+  tell_product<A, B, O>(batch, m, n, k, accumulate);
+  cpu::multiply_batch<T>(
+      batch, m, n, k, 1,
+      [&](Index i) {
+        return std::tuple{a(i), b(i), c(i)};
+      },
+      accumulate);
+}
+
+/// An operand of a product without the type of its leaf, so that products are compiled once for an element
+/// type: what lies where, and where its gradient goes.
+template <class T>
+struct ProductOperand {
+  static constexpr std::size_t most_axes = 10;
+
+  [[gnu::noinline]] ProductOperand(const T* first, const Storage& held, std::span<const Index> of_shape,
+                                   std::span<const Index> of_view)
+      : data{first}, storage{held}, rank{of_shape.size()} {
+    if (rank > most_axes) throw Error("matmul: more than 8 leading axes");
+    std::copy(of_shape.begin(), of_shape.end(), extents_.begin());
+    std::copy(of_view.begin(), of_view.end(), strides_.begin());
+  }
+
+  std::span<const Index> extents() const { return {extents_.data(), rank}; }
+  std::span<const Index> strides() const { return {strides_.data(), rank}; }
+  Index size() const {
+    Index product = 1;
+    for (const Index extent : extents()) product *= extent;
+    return product;
+  }
+  bool wanted() const { return tape != nullptr && tape->wanted(slot); }
+
+  const T* data;
+  Storage storage;
+  std::size_t rank;
+  Tape* tape = nullptr;
+  int slot = -1;
+  Index offset = 0;
+
+ private:
+  std::array<Index, most_axes> extents_{}, strides_{};
+};
+
+template <class Leaf>
+ProductOperand<typename Leaf::element> product_operand(const Leaf& leaf) {
+  const auto& view = leaf.view();
+  ProductOperand<typename Leaf::element> result{view.data(), view.storage(), view.shape().values(),
+                                                view.strides()};
+  if constexpr (Leaf::traced) {
+    result.tape = &leaf.tape();
+    result.slot = leaf.slot();
+    result.offset = leaf.offset();
+  }
+  return result;
+}
+
+/// The matrices of an operand where they lie, or those of a copy where its strides do not suit.
+template <class T>
+struct OperandMatrices {
+  MatrixBatch<const T> matrices;
+  Storage copy{};
+};
+
+/// `rows` says that the leading axes are rows of one matrix without gaps.
+template <class T>
+[[gnu::noinline]] OperandMatrices<T> matrices_of(const ProductOperand<T>& x, bool rows) {
+  using M = MatrixBatch<const T>;
+  const auto extents = x.extents();
+  if (rows) return {M::rows(x.data, extents.back())};
+  if (is_matrix(extents, x.strides())) return {M{x.data, extents, x.strides()}};
+  std::array<Index, ProductOperand<T>::most_axes> strides{};
+  Index size = 1;
+  for (std::size_t i = x.rank; i-- > 0; size *= extents[i]) strides[i] = size;
+  const Buffer<Cpu> buffer{size * Index{sizeof(T)}};
+  auto* const dense = static_cast<T*>(buffer.data());
+  parallel_for(size, elementwise_grain, [&](Index begin, Index end) {
+    for (Index j = begin; j < end; ++j) dense[j] = x.data[strided_offset(j, extents, x.strides())];
+  });
+  return {M{dense, extents, {strides.data(), x.rank}}, buffer};
+}
+
+/// Adds a b, `batch` products of m x k and k x n multiplied as T, to the gradient of a leaf of any strides.
+template <class T, class A, class B, class O>
+void add_product(std::span<const Index> extents, std::span<const Index> strides, O* target, bool accumulate,
+                 bool rows, Index batch, Index m, Index n, Index k, const MatrixBatch<const A>& a,
+                 const MatrixBatch<const B>& b) {
+  if (rows) return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, MatrixBatch<O>::rows(target, n));
+  // The products of a batch run in parallel, so matrices that are one in memory are summed afterwards.
+  if (is_matrix(extents, strides) && !repeats_elements(extents, strides))
+    return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, MatrixBatch<O>{target, extents, strides});
+  const Buffer<Cpu> buffer{batch * m * n * Index{sizeof(O)}};
+  auto* const dense = static_cast<O*>(buffer.data());
+  const Index dense_extents[] = {batch, m, n}, dense_strides[] = {m * n, n, 1};
+  multiply_matrices<T>(batch, m, n, k, a, b, false, MatrixBatch<O>{dense, dense_extents, dense_strides});
+  add_strided<O, O>(extents, strides, target, accumulate, dense);
+}
+
+/// A product of matrices of A and B, multiplied as T, and its gradients, for operands of any shapes.
+template <class T, class A, class B>
+class Product {
+ public:
+  /// Throws ShapeError in the name of an operation where extents do not meet.
+  [[gnu::noinline]] Product(ProductOperand<A>&& left, ProductOperand<B>&& right, const char* name,
+                            Location where)
+      : left_{std::move(left)}, right_{std::move(right)}, batched_{right_.rank > 2} {
+    const auto a = left_.extents(), b = right_.extents();
+    bool fits = a.back() == b[b.size() - 2];
+    for (std::size_t i = 0; i + 2 < b.size(); ++i) fits = fits && a[i] == b[i];
+    if (!fits) shapes_differ(name, "extents differ: ", a, " x ", b, where);
+    for (std::size_t i = 0; i + 1 < a.size(); ++i) (batched_ && i + 2 < a.size() ? batch_ : m_) *= a[i];
+    k_ = a.back();
+    n_ = b.back();
+  }
+
+  std::span<const Index> left_extents() const { return left_.extents(); }
+  std::span<const Index> right_extents() const { return right_.extents(); }
+  Index columns() const { return n_; }
+  /// Bytes of the operands.
+  double bytes() const {
+    return static_cast<double>(left_.size()) * sizeof(A) + static_cast<double>(right_.size()) * sizeof(B);
+  }
+  bool wanted() const { return left_.wanted() || right_.wanted(); }
+
+  /// y = a b
+  [[gnu::noinline]] void evaluate(T* y) const {
+    const auto a = matrices_of(left_, rows()), b = matrices_of(right_, false);
+    multiply_matrices<T>(batch_, m_, n_, k_, a.matrices, b.matrices, false, result(y));
+  }
+
+  /// y = a b + bias, a row for each row of the product of two matrices
+  [[gnu::noinline]] void evaluate(T* y, const T* bias) const {
+    const auto a = matrices_of(left_, rows()), b = matrices_of(right_, false);
+    tell_product<A, B, T>(1, m_, n_, k_, false);
+    cpu::multiply<T>(m_, n_, k_, 1, a.matrices(0), b.matrices(0), cpu::Destination<T>{y, n_, bias, 0});
+  }
+
+  /// da += dy b^T, db += a^T dy
+  [[gnu::noinline]] void add_gradients(const T* dy) const {
+    const auto gradient = result(dy);
+    if (left_.wanted())
+      add_to(left_, rows(), m_, k_, n_, gradient, matrices_of(right_, false).matrices.transposed());
+    if (right_.wanted())
+      add_to(right_, false, k_, n_, m_, matrices_of(left_, rows()).matrices.transposed(), gradient);
+  }
+
+ private:
+  /// Leading axes of the left operand are rows of one matrix.
+  bool rows() const { return !batched_ && left_.rank > 2; }
+
+  template <class U>
+  MatrixBatch<U> result(U* y) const {
+    const Index extents[] = {batch_, m_, n_}, strides[] = {m_ * n_, n_, 1};
+    return {y, extents, strides};
+  }
+
+  /// Adds products of m x k and k x n to the gradient of an operand.
+  template <class X, class L, class R>
+  void add_to(const ProductOperand<X>& x, bool rows, Index m, Index n, Index k, const MatrixBatch<const L>& a,
+              const MatrixBatch<const R>& b) const {
+    const bool once = !repeats_elements(x.extents(), x.strides());
+    const auto [target, accumulate] =
+        x.tape->template gradient_data<X>(x.slot, x.offset, once ? x.size() : 0);
+    add_product<T>(x.extents(), x.strides(), target, accumulate, rows, batch_, m, n, k, a, b);
+  }
+
+  ProductOperand<A> left_;
+  ProductOperand<B> right_;
+  bool batched_;
+  Index batch_ = 1, m_ = 1, n_ = 1, k_ = 1;
+};
+
+/// A product in memory of the pool, as the tape keeps it.
+template <class T, class A, class B>
+class ProductHandle {
+  using Held = Product<T, A, B>;
+
+ public:
+  [[gnu::noinline]] ProductHandle(ProductOperand<A>&& left, ProductOperand<B>&& right, const char* name,
+                                  Location where) {
+    Held made{std::move(left), std::move(right), name, where};
+    product_ = new (PoolAllocator<Held>{}.allocate(1)) Held{std::move(made)};
+  }
+  ProductHandle(ProductHandle&& other) noexcept : product_{std::exchange(other.product_, nullptr)} {}
+  ProductHandle& operator=(ProductHandle&&) = delete;
+  [[gnu::noinline]] ~ProductHandle() {
+    if (product_ == nullptr) return;
+    product_->~Product();
+    PoolAllocator<Held>{}.deallocate(product_, 1);
+  }
+
+  const Held* operator->() const { return product_; }
+  void operator()(const auto& dy) const { product_->add_gradients(dy.data()); }
+
+ private:
+  Held* product_;
+};
+template <class T, class A, class B>
+ProductHandle<T, A, B> product(ProductOperand<A>&& left, ProductOperand<B>&& right, const char* name,
+                               Location where) {
+  return {std::move(left), std::move(right), name, where};
+}
+
+}  // namespace burrow::detail
