@@ -154,8 +154,8 @@ class Parameter {
   Index offset() const { return offset_; }
 
   /// Places the parameter; done by `build`.
-  void place(std::shared_ptr<detail::ParameterStore> store, Index offset) {
-    store_ = detail::StoreHandle{std::move(store)};
+  void place(detail::StoreHandle store, Index offset) {
+    store_ = std::move(store);
     offset_ = offset;
   }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -210,9 +211,19 @@ namespace detail {
               "' has no elements yet; make the model with build<Model>(key)");
 }
 
-/// The first values of a parameter, by its rule.
+[[noreturn, gnu::cold, gnu::noinline]] inline void no_extents(const ModulePath& path) {
+  throw ShapeError("build: '" + path.text() +
+                   "' has extents that are known at run time only; give them, for example with sized(...)");
+}
+
+/// The first values of the parameter at a path, by its rule.
 template <class T>
-void initialise(T* data, Index size, const Initializer& rule, Key key) {
+[[gnu::noinline]] void initialise(T* data, std::span<const Index> extents, const Initializer& initializer,
+                                  Key model_key, const ModulePath& path) {
+  const Initializer rule = initializer.resolved(extents.empty() ? 1 : extents[0]);
+  const Key key = model_key.fold_in(name_hash(path.text()));
+  Index size = 1;
+  for (const Index extent : extents) size *= extent;
   parallel_for(size, 4096, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) data[i] = static_cast<T>(rule(key, i));
   });
@@ -224,12 +235,12 @@ void initialise(T* data, Index size, const Initializer& rule, Key key) {
 template <Module Model>
 auto parameters(const Model& model) {
   using T = detail::module_element_of<Model>;
-  std::shared_ptr<detail::ParameterStore> store;
+  const std::shared_ptr<detail::ParameterStore>* store = nullptr;
   detail::walk_parameters(model, [&](const detail::ModulePath& path, const auto& p) {
     if (!p.built()) detail::not_built("parameters", path);
-    store = p.store();
+    store = &p.store();
   });
-  return FlatParameters<T>{std::move(store)};
+  return FlatParameters<T>{store == nullptr ? nullptr : *store};
 }
 
 /// Gives a model its elements: one flat storage, first values by each parameter's rule. Element i of a
@@ -237,24 +248,19 @@ auto parameters(const Model& model) {
 template <Module Model>
 Model build(Model model, Key key) {
   using T = detail::module_element_of<Model>;
-  auto store = std::make_shared<detail::ParameterStore>();
+  const detail::StoreHandle store{std::make_shared<detail::ParameterStore>()};
   store->size = count_parameters(model);
   detail::walk_parameters(model, [&]<class P>(const detail::ModulePath& path, P& p) {
     static_assert(std::same_as<typename P::element, T>,
                   "build: all parameters of a model have the same element type");
-    if (!P::shape_type::is_static && p.size() == 0)
-      throw ShapeError(
-          "build: '" + path.text() +
-          "' has extents that are known at run time only; give them, for example with sized(...)");
+    if (!P::shape_type::is_static && p.size() == 0) detail::no_extents(path);
     store->storage = Buffer<typename P::device>{store->size * Index{sizeof(T)}};
   });
   Index offset = 0;
-  for_each_parameter(model, [&](const std::string& name, auto& p) {
+  detail::walk_parameters(model, [&](const detail::ModulePath& path, auto& p) {
     p.place(store, offset);
     offset += p.size();
-    detail::initialise(p.data(), p.size(),
-                       p.initializer().resolved(p.shape().values().empty() ? 1 : p.shape().values()[0]),
-                       key.fold_in(detail::name_hash(name)));
+    detail::initialise(p.data(), p.shape().values(), p.initializer(), key, path);
   });
   return model;
 }

@@ -199,13 +199,15 @@ class Product {
 
   /// y = a b
   [[gnu::noinline]] void evaluate(T* y) const {
-    const auto a = matrices_of(left_, rows()), b = matrices_of(right_, false);
+    const auto a = matrices_of(left_, rows());
+    const auto b = matrices_of(right_, false);
     multiply_matrices<T>(batch_, m_, n_, k_, a.matrices, b.matrices, false, result(y));
   }
 
   /// y = a b + bias, a row for each row of the product of two matrices
   [[gnu::noinline]] void evaluate(T* y, const T* bias) const {
-    const auto a = matrices_of(left_, rows()), b = matrices_of(right_, false);
+    const auto a = matrices_of(left_, rows());
+    const auto b = matrices_of(right_, false);
     tell_product<A, B, T>(1, m_, n_, k_, false);
     cpu::multiply<T>(m_, n_, k_, 1, a.matrices(0), b.matrices(0), cpu::Destination<T>{y, n_, bias, 0});
   }
