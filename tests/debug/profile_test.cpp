@@ -4,6 +4,7 @@
 #include <burrow/debug/measured_peaks.hpp>
 #include <burrow/debug/profile.hpp>
 #include <burrow/ops/attention/attention.hpp>
+#include <burrow/ops/linear_cross_entropy/linear_cross_entropy.hpp>
 #include <burrow/ops/matmul/matmul.hpp>
 #include <burrow/tensor/create.hpp>
 #include <burrow/tensor/functions.hpp>
@@ -167,12 +168,30 @@ TEST_CASE("a profile prints rows, passes and the rest", "[debug]") {
   std::ostringstream out;
   out << profile;
   CHECK(out.str().rfind(
-            "pass      operation           calls         ms  share  GFLOP/s peak     GB/s peak  value\n"
-            "forward   matmul                  1 ",
+            "pass      operation             calls         ms  share  GFLOP/s peak     GB/s peak  value\n"
+            "forward   matmul                    1 ",
             0) == 0);
   CHECK(out.str().find(" 999% ") != std::string::npos);
   CHECK(out.str().find("  float Shape<5, 5>\n\nforward   all ") != std::string::npos);
   CHECK(out.str().find("\nbetween   operations ") != std::string::npos);
+}
+
+TEST_CASE("a loss of bf16 is measured by the peak of bf16 products", "[debug]") {
+  Peaks peaks;
+  peaks.float_flops = 1e-3;
+  const auto h = cast<bf16>(ones<Shape<4, 8>>());
+  const Profile profile{peaks};
+  [[maybe_unused]] const auto loss =
+      linear_cross_entropy(h, ones<Shape<6, 8>>(), zeros<Shape<4>, std::int32_t>());
+  const auto rows = profile.rows();
+  const auto row = std::find_if(rows.begin(), rows.end(), [](const ProfileRow& r) {
+    return r.name == std::string_view{"linear_cross_entropy"};
+  });
+  REQUIRE(row != rows.end());
+  CHECK(row->dtype == "float");
+  CHECK(row->work.factors == "bf16");
+  CHECK(profile.table().find("linear_cross_entropy      1 ") != std::string::npos);
+  CHECK(profile.table().find(" 999% ") == std::string::npos);
 }
 
 TEST_CASE("peaks are measured within a second, and products do not pass the processor", "[debug]") {

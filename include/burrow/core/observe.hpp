@@ -25,6 +25,7 @@ struct ObservedValues {
 struct Work {
   double flops = 0;
   double bytes = 0;
+  std::string_view factors = {};  ///< the dtype that is multiplied, where the value has another
 };
 
 /// A finished operation: its value, or in the backward pass what it wrote to the gradients of its operands.

@@ -104,6 +104,7 @@ class OperationTimer : public Observer {
   static void add(Work& sum, const Work& work) {
     sum.flops += work.flops;
     sum.bytes += work.bytes;
+    if (!work.factors.empty()) sum.factors = work.factors;
   }
 
   double now() const { return std::chrono::duration<double>(Clock::now() - epoch_).count(); }

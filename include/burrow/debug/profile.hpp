@@ -56,7 +56,7 @@ class Profile final : public detail::OperationTimer {
     restart();
   }
 
-  /// The rows as a table of at most 110 columns, then the sum of each pass, then what belongs to no row.
+  /// The rows as a table of at most 112 columns, then the sum of each pass, then what belongs to no row.
   std::string table() const;
 
  private:
@@ -83,6 +83,7 @@ class Profile final : public detail::OperationTimer {
     row.seconds += count * last_seconds_;
     row.work.flops += count * last_work_.flops;
     row.work.bytes += count * last_work_.bytes;
+    row.work.factors = last_work_.factors;
   }
 
   std::size_t row_of(const char* name, const char* pass, std::string_view dtype,
@@ -123,11 +124,14 @@ inline std::string rate_text(double rate, double peak) {
 inline std::string Profile::line(const std::string& pass, const std::string& name, const ProfileRow& row,
                                  double all) const {
   char start[160];
-  std::snprintf(start, sizeof(start), "%-8.8s  %-18.18s %6lld  %9.3f %5.1f%%", pass.c_str(), name.c_str(),
+  std::snprintf(start, sizeof(start), "%-8.8s  %-20.20s %6lld  %9.3f %5.1f%%", pass.c_str(), name.c_str(),
                 static_cast<long long>(row.calls), 1e3 * row.seconds,
                 all > 0 ? 100 * row.seconds / all : 0.0);
-  std::string text = start + detail::rate_text(row.work.flops / row.seconds, peaks_.flops(row.dtype)) +
-                     detail::rate_text(row.work.bytes / row.seconds, peaks_.stream_bandwidth);
+  std::string text =
+      start +
+      detail::rate_text(row.work.flops / row.seconds,
+                        peaks_.flops(row.work.factors.empty() ? row.dtype : row.work.factors)) +
+      detail::rate_text(row.work.bytes / row.seconds, peaks_.stream_bandwidth);
   const std::string value = row.value();
   if (!value.empty()) text += "  " + value;
   text.erase(text.find_last_not_of(' ') + 1);
@@ -137,7 +141,7 @@ inline std::string Profile::line(const std::string& pass, const std::string& nam
 inline std::string Profile::table() const {
   const double all = elapsed();
   std::string text =
-      "pass      operation           calls         ms  share  GFLOP/s peak     GB/s peak  value\n";
+      "pass      operation             calls         ms  share  GFLOP/s peak     GB/s peak  value\n";
   std::vector<ProfileRow> passes;
   ProfileRow rest{"", "", "", {}, true};
   rest.seconds = all;
@@ -147,7 +151,10 @@ inline std::string Profile::table() const {
     const auto same = [&](const ProfileRow& p) { return p.pass == std::string_view{row.pass}; };
     auto sum = std::find_if(passes.begin(), passes.end(), same);
     if (sum == passes.end()) sum = passes.insert(passes.end(), {"", row.pass, row.dtype, {}, true});
-    if (row.work.flops > 0 && sum->work.flops == 0) sum->dtype = row.dtype;
+    if (row.work.flops > 0 && sum->work.flops == 0) {
+      sum->dtype = row.dtype;
+      sum->work.factors = row.work.factors;
+    }
     sum->calls += row.calls;
     sum->seconds += row.seconds;
     sum->work.flops += row.work.flops;

@@ -119,7 +119,8 @@ LinearLossRecord<C> linear_cross_entropy(const T* h, bool h_wanted, const Rows& 
     const double product = static_cast<double>(count * rows.width) * static_cast<double>(in.words);
     tell_work({2 * product * (1 + (gradients.h != nullptr) + (gradients.table != nullptr)),
                static_cast<double>(count * rows.width) * sizeof(T) +
-                   static_cast<double>(in.words * rows.width) * sizeof(G)});
+                   static_cast<double>(in.words * rows.width) * sizeof(G),
+               dtype_name<T>()});
   }
   const Buffer<Cpu> likelihoods{count * Index{sizeof(C)}};
   linear_log_likelihoods(Cpu{}, in, static_cast<C*>(likelihoods.data()), gradients);
