@@ -71,6 +71,22 @@ TEST_CASE("an embedding's rows and scores share one table", "[nn]") {
   }
 }
 
+TEST_CASE("the gain of a norm and its gradient are not rounded to bf16", "[nn]") {
+  const auto check = [](auto norm) {
+    std::fill_n(norm.gain.data(), 16, 1 + 0x1p-12f);  // 1 in bf16
+    const Tensor<bf16, Shape<1, 16>> x(cast<bf16>(normal<Shape<1, 16>>(Key{6})));
+    const Tensor wide(cast<float>(x));
+    const auto loss = [&](const auto& from) {
+      return value_and_grad(norm, [&](Tape& tape) { return sum(cast<float>(norm(tape.watch(from)))); });
+    };
+    const auto narrow = loss(x), exact = loss(wide);
+    for (std::size_t i = 0; i < 16; ++i)
+      CHECK(narrow.second.values()[i] == Approx(exact.second.values()[i]).epsilon(1e-6));
+  };
+  check(build<RmsNorm<16, MixedBf16<Cpu>>>(Key{7}));
+  check(build<LayerNorm<16, MixedBf16<Cpu>>>(Key{7}));
+}
+
 TEST_CASE("a norm's add gives the sum and its norm", "[nn]") {
   const auto x = normal<Shape<4, 16>>(Key{3}), y = normal<Shape<4, 16>>(Key{5});
   const auto check = [&](const auto& norm) {

@@ -56,20 +56,20 @@ struct Embedding {
   }
 };
 
-/// y = x g / sqrt(mean(x^2) + 1e-5) over the last axis (Zhang and Sennrich 2019); g is one at first.
+/// y = x g / sqrt(mean(x^2) + 1e-5) over the last axis (Zhang and Sennrich 2019); g is one at first. Neither
+/// g nor its gradient is rounded to the type of x.
 template <Index Width, class Policy = Float32<Cpu>>
 struct RmsNorm {
   Parameter<typename Policy::parameter, Shape<Width>, typename Policy::device> gain{init::ones};
 
   static RmsNorm sized(Index width) { return {{Shape<Width>{{width}}, init::ones}}; }
-  auto operator()(const auto& x) const { return rms_norm(x, cast<typename Policy::compute>(gain)); }
+  auto operator()(const auto& x) const { return rms_norm(x, gain); }
   /// {sum, norm}: a + b and its norm, in one pass.
-  auto add(const auto& a, const auto& b) const {
-    return add_rms_norm(a, b, cast<typename Policy::compute>(gain));
-  }
+  auto add(const auto& a, const auto& b) const { return add_rms_norm(a, b, gain); }
 };
 
-/// y = (x - mean) g / sqrt(variance + 1e-5) + b over the last axis (Ba et al. 2016).
+/// y = (x - mean) g / sqrt(variance + 1e-5) + b over the last axis (Ba et al. 2016). Neither g and b nor
+/// their gradients are rounded to the type of x.
 template <Index Width, class Policy = Float32<Cpu>>
 struct LayerNorm {
   Parameter<typename Policy::parameter, Shape<Width>, typename Policy::device> gain{init::ones};
@@ -78,15 +78,9 @@ struct LayerNorm {
   static LayerNorm sized(Index width) {
     return {{Shape<Width>{{width}}, init::ones}, {Shape<Width>{{width}}, init::zeros}};
   }
-  auto operator()(const auto& x) const {
-    using C = typename Policy::compute;
-    return layer_norm(x, cast<C>(gain), cast<C>(bias));
-  }
+  auto operator()(const auto& x) const { return layer_norm(x, gain, bias); }
   /// {sum, norm}: a + b and its norm, in one pass.
-  auto add(const auto& a, const auto& b) const {
-    using C = typename Policy::compute;
-    return add_layer_norm(a, b, cast<C>(gain), cast<C>(bias));
-  }
+  auto add(const auto& a, const auto& b) const { return add_layer_norm(a, b, gain, bias); }
 };
 
 /// A feed-forward block: down(gelu(up(x))), with biases.
