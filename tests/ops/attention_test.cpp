@@ -214,6 +214,7 @@ TEST_CASE("few queries after many keys agree with the definition", "[attention]"
     for (const Index memory : {0, 1, 127, 128, 300}) {
       agrees<double>({2, queries, memory, 3, 5}, queries + memory + 2, 1e-12, 1e-12);
       agrees<float>({1, queries, memory, 2, 32}, queries + memory, 1e-5, 1e-4);
+      agrees<bf16>({1, queries, memory, 2, 56}, queries + memory, 1e-2, 3e-2);
     }
 }
 

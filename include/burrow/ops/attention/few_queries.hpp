@@ -12,8 +12,11 @@ class KeyChunks {
  public:
   using C = compute_type<T>;
   using P = Packet<C>;
+  using Element = TileElement<T>;
   static constexpr Index most_queries = 4;
   static constexpr Index length = 128;
+  static constexpr Index rows_ahead = 4;  // that are asked of memory before they are needed
+  static constexpr Index group = 4;       // keys whose values are added while an output stays in registers
 
   KeyChunks(const AttentionExtents& e, const AttentionOperands<T>& in)
       : e_{e},
@@ -22,6 +25,7 @@ class KeyChunks {
         rows_{e.queries * e.heads},
         content_query_{e.batch * rows_ * e.head_width},
         position_query_{in.positions != nullptr ? e.batch * rows_ * e.head_width : 0},
+        rounded_{elements_per_word<T> == 1 ? 0 : 2 * e.batch * rows_ * e.head_width},
         outputs_{e.batch * chunks_ * rows_ * e.head_width},
         tops_{e.batch * chunks_ * rows_},
         sums_{e.batch * chunks_ * rows_} {
@@ -35,6 +39,12 @@ class KeyChunks {
           if (in.positions != nullptr) position.copy(i, view.query_row(position_query_.data(), i));
         }
       }
+    if constexpr (elements_per_word<T> == 2) {
+      const Index size = e.batch * rows_ * e.head_width;
+      for (Index l = 0; l < size; ++l) rounded_.data()[l] = static_cast<T>(content_query_.data()[l]);
+      for (Index l = 0; l < (in.positions != nullptr ? size : 0); ++l)
+        rounded_.data()[size + l] = static_cast<T>(position_query_.data()[l]);
+    }
   }
 
   Index count() const { return e_.batch * chunks_; }
@@ -51,8 +61,9 @@ class KeyChunks {
         exponentiate(i, begin, scores + (i * e_.heads + head) * length, task * rows_ + i * e_.heads + head);
     C* const outputs = outputs_.data() + task * rows_ * e_.head_width;
     std::fill_n(outputs, rows_ * e_.head_width, C(0));
-    for (Index j = begin; j < end; ++j)
-      for (Index i = first_query(j); i < e_.queries; ++i) add_value(item, i, j, scores + j - begin, outputs);
+    for (Index j = begin; j < end; j += group)
+      for (Index i = 0; i < e_.queries; ++i)
+        add_values(item, i, j, std::min({group, seen(i, j), end - j}), scores + j - begin, outputs);
   }
 
   /// Puts the chunks together, in order.
@@ -80,31 +91,57 @@ class KeyChunks {
  private:
   /// The first query that sees key j.
   Index first_query(Index j) const { return std::max<Index>(j - e_.memory(), 0); }
+  /// How many keys from key j on query i sees.
+  Index seen(Index i, Index j) const { return std::max<Index>(i + e_.memory() + 1 - j, 0); }
+
+  /// The whole vectors of a head's x . y, y being element `at` on of content or position queries.
+  P dot(const T* x, const Scratch<C>& queries, Index at, P sum) const {
+    const C* const y = queries.data() + at;
+    Index l = 0;
+    if constexpr (elements_per_word<T> == 2) {
+      const Index before = &queries == &content_query_ ? 0 : e_.batch * rows_ * e_.head_width;
+      const Element* const rounded = rounded_.data() + before + at;
+      for (; l + 2 * P::size <= e_.head_width; l += 2 * P::size)
+        sum = multiply_add_words<T>(words_along<T>(x + l), words_along<T>(rounded + l), sum);
+    }
+    for (; l + P::size <= e_.head_width; l += P::size)
+      sum = fused_multiply_add(P::load(x + l), P::load(y + l), sum);
+    return sum;
+  }
+
+  /// Asks memory for a head of a row.
+  void expect(const T* x) const {
+    for (Index l = 0; l < e_.head_width; l += 64 / Index{sizeof(T)}) __builtin_prefetch(x + l);
+  }
+
+  /// What is left of a score after the whole vectors.
+  C rest(const T* key, const T* r, Index query, Index head, Index distance) const {
+    const C* const content = content_query_.data() + query;
+    const C* const position = position_query_.data() + query;
+    C total(0);
+    for (Index l = e_.head_width / P::size * P::size; l < e_.head_width; ++l) {
+      total += static_cast<C>(key[l]) * content[l];
+      if (r != nullptr) total += static_cast<C>(r[l]) * position[l];
+    }
+    if (in_.slopes != nullptr) total -= in_.slopes[head] * C(log2_e) * static_cast<C>(distance);
+    return total;
+  }
 
   /// Scores of query i and key j of all heads, `length` apart.
   void score(Index item, Index i, Index j, C* to) const {
     const Index d = e_.head_width, query = (item * e_.queries + i) * e_.width();
-    const C* const content = content_query_.data() + query;
-    const C* const position = position_query_.data() + query;
-    const T* const key = in_.keys + (item * e_.keys + j) * e_.key_width();
+    const T* const keys = in_.keys + (item * e_.keys + j) * e_.key_width();
     const Index distance = i + e_.memory() - j;
-    const T* const r = in_.positions != nullptr ? in_.positions + distance * e_.width() : nullptr;
     to += i * e_.heads * length;
     for (Index head = 0; head < e_.heads; ++head) {
-      const Index at = head * d, from = head / e_.group() * d;
-      P sum(C(0));
-      Index l = 0;
-      for (; l + P::size <= d; l += P::size) {
-        sum = fused_multiply_add(P::load(key + from + l), P::load(content + at + l), sum);
-        if (r != nullptr) sum = fused_multiply_add(P::load(r + at + l), P::load(position + at + l), sum);
-      }
-      C total = reduce_add(sum);
-      for (; l < d; ++l) {
-        total += static_cast<C>(key[from + l]) * content[at + l];
-        if (r != nullptr) total += static_cast<C>(r[at + l]) * position[at + l];
-      }
-      if (in_.slopes != nullptr) total -= in_.slopes[head] * C(log2_e) * static_cast<C>(distance);
-      to[head * length] = total;
+      const T* const key = keys + head / e_.group() * d;
+      const T* const r =
+          in_.positions != nullptr ? in_.positions + distance * e_.width() + head * d : nullptr;
+      expect(key + rows_ahead * e_.key_width());
+      if (r != nullptr) expect(r - rows_ahead * e_.width());
+      P sum = dot(key, content_query_, query + head * d, P(C(0)));
+      if (r != nullptr) sum = dot(r, position_query_, query + head * d, sum);
+      to[head * length] = reduce_add(sum) + rest(key, r, query + head * d, head, distance);
     }
   }
 
@@ -112,8 +149,9 @@ class KeyChunks {
     const Index count = std::clamp<Index>(i + e_.memory() + 1 - begin, 0, std::min(length, e_.keys - begin));
     const Index whole = round_up(count, P::size);
     std::fill(x + count, x + whole, -std::numeric_limits<C>::infinity());
-    C top = -std::numeric_limits<C>::infinity();
-    for (Index j = 0; j < count; ++j) top = std::max(top, x[j]);
+    P tops(-std::numeric_limits<C>::infinity());
+    for (Index j = 0; j < whole; j += P::size) tops = larger(tops, P::load(x + j));
+    const C top = reduce_max(tops);
     P total(C(0));
     for (Index j = 0; j < whole; j += P::size) {
       const P y = power_of_two(P::load(x + j) - P(top));
@@ -124,25 +162,37 @@ class KeyChunks {
     sums_.data()[at] = reduce_add(total);
   }
 
-  void add_value(Index item, Index i, Index j, const C* shares, C* outputs) const {
-    const Index d = e_.head_width;
-    const T* const value = in_.values + (item * e_.keys + j) * e_.key_width();
+  /// Adds the values of `count` keys from j on, by the shares of query i, to the outputs of all heads.
+  void add_values(Index item, Index i, Index j, Index count, const C* shares, C* outputs) const {
+    const Index d = e_.head_width, step = e_.key_width();
+    const T* const values = in_.values + (item * e_.keys + j) * step;
     for (Index head = 0; head < e_.heads; ++head) {
       const Index row = i * e_.heads + head;
-      const C share = shares[row * length];
-      const T* const from = value + head / e_.group() * d;
+      const C* const share = shares + row * length;
+      const T* const from = values + head / e_.group() * d;
       C* const to = outputs + row * d;
+      for (Index k = 0; k < count; ++k) expect(from + (k + group) * step);
       Index l = 0;
-      for (; l + P::size <= d; l += P::size)
-        fused_multiply_add(P::load(from + l), P(share), P::load(to + l)).store(to + l);
-      for (; l < d; ++l) to[l] += static_cast<C>(from[l]) * share;
+      for (; l + 2 * P::size <= d; l += 2 * P::size) {
+        P first = P::load(to + l), second = P::load(to + l + P::size);
+        for (Index k = 0; k < count; ++k) {
+          first = fused_multiply_add(P::load(from + k * step + l), P(share[k]), first);
+          second = fused_multiply_add(P::load(from + k * step + l + P::size), P(share[k]), second);
+        }
+        first.store(to + l);
+        second.store(to + l + P::size);
+      }
+      for (; l < d; ++l)
+        for (Index k = 0; k < count; ++k) to[l] += static_cast<C>(from[k * step + l]) * share[k];
     }
   }
 
   const AttentionExtents& e_;
   const AttentionOperands<T>& in_;
   Index chunks_, rows_;
-  Scratch<C> content_query_, position_query_, outputs_, tops_, sums_;
+  Scratch<C> content_query_, position_query_;
+  Scratch<Element> rounded_;
+  Scratch<C> outputs_, tops_, sums_;
 };
 
 }  // namespace burrow::cpu::detail

@@ -54,6 +54,15 @@ template <class C, int N>
   }
 }
 
+/// The larger lanes; where one is NaN, either.
+template <class C, int N>
+Packet<C, N> larger(Packet<C, N> a, Packet<C, N> b) {
+  if constexpr (N == 1)
+    return a.v < b.v ? b : a;
+  else
+    return burrow::detail::simd::pmax(a.v, b.v);
+}
+
 /// Where the positions of a head stand, by falling distance: row r is that of distance last - r. The distance
 /// from query i to key j is i + memory - j, so that row begin(i) + j belongs to it; begin(i) is a multiple of
 /// every panel's lines where i is one of a tile's rows. Rows of distances that do not exist are zero.
@@ -224,13 +233,6 @@ class ScoreTile {
     const Index count = visible_of(a, begin), whole = round_up(count, P::size);
     std::fill(row(a) + count, row(a) + whole, -std::numeric_limits<C>::infinity());
     return whole;
-  }
-
-  static P larger(P a, P b) {
-    if constexpr (P::size == 1)
-      return a.v < b.v ? b : a;
-    else
-      return burrow::detail::simd::pmax(a.v, b.v);
   }
 
   /// Position scores of the tile. Rows of positions are written with a stride of one more than the tile's, so
