@@ -19,11 +19,12 @@ inline constexpr bool inner_extents_meet =
     Matching<Shape<shape_of<H>::extents[shape_of<H>::extents.size() - 1]>,
              Shape<shape_of<Table>::extents[shape_of<Table>::extents.size() - 1]>>;
 
-template <class Bias, class Table>
-inline constexpr bool one_for_each_word =
-    Expression<Bias>&& Real<element_of<Bias>>&& Matching<shape_of<Bias>, Shape<shape_of<Table>::extents[0]>>;
 template <class Table>
-inline constexpr bool one_for_each_word<NoBias, Table> = true;
+using ShapeOfBias = Shape<shape_of<Table>::extents[0]>;
+
+template <class Bias, class Table>
+concept OneForEachWord = std::same_as<Bias, NoBias> ||
+    (Expression<Bias>&& Real<element_of<Bias>>&& Matching<shape_of<Bias>, ShapeOfBias<Table>>);
 
 /// True where h and table have the same last extent, and there is one integer target for each row of h.
 template <class H, class Table, class Targets>
@@ -206,7 +207,7 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
 /// sum of the rows of dlogits. Those of table and h are kept until then, in fp32; those of a table or an h
 /// that is not differentiated are not computed.
 template <Expression H, Expression Table, Expression Bias, Expression Targets>
-requires detail::LinearLossOperands<H, Table, Targets> && detail::one_for_each_word<Bias, Table>
+requires detail::LinearLossOperands<H, Table, Targets> && detail::OneForEachWord<Bias, Table>
 auto linear_cross_entropy(const H& h, const Table& table, const Bias& bias, const Targets& targets,
                           Location where = Location::here()) {
   return detail::linear_cross_entropy(tape_of(h, table, bias, targets), h, table, bias, targets, where);
@@ -234,8 +235,8 @@ using LinearLossMisuse = std::conditional_t<
 }  // namespace detail
 template <Expression H, Expression Table, Expression Bias, Expression Targets>
 requires(!detail::LinearLossOperands<H, Table, Targets> ||
-         !detail::one_for_each_word<Bias, Table>) auto linear_cross_entropy(const H&, const Table&,
-                                                                            const Bias&, const Targets&)
+         !detail::OneForEachWord<Bias, Table>) auto linear_cross_entropy(const H&, const Table&, const Bias&,
+                                                                         const Targets&)
     -> detail::LinearLossMisuse<H, Table, Bias, Targets>;
 template <Expression H, Expression Table, Expression Targets>
 requires(!detail::LinearLossOperands<H, Table, Targets>) auto linear_cross_entropy(const H&, const Table&,
