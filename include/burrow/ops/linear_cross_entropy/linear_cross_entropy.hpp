@@ -13,11 +13,14 @@ struct NoBias {};
 
 namespace detail {
 
+template <class E>
+constexpr Index last_extent() {
+  return shape_of<E>::extents.back();
+}
+
 template <class H, class Table>
-inline constexpr bool inner_extents_meet =
-    shape_of<H>::rank >= 1 && shape_of<Table>::rank == 2 &&
-    Matching<Shape<shape_of<H>::extents[shape_of<H>::extents.size() - 1]>,
-             Shape<shape_of<Table>::extents[shape_of<Table>::extents.size() - 1]>>;
+concept InnerExtentsMeet = shape_of<H>::rank >= 1 && shape_of<Table>::rank == 2 &&
+                           Matching<Shape<last_extent<H>()>, Shape<last_extent<Table>()>>;
 
 template <class Table>
 using ShapeOfBias = Shape<shape_of<Table>::extents[0]>;
@@ -30,7 +33,7 @@ concept OneForEachWord = std::same_as<Bias, NoBias> ||
 template <class H, class Table, class Targets>
 concept LinearLossOperands = Expression<H> && Expression<Table> && Expression<Targets> &&
     Real<element_of<H>> && Real<element_of<Table>> && IndexElement<element_of<Targets>> &&
-    inner_extents_meet<H, Table> && Matching<shape_of<Targets>, LeadingShape<shape_of<H>>>;
+    InnerExtentsMeet<H, Table> && Matching<shape_of<Targets>, LeadingShape<shape_of<H>>>;
 
 /// The type in which logits are multiplied: half or bf16 where h is, else the wider type.
 template <class H, class Table>
