@@ -1,5 +1,6 @@
-// Everything but files, for convenience; no header of the library needs it. Those who read or write files
-// include burrow/io/model.hpp and its neighbours, which take a third as long again to compile.
+// Everything that one process computes with, for convenience; no header of the library needs it. Files
+// (burrow/io), several processes (burrow/distributed/distributed.hpp) and profiles (burrow/debug/profile.hpp)
+// are left to those who use them, for compile time.
 #pragma once
 
 #include <burrow/autodiff/checkpoint.hpp>
@@ -13,14 +14,7 @@
 #include <burrow/core/dual_number.hpp>
 #include <burrow/debug/describe.hpp>
 #include <burrow/debug/detect_anomaly.hpp>
-#include <burrow/debug/peaks.hpp>
-#include <burrow/debug/profile.hpp>
 #include <burrow/debug/trace.hpp>
-#include <burrow/distributed/data_parallel.hpp>
-#include <burrow/distributed/init.hpp>
-#include <burrow/distributed/mesh.hpp>
-#include <burrow/distributed/sharded.hpp>
-#include <burrow/distributed/tensor_parallel.hpp>
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/clone.hpp>
 #include <burrow/nn/combinators.hpp>

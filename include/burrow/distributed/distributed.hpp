@@ -1,0 +1,8 @@
+// All that several processes train with: their world and mesh, divided optimizers and layers.
+#pragma once
+
+#include <burrow/distributed/data_parallel.hpp>
+#include <burrow/distributed/init.hpp>
+#include <burrow/distributed/mesh.hpp>
+#include <burrow/distributed/sharded.hpp>
+#include <burrow/distributed/tensor_parallel.hpp>
