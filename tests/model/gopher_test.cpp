@@ -11,6 +11,7 @@
 
 #include "gopher_model/model/accounting.hpp"
 #include "tests/threads.hpp"
+#include "tests/worse.hpp"
 
 namespace gopher {
 namespace {
@@ -61,7 +62,7 @@ bool same_bits(const A& a, const B& b) {
 double distance(std::span<const double> a, std::span<const double> b) {
   REQUIRE(a.size() == b.size());
   double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] - b[i]));
+  for (std::size_t i = 0; i < a.size(); ++i) worst = worse(worst, std::abs(a[i] - b[i]));
   return worst;
 }
 
@@ -96,7 +97,7 @@ TEST_CASE("the gradient of the whole model agrees with differences") {
     const double near = loss_at(center + step) - loss_at(center - step);
     const double far = loss_at(center + 2 * step) - loss_at(center - 2 * step);
     values[i] = center;
-    worst = std::max(worst, std::abs(gradient.values()[i] - (8 * near - far) / (12 * step)));
+    worst = worse(worst, std::abs(gradient.values()[i] - (8 * near - far) / (12 * step)));
   }
   CHECK(worst <= 1e-8);
 }

@@ -7,6 +7,7 @@
 #include "gopher_model/model/gopher.hpp"
 #include "reference_gopher.hpp"
 #include "tests/threads.hpp"
+#include "tests/worse.hpp"
 
 namespace gopher {
 namespace {
@@ -88,7 +89,7 @@ std::vector<double> losses_of(Model model, int count, const AdamOptions& options
 
 double largest_relative_difference(const std::vector<double>& a, const std::vector<double>& b) {
   double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, std::abs(a[i] / b[i] - 1));
+  for (std::size_t i = 0; i < a.size(); ++i) worst = worse(worst, std::abs(a[i] / b[i] - 1));
   return worst;
 }
 

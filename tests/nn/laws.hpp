@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "tests/worse.hpp"
+
 namespace nn_test {
 
 using namespace burrow;
@@ -55,7 +57,7 @@ double parameter_gradient_error(Model& model, const X& x, const F& loss) {
         (8 * (at_offset(step) - at_offset(-step)) - (at_offset(2 * step) - at_offset(-2 * step))) /
         (12 * step);
     values[i] = center;
-    worst = std::max(worst, std::abs(gradient.values()[i] - slope) / (1 + std::abs(slope)));
+    worst = worse(worst, std::abs(gradient.values()[i] - slope) / (1 + std::abs(slope)));
   }
   return worst;
 }

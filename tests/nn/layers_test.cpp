@@ -7,6 +7,8 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
+#include "tests/worse.hpp"
+
 namespace {
 
 using namespace burrow;
@@ -20,7 +22,7 @@ double distance(const Tensor<T, S>& a, const Tensor<T, S2>& b) {
   if (a.size() != b.size()) return INFINITY;
   double worst = 0;
   for (Index i = 0; i < a.size(); ++i)
-    worst = std::max(worst, std::abs(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i])));
+    worst = worse(worst, std::abs(static_cast<double>(a.data()[i]) - static_cast<double>(b.data()[i])));
   return worst;
 }
 

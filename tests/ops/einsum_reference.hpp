@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/ops/compare.hpp"
+#include "tests/worse.hpp"
 
 namespace ops_test {
 
@@ -74,7 +75,7 @@ double einsum_error(const E&... e) {
   if (y.extents != expected.extents) return INFINITY;
   double worst = 0;
   for (std::size_t i = 0; i < y.values.size(); ++i)
-    worst = std::max(worst, std::abs(y.values[i] - expected.values[i]) / (1 + std::abs(expected.values[i])));
+    worst = worse(worst, std::abs(y.values[i] - expected.values[i]) / (1 + std::abs(expected.values[i])));
   return worst;
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "optimizer_laws.hpp"
+#include "tests/worse.hpp"
 
 namespace {
 
@@ -98,8 +99,8 @@ void check_against_reference(const AdafactorOptions& options, double tolerance) 
       const auto& place = layout[i];
       references[i].step({gradient.begin() + place.begin, gradient.begin() + place.end()});
       for (Index j = 0; j < place.size(); ++j)
-        worst = std::max(worst,
-                         std::abs(static_cast<double>(parameters[static_cast<std::size_t>(place.begin + j)]) -
+        worst =
+            worse(worst, std::abs(static_cast<double>(parameters[static_cast<std::size_t>(place.begin + j)]) -
                                   references[i].x[static_cast<std::size_t>(j)]));
     }
     REQUIRE(worst < tolerance);

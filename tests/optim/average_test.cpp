@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "optimizer_laws.hpp"
+#include "tests/worse.hpp"
 
 using namespace burrow;
 
@@ -30,7 +31,7 @@ void check_against_reference(const AverageOptions& options, double tolerance) {
   double worst = 0;
   for (std::size_t i = 0; i < count; ++i) {
     const double e = options.bias_correction ? expected[i] / (1 - correction) : expected[i];
-    worst = std::max(worst, std::abs(static_cast<double>(result[i]) - e));
+    worst = worse(worst, std::abs(static_cast<double>(result[i]) - e));
   }
   REQUIRE(worst < tolerance);
 }

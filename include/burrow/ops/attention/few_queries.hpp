@@ -109,9 +109,9 @@ class KeyChunks {
     return sum;
   }
 
-  /// Asks memory for a head of a row.
-  void expect(const T* x) const {
-    for (Index l = 0; l < e_.head_width; l += 64 / Index{sizeof(T)}) __builtin_prefetch(x + l);
+  /// Asks memory for a head of the row that lies `ahead` elements from x.
+  void expect(const T* x, Index ahead) const {
+    for (Index l = 0; l < e_.head_width; l += 64 / Index{sizeof(T)}) fetch(x, (ahead + l) * Index{sizeof(T)});
   }
 
   /// What is left of a score after the whole vectors.
@@ -137,8 +137,8 @@ class KeyChunks {
       const T* const key = keys + head / e_.group() * d;
       const T* const r =
           in_.positions != nullptr ? in_.positions + distance * e_.width() + head * d : nullptr;
-      expect(key + rows_ahead * e_.key_width());
-      if (r != nullptr) expect(r - rows_ahead * e_.width());
+      expect(key, rows_ahead * e_.key_width());
+      if (r != nullptr) expect(r, -rows_ahead * e_.width());
       P sum = dot(key, content_query_, query + head * d, P(C(0)));
       if (r != nullptr) sum = dot(r, position_query_, query + head * d, sum);
       to[head * length] = reduce_add(sum) + rest(key, r, query + head * d, head, distance);
@@ -171,7 +171,7 @@ class KeyChunks {
       const C* const share = shares + row * length;
       const T* const from = values + head / e_.group() * d;
       C* const to = outputs + row * d;
-      for (Index k = 0; k < count; ++k) expect(from + (k + group) * step);
+      for (Index k = 0; k < count; ++k) expect(from, (k + group) * step);
       Index l = 0;
       for (; l + 2 * P::size <= d; l += 2 * P::size) {
         P first = P::load(to + l), second = P::load(to + l + P::size);

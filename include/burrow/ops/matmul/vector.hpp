@@ -2,6 +2,8 @@
 // its speed, so a task reads a stretch of memory from end to end, several rows of it at a time.
 #pragma once
 
+#include <cstdint>
+
 #include <burrow/ops/matmul/pack.hpp>
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -14,8 +16,13 @@ namespace burrow::cpu {
 
 namespace detail {
 
+/// Asks memory for what lies `bytes` from p. It may lie outside of p's array: the address is only a number.
+inline void fetch(const void* p, Index bytes) {
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::intptr_t>(p) + bytes));
+}
+
 /// Asks for what lies a page further on: rows of a few KiB end before the processor sees a stream in them.
-inline void fetch_ahead(const void* p) { __builtin_prefetch(static_cast<const char*>(p) + 4096, 0, 2); }
+inline void fetch_ahead(const void* p) { fetch(p, 4096); }
 
 /// sum_l x[l] factors[l] for products of T, in four running vectors.
 template <class T, class F, class A>
