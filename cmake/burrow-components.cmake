@@ -20,6 +20,11 @@ function(burrow_find_cuda)
   if(TARGET CUDA::cudart AND TARGET CUDA::cublas AND TARGET CUDA::cublasLt AND NOT TARGET burrow::cuda)
     add_library(burrow::cuda INTERFACE IMPORTED GLOBAL)
     target_link_libraries(burrow::cuda INTERFACE CUDA::cudart CUDA::cublas CUDA::cublasLt)
+    # Eigen stays on the host, so that its functions are the same in .cu and .cpp files. CMake 3.25 does not know
+    # that nvcc has C++20. 1675 and 3189: GCC's loop pragmas, and variables that are named module.
+    target_compile_definitions(burrow::cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:EIGEN_NO_CUDA>)
+    target_compile_options(burrow::cuda INTERFACE
+      "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;--diag-suppress=1675,3189>")
   endif()
 endfunction()
 

@@ -6,13 +6,19 @@
 
 namespace burrow {
 
+namespace detail {
+/// The base of devices. Through it an unqualified call whose first argument is a device finds the overloads
+/// of namespace detail, those of headers that are included later as well.
+struct Device {};
+}  // namespace detail
+
 /// The host processor, all threads of it.
-struct Cpu {
+struct Cpu : detail::Device {
   static constexpr const char* name = "cpu";
 };
 
-/// A CUDA device.
-struct Cuda {
+/// A CUDA device: operations are compiled by nvcc, from burrow/cuda.cuh.
+struct Cuda : detail::Device {
   static constexpr const char* name = "cuda";
 };
 

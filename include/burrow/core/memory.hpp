@@ -56,11 +56,33 @@ class SpinLock {
   std::atomic<bool> held_{false};
 };
 
-/// Blocks of the host's memory by size class: eight classes to a factor of two, 64 bytes at least.
-class HostPool {
+/// Where the host's blocks come from.
+struct HostMemory {
+  static constexpr const char* owner = "the system";
+
+  /// Memory for a block, or null.
+  static void* take(Index bytes) {
+    const bool huge = bytes >= huge_page;
+    const Index rounded = huge ? (bytes + huge_page - 1) / huge_page * huge_page : bytes;
+    void* const data = std::aligned_alloc(static_cast<std::size_t>(huge ? huge_page : 64),
+                                          static_cast<std::size_t>(rounded));
+    // A huge page that is filled in part would take memory that nobody uses: its part comes in small ones.
+    if (huge && data != nullptr)
+      madvise(data, static_cast<std::size_t>(bytes / huge_page * huge_page), MADV_HUGEPAGE);
+    return data;
+  }
+  static void give_back(void* data) { std::free(data); }
+
+ private:
+  static constexpr Index huge_page = Index{2} << 20;
+};
+
+/// Blocks of one kind of memory by size class: eight classes to a factor of two, 64 bytes at least.
+template <class Memory>
+class BlockPool {
  public:
-  [[gnu::noinline]] static HostPool& instance() {
-    static HostPool* const pool = new HostPool;  // outlives every static tensor
+  [[gnu::noinline]] static BlockPool& instance() {
+    static BlockPool* const pool = new BlockPool;  // outlives every static tensor
     return *pool;
   }
 
@@ -104,18 +126,17 @@ class HostPool {
       while (head != nullptr) {
         Block* const block = std::exchange(head, head->next);
         statistics_.bytes_from_system -= block->bytes;
-        std::free(block->data);
+        Memory::give_back(block->data);
         delete block;
       }
   }
 
  private:
-  static constexpr Index huge_page = Index{2} << 20;
   static constexpr Index largest_block = Index{1} << 47;  // what processors address
 
   Error out_of_memory(Index bytes) const {
-    return Error("memory: the system has no " + std::to_string(bytes >> 20) + " MiB left (" +
-                 std::to_string(statistics_.bytes_in_use >> 20) + " MiB are in use)");
+    return Error("memory: " + std::string{Memory::owner} + " has no " + std::to_string(bytes >> 20) +
+                 " MiB left (" + std::to_string(statistics_.bytes_in_use >> 20) + " MiB are in use)");
   }
 
   static int class_of(Index bytes) {
@@ -133,13 +154,8 @@ class HostPool {
 
   Block* from_system(int size_class) {
     const Index bytes = (bytes_of(size_class) + 63) / 64 * 64;
-    const bool huge = bytes >= huge_page;
-    const Index rounded = huge ? (bytes + huge_page - 1) / huge_page * huge_page : bytes;
-    void* const data = std::aligned_alloc(static_cast<std::size_t>(huge ? huge_page : 64),
-                                          static_cast<std::size_t>(rounded));
+    void* const data = Memory::take(bytes);
     if (data == nullptr) throw out_of_memory(bytes);
-    // A huge page that is filled in part would take memory that nobody uses: its part comes in small ones.
-    if (huge) madvise(data, static_cast<std::size_t>(bytes / huge_page * huge_page), MADV_HUGEPAGE);
     ++statistics_.system_allocations;
     statistics_.bytes_from_system += bytes;
     auto* const block = new Block;
@@ -154,6 +170,15 @@ class HostPool {
   std::array<Block*, 8 * 48> free_{};
   MemoryStatistics statistics_;
 };
+
+using HostPool = BlockPool<HostMemory>;
+
+/// Zero bytes.
+inline void fill_zero(Cpu, void* data, Index bytes) { std::memset(data, 0, static_cast<std::size_t>(bytes)); }
+/// A copy from an array on the first device to one on the second; they do not overlap.
+inline void copy_bytes(Cpu, Cpu, void* to, const void* from, Index bytes) {
+  std::memcpy(to, from, static_cast<std::size_t>(bytes));
+}
 
 template <class D>
 struct pool_of;

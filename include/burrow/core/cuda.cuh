@@ -1,0 +1,208 @@
+// A CUDA device at work: its stream, launches of kernels, memory from a pool, copies between host and device.
+// All work of a process goes to one stream, so memory that returns to the pool can be used again at once.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <array>
+#include <cstring>
+#include <string>
+
+#include <burrow/core/launch.hpp>
+#include <burrow/core/memory.hpp>
+
+namespace burrow {
+
+/// There is no GPU, or no driver for it. Programs end with exit code 2 on it.
+struct NoDeviceError : Error {
+  using Error::Error;
+};
+
+namespace cuda {
+
+/// Throws Error, which names what failed, for every status but success.
+inline void check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // a launch that failed is not reported again by the next
+  throw Error(std::string{"cuda: "} + what + ": " + cudaGetErrorString(status));
+}
+
+/// The device of this process and the stream that all its work goes to.
+class Context {
+ public:
+  /// Throws NoDeviceError where there is no GPU.
+  static Context& instance() {
+    static Context* const context = new Context;  // outlives every static tensor
+    return *context;
+  }
+
+  cudaStream_t stream() const { return stream_; }
+  int device() const { return device_; }
+  int multiprocessors() const { return multiprocessors_; }
+  /// Compute capability as one number: 90 for 9.0.
+  int capability() const { return capability_; }
+
+  /// Waits until all work has been done. Every wait is counted; a training step should need none but that
+  /// for its loss.
+  void synchronize(const char* what) {
+    ++synchronizations_;
+    check(cudaStreamSynchronize(stream_), what);
+  }
+  Index synchronizations() const { return synchronizations_; }
+
+ private:
+  Context() {
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    if (status != cudaSuccess || count == 0) {
+      cudaGetLastError();
+      throw NoDeviceError(std::string{"cuda: no GPU can be used here ("} +
+                          (status == cudaSuccess ? "none was found" : cudaGetErrorString(status)) +
+                          "); run on the CPU instead, with device Cpu or --device cpu");
+    }
+    check(cudaGetDevice(&device_), "the current device");
+    check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device_), "attributes");
+    int major = 0, minor = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device_), "attributes");
+    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device_), "attributes");
+    capability_ = 10 * major + minor;
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "the stream");
+  }
+
+  cudaStream_t stream_ = nullptr;
+  int device_ = 0, multiprocessors_ = 0, capability_ = 0;
+  Index synchronizations_ = 0;
+};
+
+/// True where a GPU and its driver can be used.
+inline bool available() {
+  int count = 0;
+  const bool found = cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
+  cudaGetLastError();
+  return found;
+}
+
+/// Waits until the device has done all work.
+inline void synchronize() { Context::instance().synchronize("work on the device"); }
+/// How often the host has waited for the device so far.
+inline Index synchronizations() { return Context::instance().synchronizations(); }
+
+/// Starts a kernel for the operation `name` on the stream. Throws Error where the launch is refused.
+template <class... Parameters, class... Arguments>
+void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid,
+            const Arguments&... arguments) {
+  constexpr unsigned usual_shared_bytes = 48 << 10;
+  if (grid.shared_bytes > usual_shared_bytes)
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                               cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(grid.shared_bytes)),
+          name);
+  kernel<<<dim3{grid.x, grid.y, grid.z}, grid.threads, grid.shared_bytes, Context::instance().stream()>>>(
+      arguments...);
+  check(cudaGetLastError(), name);
+}
+
+/// Copies between host and device in pieces through pinned memory, so that the host's side may be any.
+class Staging {
+ public:
+  static Staging& instance() {
+    static Staging* const staging = new Staging;
+    return *staging;
+  }
+
+  /// Returns when `from` may be written again; the copy goes on, in the order of the stream.
+  void upload(void* to, const void* from, Index bytes) {
+    pieces(bytes, [&](Piece& piece, Index begin, std::size_t count) {
+      check(cudaEventSynchronize(piece.free), "a copy to the device");
+      std::memcpy(piece.memory, static_cast<const std::byte*>(from) + begin, count);
+      check(cudaMemcpyAsync(static_cast<std::byte*>(to) + begin, piece.memory, count, cudaMemcpyHostToDevice,
+                            stream()),
+            "a copy to the device");
+      check(cudaEventRecord(piece.free, stream()), "a copy to the device");
+    });
+  }
+  /// Waits for the device's work before it and for the copy.
+  void download(void* to, const void* from, Index bytes) {
+    pieces(bytes, [&](Piece& piece, Index begin, std::size_t count) {
+      check(cudaMemcpyAsync(piece.memory, static_cast<const std::byte*>(from) + begin, count,
+                            cudaMemcpyDeviceToHost, stream()),
+            "a copy from the device");
+      Context::instance().synchronize("a copy from the device");
+      std::memcpy(static_cast<std::byte*>(to) + begin, piece.memory, count);
+    });
+  }
+
+ private:
+  struct Piece {
+    void* memory = nullptr;
+    cudaEvent_t free = nullptr;
+  };
+  static constexpr std::size_t piece_bytes = std::size_t{4} << 20;
+
+  Staging() {
+    for (Piece& piece : pieces_) {
+      check(cudaMallocHost(&piece.memory, piece_bytes), "pinned memory");
+      check(cudaEventCreateWithFlags(&piece.free, cudaEventDisableTiming), "an event");
+    }
+  }
+  static cudaStream_t stream() { return Context::instance().stream(); }
+
+  template <class Copy>
+  void pieces(Index bytes, const Copy& copy) {
+    const auto total = static_cast<std::size_t>(bytes);
+    for (std::size_t begin = 0; begin < total; begin += piece_bytes) {
+      copy(pieces_[next_], static_cast<Index>(begin), std::min(piece_bytes, total - begin));
+      next_ = (next_ + 1) % pieces_.size();
+    }
+  }
+
+  std::array<Piece, 2> pieces_;
+  std::size_t next_ = 0;
+};
+
+}  // namespace cuda
+
+namespace detail {
+
+/// Where the device's blocks come from.
+struct CudaMemory {
+  static constexpr const char* owner = "the CUDA device";
+
+  static void* take(Index bytes) {
+    cuda::Context::instance();
+    void* data = nullptr;
+    if (cudaMalloc(&data, static_cast<std::size_t>(bytes)) == cudaSuccess) return data;
+    cudaGetLastError();
+    return nullptr;
+  }
+  static void give_back(void* data) {
+    cuda::Context::instance().synchronize("memory given back");
+    cudaFree(data);
+  }
+};
+
+template <>
+struct pool_of<Cuda> {
+  static BlockPool<CudaMemory>& get() { return BlockPool<CudaMemory>::instance(); }
+};
+
+/// Zero bytes, in the order of the stream.
+inline void fill_zero(Cuda, void* data, Index bytes) {
+  cuda::check(cudaMemsetAsync(data, 0, static_cast<std::size_t>(bytes), cuda::Context::instance().stream()),
+              "zeros");
+}
+/// A copy between arrays that do not overlap, in the order of the stream.
+inline void copy_bytes(Cuda, Cuda, void* to, const void* from, Index bytes) {
+  cuda::check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice,
+                              cuda::Context::instance().stream()),
+              "a copy on the device");
+}
+inline void copy_bytes(Cpu, Cuda, void* to, const void* from, Index bytes) {
+  cuda::Staging::instance().upload(to, from, bytes);
+}
+inline void copy_bytes(Cuda, Cpu, void* to, const void* from, Index bytes) {
+  cuda::Staging::instance().download(to, from, bytes);
+}
+
+}  // namespace detail
+}  // namespace burrow
