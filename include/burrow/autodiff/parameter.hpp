@@ -108,7 +108,7 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
   void check_untraced() const {
     if (!store_->differentiates(offset_)) return;
     if (store_->recording == detail::Recording::suspended)
-      store_->met = true;
+      store_->meet(offset_);
     else
       throw Error("a parameter of " + view_.shape().text() +
                   " meets no traced operand while gradients are recorded, so its gradient would be lost; "

@@ -18,6 +18,20 @@ struct ParameterRange {
 /// Whether a tape differentiates the parameters of a store now; suspended inside `checkpoint`.
 enum class Recording { off, on, suspended };
 
+/// Is told which parameters of a store a computation uses, and how far its reverse sweep has come: once the
+/// sweep is down to the first position at which a parameter was used, its gradient is complete.
+class SweepListener {
+ public:
+  SweepListener() = default;
+  SweepListener(const SweepListener&) = delete;
+  SweepListener& operator=(const SweepListener&) = delete;
+  virtual ~SweepListener() = default;
+  /// The parameter at `offset` is used by what is recorded from `position` on.
+  virtual void used(Index offset, std::size_t position) = 0;
+  /// All that was recorded from `position` on has been swept.
+  virtual void swept(std::size_t position) = 0;
+};
+
 /// The flat parameters of a built model, as a tape knows them.
 struct ParameterStore {
   Storage storage;
@@ -25,6 +39,14 @@ struct ParameterStore {
   Recording recording = Recording::off;
   std::span<const ParameterRange> differentiated = {};  // all of the store where empty
   bool met = false;                                     // a differentiated parameter was used while suspended
+  SweepListener* listener = nullptr;
+  std::size_t suspended_at = 0;  // the position of the record for which parameters were suspended
+
+  /// A parameter is used while they are suspended.
+  void meet(Index offset) {
+    met = true;
+    if (listener != nullptr) listener->used(offset, suspended_at);
+  }
 
   bool differentiates(Index offset) const {
     return recording != Recording::off && contains(differentiated, offset);

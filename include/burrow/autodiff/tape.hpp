@@ -56,6 +56,7 @@ class Tape {
     for (const auto& entry : parameters_) {
       entry.store->recording = entry.was_recording;
       entry.store->differentiated = entry.was_differentiated;
+      if (entry.listener != nullptr) entry.store->listener = nullptr;
     }
   }
 
@@ -139,10 +140,12 @@ class Tape {
   }
 
   /// Lets the gradients of a store's parameters be added to `gradient` (as many elements as the store): of
-  /// all, or of those in the ranges, which outlive the tape.
+  /// all, or of those in the ranges, which outlive the tape. A listener is told when gradients are complete.
   void differentiate(detail::ParameterStore& store, void* gradient,
-                     std::span<const detail::ParameterRange> ranges = {}) {
-    parameters_.push_back({&store, gradient, ranges, store.recording, store.differentiated});
+                     std::span<const detail::ParameterRange> ranges = {},
+                     detail::SweepListener* listener = nullptr) {
+    parameters_.push_back({&store, gradient, ranges, listener, store.recording, store.differentiated});
+    if (listener != nullptr) store.listener = listener;
     store.recording = detail::Recording::on;
     store.differentiated = ranges;
   }
@@ -196,8 +199,8 @@ class Tape {
   /// A tape for a part of this computation that is differentiated on its own, with the same parameters.
   void share_parameters(const Tape& other) {
     for (const auto& entry : other.parameters_)
-      parameters_.push_back(
-          {entry.store, entry.gradient, entry.ranges, entry.store->recording, entry.store->differentiated});
+      parameters_.push_back({entry.store, entry.gradient, entry.ranges, nullptr, entry.store->recording,
+                             entry.store->differentiated});
   }
 
   /// Lets parameters be used without a trace (inside `checkpoint`), until `resume_parameters`.
@@ -205,6 +208,7 @@ class Tape {
     for (const auto& entry : parameters_) {
       entry.store->recording = detail::Recording::suspended;
       entry.store->met = false;
+      if (entry.listener != nullptr) entry.store->suspended_at = entries_.size();
     }
   }
   void resume_parameters() {
@@ -261,6 +265,7 @@ class Tape {
     detail::ParameterStore* store;
     void* gradient;
     std::span<const detail::ParameterRange> ranges;
+    detail::SweepListener* listener;
     detail::Recording was_recording;
     std::span<const detail::ParameterRange> was_differentiated;
   };
@@ -301,6 +306,7 @@ class Tape {
       for (std::size_t i = entries_.size(); i-- > 0;) {
         const detail::ObservedScope scope{entries_[i]->name, true};
         entries_[i]->run(entries_[i], *this);
+        tell_swept(i);
       }
       return;
     }
@@ -313,14 +319,22 @@ class Tape {
         ~Guard() { entry->destroy(entry); }
       } guard{entry};
       entry->run(entry, *this);
+      tell_swept(entries_.size());
     }
+  }
+
+  void tell_swept(std::size_t position) const {
+    for (const auto& entry : parameters_)
+      if (entry.listener != nullptr) entry.listener->swept(position);
   }
 
   /// The gradient of the store that the parameters from `offset` on belong to, or null.
   [[gnu::noinline]] void* flat_gradient(const detail::ParameterStore& store, Index offset) const {
     for (const auto& entry : parameters_)
-      if (entry.store == &store && detail::ParameterStore::contains(entry.ranges, offset))
+      if (entry.store == &store && detail::ParameterStore::contains(entry.ranges, offset)) {
+        if (entry.listener != nullptr) entry.listener->used(offset, entries_.size());
         return entry.gradient;
+      }
     return nullptr;
   }
 

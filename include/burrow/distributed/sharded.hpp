@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <burrow/distributed/communicator.hpp>
+#include <burrow/distributed/overlap.hpp>
 #include <burrow/optim/clip.hpp>
 #include <burrow/optim/model_optimizer.hpp>
 
@@ -121,37 +121,30 @@ class Sharded {
           {begin, parts, first, own_size_, own,
            Slice{std::span<const P>{values.subspan(at(first), at(own))}, first, whole.options(), layout_}});
       own_size_ += own;
+      bounds_.push_back(begin);
     }
+    bounds_.push_back(count);
     count_ = count;
   }
 
   /// Adds the gradient of f(tape), a traced scalar, of a micro-batch of this rank, and returns its value.
   /// With stages 0 and 1 a rank keeps a whole gradient, which is reduced once in a step; with stage 2 only
   /// its own part of it, to which every call adds what all ranks have: all of them make the same number of
-  /// calls.
+  /// calls, in each of which buckets are added over the ranks while the backward pass goes on.
   template <class F>
-  auto accumulate(const Model& model, const F& f) {
-    if (options_.stage < 2) {
-      if (!gradient_)
-        gradient_.emplace(model);
-      else if (!std::exchange(accumulating_, true))
-        gradient_->clear();
-      accumulating_ = true;
-      return accumulate_gradient(model, *gradient_, f);
-    }
-    Gradient<Model> gradient{model};
-    const auto value = accumulate_gradient(model, gradient, f);
-    const auto reduced = reduce(gradient);
-    own_.resize(at(own_size_));
-    if (!std::exchange(accumulating_, true)) std::fill(own_.begin(), own_.end(), G(0));
-    for (std::size_t b = 0; b < buckets_.size(); ++b) {
-      G* const sum = own_.data() + buckets_[b].own_at;
-      const auto part = reduced.parts[b];
-      parallel_for(static_cast<Index>(part.size()), Index{1} << 15, [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) sum[i] += part[at(i)];
-      });
-    }
-    return value;
+  auto accumulate(const Model& model, const F& f, Location where = Location::here()) {
+    if (options_.stage == 2) return accumulate_own(model, f, where);
+    refuse_after_last(where);
+    return accumulate_gradient(model, whole_gradient(model), f);
+  }
+  /// As `accumulate`, for the last micro-batch of a step: with every stage, buckets of the gradient are added
+  /// over the ranks as soon as they are complete, while the backward pass goes on. The bits are the same.
+  template <class F>
+  auto accumulate_last(const Model& model, const F& f, Location where = Location::here()) {
+    if (options_.stage == 2) return accumulate_own(model, f, where);
+    refuse_after_last(where);
+    reducing_ = true;
+    return overlapped(model, whole_gradient(model), f, where);
   }
 
   /// What `accumulate` has gathered since the last call of this, added over all ranks. Throws Error where
@@ -159,6 +152,10 @@ class Sharded {
   ReducedGradient<G> reduce(Location where = Location::here()) {
     if (!std::exchange(accumulating_, false))
       throw Error("Sharded: no gradient was accumulated for this step" + burrow::at(where));
+    if (std::exchange(reducing_, false)) {
+      begun_.wait();
+      return reduced_parts(*gradient_);
+    }
     if (options_.stage < 2) return reduce(*gradient_, where);
     ReducedGradient<G> reduced;
     for (const Bucket& bucket : buckets_)
@@ -169,21 +166,10 @@ class Sharded {
   /// A gradient of this rank's part of the batch, added over all ranks. It is done in place: afterwards
   /// `gradient` has the sums where this rank needs them, and must live until the step is made.
   ReducedGradient<G> reduce(Gradient<Model>& gradient, Location where = Location::here()) const {
-    const std::span<G> values = gradient.values();
     Pending before;
-    for (std::size_t b = buckets_.size(); b-- > 0;) {
-      const Bucket& bucket = buckets_[b];
-      const auto whole = values.subspan(at(bucket.begin), at(bucket.parts.count()));
-      before = options_.stage == 0
-                   ? ranks_.start_all_reduce(whole, Reduction::sum, where)
-                   : ranks_.start_reduce_scatter(whole, values.subspan(at(bucket.first), at(bucket.own)),
-                                                 bucket.parts, Reduction::sum, where);
-    }
+    for (std::size_t b = buckets_.size(); b-- > 0;) before = start_reduction(b, gradient.values(), where);
     before.wait();
-    ReducedGradient<G> reduced{{}, gradient.ranges()};
-    for (const Bucket& bucket : buckets_)
-      reduced.parts.push_back(std::as_const(gradient).values().subspan(at(bucket.first), at(bucket.own)));
-    return reduced;
+    return reduced_parts(gradient);
   }
 
   /// The Euclidean norm of the whole gradient, every parameter counted once; the same number on all ranks.
@@ -248,14 +234,75 @@ class Sharded {
 
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
+  /// Begins to add a bucket of a gradient over the ranks.
+  Pending start_reduction(std::size_t b, std::span<G> values, Location where) const {
+    const Bucket& bucket = buckets_[b];
+    const auto whole = values.subspan(at(bucket.begin), at(bucket.parts.count()));
+    if (options_.stage == 0) return ranks_.start_all_reduce(whole, Reduction::sum, where);
+    return ranks_.start_reduce_scatter(whole, values.subspan(at(bucket.first), at(bucket.own)), bucket.parts,
+                                       Reduction::sum, where);
+  }
+
+  ReducedGradient<G> reduced_parts(const Gradient<Model>& gradient) const {
+    ReducedGradient<G> reduced{{}, gradient.ranges()};
+    for (const Bucket& bucket : buckets_)
+      reduced.parts.push_back(gradient.values().subspan(at(bucket.first), at(bucket.own)));
+    return reduced;
+  }
+
+  /// The gradient that a rank keeps with stages 0 and 1, zero at the beginning of a step.
+  Gradient<Model>& whole_gradient(const Model& model) {
+    const bool first = !std::exchange(accumulating_, true);
+    if (!gradient_)
+      gradient_.emplace(model);
+    else if (first)
+      gradient_->clear();
+    return *gradient_;
+  }
+
+  /// Adds to a gradient, and begins to reduce its buckets as they become complete.
+  template <class F>
+  auto overlapped(const Model& model, Gradient<Model>& gradient, const F& f, Location where) {
+    const auto start = [&](std::size_t b) { return start_reduction(b, gradient.values(), where); };
+    detail::OverlappedReduction reduction{std::span<const Index>{bounds_}, layout_, begun_, start};
+    const auto value = accumulate_gradient(model, gradient, f, &reduction);
+    reduction.finish();
+    return value;
+  }
+
+  template <class F>
+  auto accumulate_own(const Model& model, const F& f, Location where) {
+    Gradient<Model> gradient{model};
+    const auto value = overlapped(model, gradient, f, where);
+    begun_.wait();
+    own_.resize(at(own_size_));
+    if (!std::exchange(accumulating_, true)) std::fill(own_.begin(), own_.end(), G(0));
+    for (const Bucket& bucket : buckets_) {
+      G* const sum = own_.data() + bucket.own_at;
+      const G* const part = gradient.values().data() + bucket.first;
+      parallel_for(bucket.own, Index{1} << 15, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) sum[i] += part[i];
+      });
+    }
+    return value;
+  }
+
+  void refuse_after_last(Location where) const {
+    if (reducing_)
+      throw Error("Sharded: a micro-batch after accumulate_last; call reduce() first" + burrow::at(where));
+  }
+
   C ranks_;
   ShardingOptions options_;
   ParameterLayout layout_;
   std::vector<Bucket> buckets_;
+  std::vector<Index> bounds_;  // of the buckets in the flat parameters
   Index count_ = 0, own_size_ = 0;
   std::optional<Gradient<Model>> gradient_;
   detail::Remembered<G> own_;
   bool accumulating_ = false;
+  bool reducing_ = false;  // since accumulate_last
+  detail::PendingList begun_;
 };
 
 }  // namespace burrow

@@ -331,11 +331,13 @@ class Gradient {
 };
 
 /// Adds the gradient of f(tape), a traced scalar, to `gradient`, and returns the value of f. Inputs watched
-/// by the tape inside f are not differentiated: only the model's parameters are.
+/// by the tape inside f are not differentiated: only the model's parameters are. A listener is told when the
+/// gradients of parameters are complete.
 template <Module Model, class F>
-auto accumulate_gradient(const Model& model, Gradient<Model>& gradient, const F& f) {
+auto accumulate_gradient(const Model& model, Gradient<Model>& gradient, const F& f,
+                         detail::SweepListener* listener = nullptr) {
   Tape tape{Tape::Inputs::constant};
-  tape.differentiate(parameters(model).store(), gradient.values().data(), gradient.ranges());
+  tape.differentiate(parameters(model).store(), gradient.values().data(), gradient.ranges(), listener);
   const auto loss = materialize(f(tape));
   static_assert(Traced<decltype(loss)>,
                 "value_and_grad: the loss is not traced; watch the input with tape.watch(x)");

@@ -1,0 +1,94 @@
+// A bucket of a gradient is handed out when it is complete, and no later than the sweep allows.
+#include <burrow/autodiff/reduce.hpp>
+#include <burrow/distributed/overlap.hpp>
+#include <burrow/nn/combinators.hpp>
+#include <burrow/nn/layers.hpp>
+#include <burrow/optim/groups.hpp>
+#include <burrow/tensor/create.hpp>
+#include <catch2/catch.hpp>
+
+using namespace burrow;
+
+namespace overlap_test {  // clang warns of modules without linkage
+
+struct Block {
+  Linear<4, 4> only;
+  auto operator()(const auto& x) const { return x + tanh(only(x)); }
+};
+
+template <class Policy>
+struct Network {
+  Embedding<6, 4, Policy> table;
+  Repeat<Block, 3> blocks;
+  Linear<4, 4, Policy> unused;
+  /// The table is used first and last, as a tied embedding is.
+  auto operator()(const auto& ids) const { return table.scores(blocks(table(ids))); }
+};
+using Model = Network<Float32<Cpu>>;
+
+struct Handed {
+  std::size_t bucket;
+  std::vector<float> values;
+  bool first_block_is_zero;
+};
+
+/// What is handed out, in order, for buckets of `size` elements.
+std::vector<Handed> handed_out(bool rematerialize, Index size, std::vector<float>& final) {
+  auto model = build<Model>(Key{1});
+  model.blocks.rematerialize = rematerialize;
+  Gradient gradient{model};
+  const auto layout = parameter_groups(model);
+  const auto count = static_cast<Index>(gradient.values().size());
+  std::vector<Index> bounds;
+  for (Index begin = 0; begin < count; begin += size) bounds.push_back(begin);
+  bounds.push_back(count);
+  detail::PendingList begun;
+  std::vector<Handed> handed;
+  const auto start = [&](std::size_t b) {
+    const auto part = gradient.values().subspan(static_cast<std::size_t>(bounds[b]),
+                                                static_cast<std::size_t>(bounds[b + 1] - bounds[b]));
+    const auto first = gradient.of(model.blocks.blocks[0].only.weight);
+    handed.push_back({b, {part.begin(), part.end()}, std::all_of(first.begin(), first.end(), [](float g) {
+                        return g == 0;
+                      })});
+    return Pending{};
+  };
+  detail::OverlappedReduction reduction{std::span<const Index>{bounds}, layout, begun, start};
+  const Tensor<std::int32_t, Shape<3>> ids{0, 5, 2};
+  accumulate_gradient(
+      model, gradient, [&](Tape& tape) { return sum(square(model(tape.watch(ids)))); }, &reduction);
+  reduction.finish();
+  final.assign(gradient.values().begin(), gradient.values().end());
+  return handed;
+}
+
+}  // namespace overlap_test
+
+using namespace overlap_test;
+
+TEST_CASE("buckets of a gradient are handed out from the last to the first, when they are complete",
+          "[distributed]") {
+  for (const bool rematerialize : {false, true})
+    for (const Index size : {1, 7, 20, 24, 1000}) {
+      INFO("buckets of " << size << ", rematerialised: " << rematerialize);
+      std::vector<float> final;
+      const auto handed = handed_out(rematerialize, size, final);
+      REQUIRE(handed.size() ==
+              (final.size() + static_cast<std::size_t>(size) - 1) / static_cast<std::size_t>(size));
+      for (std::size_t i = 0; i < handed.size(); ++i) {
+        CHECK(handed[i].bucket == handed.size() - 1 - i);
+        const auto begin = handed[i].bucket * static_cast<std::size_t>(size);
+        CHECK(std::equal(handed[i].values.begin(), handed[i].values.end(),
+                         final.begin() + static_cast<std::ptrdiff_t>(begin)));
+      }
+    }
+}
+
+TEST_CASE("the last block's bucket leaves before the first block has a gradient", "[distributed]") {
+  for (const bool rematerialize : {false, true}) {
+    std::vector<float> final;
+    const auto handed = handed_out(rematerialize, 20, final);  // a block has 20 parameters
+    CHECK(handed[1].first_block_is_zero);
+    CHECK(!handed.back().first_block_is_zero);
+  }
+}
