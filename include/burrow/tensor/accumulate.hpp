@@ -15,8 +15,8 @@ struct SumOf {
   static constexpr bool rounds = true;
   template <class T>
   static constexpr T identity = T(0);
-  static auto combine(auto a, auto b) { return a + b; }
-  static auto lanes(auto p) { return reduce_add(p); }
+  static constexpr auto combine(auto a, auto b) { return a + b; }
+  static constexpr auto lanes(auto p) { return reduce_add(p); }
 };
 struct ProductOf {
   static constexpr const char* name = "prod";
@@ -24,7 +24,7 @@ struct ProductOf {
   template <class T>
   static constexpr T identity = T(1);
   template <class T>
-  static T combine(T a, T b) {
+  static constexpr T combine(T a, T b) {
     return static_cast<T>(a * b);
   }
   template <class C, int N>
@@ -42,7 +42,7 @@ template <class Self>
 struct ExtremeOf {
   static constexpr bool rounds = false;
   template <class T>
-  static T combine(T a, T b) {
+  static constexpr T combine(T a, T b) {
     if constexpr (Real<T>)
       return Self::beyond(b, a) || b != b ? b : a;
     else if constexpr (std::is_arithmetic_v<T>)
@@ -67,7 +67,7 @@ struct MaximumOf : ExtremeOf<MaximumOf> {
   template <class T>
   static constexpr T identity = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                                      : std::numeric_limits<T>::lowest();
-  static auto beyond(auto a, auto b) { return a > b; }
+  static constexpr auto beyond(auto a, auto b) { return a > b; }
   static auto extreme_lane(auto p) { return reduce_max(p); }
 };
 struct MinimumOf : ExtremeOf<MinimumOf> {
@@ -75,7 +75,7 @@ struct MinimumOf : ExtremeOf<MinimumOf> {
   template <class T>
   static constexpr T identity = std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
                                                                      : std::numeric_limits<T>::max();
-  static auto beyond(auto a, auto b) { return a < b; }
+  static constexpr auto beyond(auto a, auto b) { return a < b; }
   static auto extreme_lane(auto p) { return reduce_min(p); }
 };
 
