@@ -50,3 +50,16 @@ function(burrow_add_program target)
     endif()
   endforeach()
 endfunction()
+
+# 80: the oldest architecture whose tensor cores multiply bf16; later ones take it as well, compiled for them at
+# the first start. Set CMAKE_CUDA_ARCHITECTURES to compile for a GPU at hand.
+if(TARGET burrow::cuda)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80)
+    endif()
+    enable_language(CUDA)
+  endif()
+endif()

@@ -10,6 +10,7 @@
 
 #include <burrow/core/launch.hpp>
 #include <burrow/core/memory.hpp>
+#include <burrow/core/shared_memory.cuh>
 
 namespace burrow {
 
@@ -97,9 +98,12 @@ void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid,
                                cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(grid.shared_bytes)),
           name);
-  kernel<<<dim3{grid.x, grid.y, grid.z}, grid.threads, grid.shared_bytes, Context::instance().stream()>>>(
-      arguments...);
-  check(cudaGetLastError(), name);
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3{grid.x, grid.y, grid.z};
+  config.blockDim = dim3{grid.threads};
+  config.dynamicSmemBytes = grid.shared_bytes;
+  config.stream = Context::instance().stream();
+  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
 }
 
 /// Copies between host and device in pieces through pinned memory, so that the host's side may be any.

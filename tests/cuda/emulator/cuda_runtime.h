@@ -1,0 +1,213 @@
+// A stand-in for the CUDA runtime with which g++ compiles .cuh and .cu files for the CPU, so that tests run
+// kernels where there is no GPU. Kernels run one block after the other, as soon as they are started. Device
+// memory cannot be touched by the host but through copies: it would be a fault here as well.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "device_functions.hpp"
+
+#define BURROW_CUDA_EMULATED 1
+#define __global__
+#define __device__
+#define __host__
+#define __constant__ static
+#define __shared__ static
+#define __grid_constant__
+#define __forceinline__ inline
+#define __noinline__ [[gnu::noinline]]
+#define __align__(n) alignas(n)
+#define __launch_bounds__(...)
+
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct alignas(16) double2 {
+  double x, y;
+};
+struct alignas(8) int2 {
+  int x, y;
+};
+struct alignas(16) int4 {
+  int x, y, z, w;
+};
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorMemoryAllocation, cudaErrorNoDevice };
+enum cudaMemcpyKind {
+  cudaMemcpyHostToHost,
+  cudaMemcpyHostToDevice,
+  cudaMemcpyDeviceToHost,
+  cudaMemcpyDeviceToDevice
+};
+enum cudaDeviceAttr {
+  cudaDevAttrMultiProcessorCount,
+  cudaDevAttrComputeCapabilityMajor,
+  cudaDevAttrComputeCapabilityMinor,
+  cudaDevAttrMaxSharedMemoryPerBlockOptin
+};
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
+inline constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
+using cudaStream_t = struct CUstream_st*;
+using cudaEvent_t = struct CUevent_st*;
+
+namespace emulator {
+
+/// The device's memory: one region that is closed while the host runs.
+class Memory {
+ public:
+  static Memory& instance() {
+    static Memory memory;
+    return memory;
+  }
+
+  /// What is in it is NaN, so that reading what nobody wrote shows.
+  void* take(std::size_t bytes) {
+    const std::size_t rounded = (bytes + 255) / 256 * 256;
+    if (used_ + rounded > size) return nullptr;
+    void* const data = base_ + used_;
+    used_ += rounded;
+    const Opened opened;
+    std::memset(data, 0xff, rounded);
+    return data;
+  }
+
+  /// Open during its lifetime.
+  struct Opened {
+    Opened() { instance().protect(PROT_READ | PROT_WRITE); }
+    ~Opened() { instance().protect(PROT_NONE); }
+    Opened(const Opened&) = delete;
+    Opened& operator=(const Opened&) = delete;
+  };
+
+ private:
+  static constexpr std::size_t size = std::size_t{8} << 30;
+
+  Memory()
+      : base_{static_cast<std::byte*>(
+            mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))} {}
+  void protect(int access) {
+    const std::size_t page = 4096;
+    mprotect(base_, (used_ + page - 1) / page * page, access);
+  }
+
+  std::byte* base_;
+  std::size_t used_ = 0;
+};
+
+alignas(128) inline std::byte shared_memory[227 << 10];
+
+/// Blocks one after the other; shared memory starts as NaN in each.
+template <class Kernel, class... P>
+void run_grid(dim3 blocks, dim3 threads, std::size_t shared_bytes, Kernel kernel,
+              const std::tuple<P...>& parameters) {
+  const Memory::Opened opened;
+  gridDim = blocks;
+  blockDim = threads;
+  for (unsigned z = 0; z < blocks.z; ++z)
+    for (unsigned y = 0; y < blocks.y; ++y)
+      for (unsigned x = 0; x < blocks.x; ++x) {
+        blockIdx = {x, y, z};
+        std::memset(shared_memory, 0xff, shared_bytes);
+        Block::run(threads.x * threads.y * threads.z, [&] {
+          std::tuple<P...> own = parameters;
+          std::apply(kernel, own);
+        });
+      }
+}
+
+}  // namespace emulator
+
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  std::size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+  void* attrs = nullptr;
+  unsigned numAttrs = 0;
+};
+
+template <class... P, class... A>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(P...), A&&... arguments) {
+  const dim3 threads = config->blockDim, blocks = config->gridDim;
+  if (threads.x * threads.y * threads.z > 1024 || threads.x == 0 || blocks.x == 0 || blocks.y == 0 ||
+      blocks.z == 0 || blocks.y > 65535 || blocks.z > 65535 ||
+      config->dynamicSmemBytes > sizeof(emulator::shared_memory))
+    return cudaErrorInvalidValue;
+  emulator::run_grid(blocks, threads, config->dynamicSmemBytes, kernel,
+                     std::tuple<std::remove_cv_t<P>...>{static_cast<P>(arguments)...});
+  return cudaSuccess;
+}
+
+inline const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaSuccess ? "no error" : error == cudaErrorInvalidValue ? "invalid argument" : "error";
+}
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+inline cudaError_t cudaGetDevice(int* device) {
+  *device = 0;
+  return cudaSuccess;
+}
+inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  *value = attribute == cudaDevAttrMultiProcessorCount            ? 4
+           : attribute == cudaDevAttrComputeCapabilityMajor       ? 9
+           : attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin ? 227 << 10
+                                                                  : 0;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = nullptr;
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = nullptr;
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+template <class F>
+cudaError_t cudaFuncSetAttribute(F, cudaFuncAttribute, int bytes) {
+  return bytes <= static_cast<int>(sizeof(emulator::shared_memory)) ? cudaSuccess : cudaErrorInvalidValue;
+}
+inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
+  *data = emulator::Memory::instance().take(bytes);
+  return *data == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+inline cudaError_t cudaFree(void*) { return cudaSuccess; }
+inline cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
+  *data = std::malloc(bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
+                                   cudaStream_t) {
+  const emulator::Memory::Opened opened;
+  std::memmove(to, from, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemsetAsync(void* data, int value, std::size_t bytes, cudaStream_t) {
+  const emulator::Memory::Opened opened;
+  std::memset(data, value, bytes);
+  return cudaSuccess;
+}
