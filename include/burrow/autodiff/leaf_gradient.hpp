@@ -68,8 +68,8 @@ void add_repeated(std::span<const Index> extents, std::span<const Index> strides
 
 /// Adds element j of a dense array to a leaf's gradient for every j.
 template <class T, class C>
-void add_strided(std::span<const Index> extents, std::span<const Index> strides, T* target, bool accumulate,
-                 const C* values) {
+void add_strided(Cpu, std::span<const Index> extents, std::span<const Index> strides, T* target,
+                 bool accumulate, const C* values) {
   if (repeats_elements(extents, strides)) return add_repeated(extents, strides, target, values);
   Index size = 1;
   bool dense = true;
@@ -83,9 +83,9 @@ void add_strided(std::span<const Index> extents, std::span<const Index> strides,
     }
   });
 }
-template <class S, class T, class C, std::size_t Rank>
-void add_strided(const S& shape, const GradientTarget<T, Rank>& target, const C* values) {
-  add_strided<T, C>(shape.values(), target.strides, target.data, target.accumulate, values);
+template <class D, class S, class T, class C, std::size_t Rank>
+void add_strided(D device, const S& shape, const GradientTarget<T, Rank>& target, const C* values) {
+  add_strided<T, C>(device, shape.values(), target.strides, target.data, target.accumulate, values);
 }
 
 /// The gradient of a leaf during a pullback, without the leaf's type.
@@ -155,7 +155,7 @@ class LeafGradient {
     }
     const bool once = !repeats_elements(extents_, strides);
     const auto [to, accumulate] = tape_.gradient_data<T>(slot_, offset_, once ? size_ : 0);
-    add_strided<T, U>(extents_, strides, to, accumulate, values);
+    add_strided<T, U>(Cpu{}, extents_, strides, to, accumulate, values);
   }
 
   Tape& tape_;

@@ -142,7 +142,7 @@ void add_gradient(const X& x, const Gradient& gradient) {
       Dense dense{x.shape()};
       detail::evaluate(device_of<X>{}, detail::to_node(cast<element_of<X>>(gradient)), x.shape(),
                        dense.data());
-      detail::add_strided(x.shape(), x.gradient_target(), std::as_const(dense).data());
+      add_strided(device_of<X>{}, x.shape(), x.gradient_target(), std::as_const(dense).data());
     }
   }
 }

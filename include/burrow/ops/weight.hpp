@@ -147,7 +147,7 @@ void add_scaled_gradient(const W& weight, const C* values, C scale) {
   const Buffer<Cpu> scaled{count * Index{sizeof(C)}};
   C* const dense = static_cast<C*>(scaled.data());
   add_scaled(Cpu{}, values, count, scale, DenseTarget<C>{dense, false});
-  add_strided(weight.view.shape(), target, static_cast<const C*>(dense));
+  add_strided(Cpu{}, weight.view.shape(), target, static_cast<const C*>(dense));
 }
 
 }  // namespace burrow::detail

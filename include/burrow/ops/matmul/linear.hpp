@@ -44,7 +44,7 @@ auto linear(const X& x, const W& w, const Bias& bias, Location where = Location:
   Tensor<T, Result, D> y{Result{extents}};
   {
     Tensor<T, shape_of<Bias>, D> row{addend.shape()};
-    detail::evaluate(D{}, addend, addend.shape(), row.data());
+    evaluate(D{}, addend, addend.shape(), row.data());
     product->evaluate(y.data(), std::as_const(row).data());
   }
   if constexpr (!decltype(tape)::tracing) {
@@ -59,7 +59,7 @@ auto linear(const X& x, const W& w, const Bias& bias, Location where = Location:
           // The sum of a product and the bias, of which only the bias takes a gradient here.
           if constexpr (Traced<decltype(addend)>)
             if (detail::any_wanted(*detail::find_tape(addend), addend))
-              detail::pull_back(D{}, detail::to_node(addend + dy), detail::to_node(dy));
+              pull_back(D{}, detail::to_node(addend + dy), detail::to_node(dy));
         },
         wanted, read);
   }

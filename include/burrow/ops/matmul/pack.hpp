@@ -5,6 +5,7 @@
 
 #include <burrow/core/memory.hpp>
 #include <burrow/core/packet.hpp>
+#include <burrow/ops/matmul/matrix.hpp>
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -15,19 +16,7 @@
 
 namespace burrow::cpu {
 
-/// A row-major matrix in memory, or the transpose of one: element (i, j) is data[i * stride + j], transposed
-/// data[j * stride + i].
-template <class T>
-struct Matrix {
-  T* data;
-  Index stride;
-  bool transposed = false;
-
-  Matrix transpose() const { return {data, stride, !transposed}; }
-  Matrix block(Index row, Index column) const {
-    return {data + (transposed ? column * stride + row : row * stride + column), stride, transposed};
-  }
-};
+using burrow::detail::Matrix;
 
 /// True where the processor sums products of pairs of bf16 in fp32 (AVX512-BF16).
 #if defined(__AVX512BF16__) && defined(__AVX512F__)

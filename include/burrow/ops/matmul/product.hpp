@@ -7,59 +7,6 @@
 
 namespace burrow::detail {
 
-/// True where the last two axes can be handed to a product without a copy.
-inline bool is_matrix(std::span<const Index> extents, std::span<const Index> strides) {
-  const std::size_t last = extents.size() - 1;
-  const Index rows = extents[last - 1], columns = extents[last], row = strides[last - 1],
-              column = strides[last];
-  return ((column == 1 || columns == 1) && (row >= columns || rows == 1)) ||
-         ((row == 1 || rows == 1) && (column >= rows || columns == 1));
-}
-
-/// The matrices in the last two axes of an array.
-template <class T>
-class MatrixBatch {
- public:
-  /// All axes but the last as the rows of one matrix without gaps.
-  static MatrixBatch rows(T* data, Index columns) { return {{data, std::max<Index>(columns, 1)}, 0}; }
-
-  MatrixBatch(T* data, std::span<const Index> extents, std::span<const Index> strides) {
-    axes_ = extents.size() - 2;
-    if (axes_ > most_axes) throw Error("matmul: more than 8 leading axes");
-    const Index rows = extents[axes_], columns = extents[axes_ + 1];
-    const Index row = strides[axes_], column = strides[axes_ + 1];
-    if ((column == 1 || columns == 1) && (row >= columns || rows == 1))
-      first_ = {data, std::max({row, columns, Index{1}}), false};
-    else
-      first_ = {data, std::max({column, rows, Index{1}}), true};
-    std::copy_n(extents.begin(), axes_, extents_.begin());
-    std::copy_n(strides.begin(), axes_, strides_.begin());
-  }
-
-  /// Matrix i of the batch.
-  cpu::Matrix<T> operator()(Index i) const {
-    Index offset = 0;
-    for (std::size_t axis = axes_; axis-- > 0; i /= extents_[axis])
-      offset += i % extents_[axis] * strides_[axis];
-    return {first_.data + offset, first_.stride, first_.transposed};
-  }
-
-  MatrixBatch transposed() const {
-    MatrixBatch result = *this;
-    result.first_ = first_.transpose();
-    return result;
-  }
-
- private:
-  static constexpr std::size_t most_axes = 8;
-
-  MatrixBatch(cpu::Matrix<T> first, std::size_t axes) : first_{first}, axes_{axes} {}
-
-  cpu::Matrix<T> first_{};
-  std::size_t axes_ = 0;
-  std::array<Index, most_axes> extents_{}, strides_{};
-};
-
 /// Tells observers of `batch` products of A and B to O.
 template <class A, class B, class O>
 void tell_product(Index batch, Index m, Index n, Index k, bool accumulate) {
@@ -72,9 +19,8 @@ void tell_product(Index batch, Index m, Index n, Index k, bool accumulate) {
 
 /// c (+)= a b for each of `batch` products of m x k and k x n, multiplied as T.
 template <class T, class A, class B, class O>
-void multiply_matrices(Index batch, Index m, Index n, Index k, const MatrixBatch<const A>& a,
+void multiply_matrices(Cpu, Index batch, Index m, Index n, Index k, const MatrixBatch<const A>& a,
                        const MatrixBatch<const B>& b, bool accumulate, const MatrixBatch<O>& c) {
-  tell_product<A, B, O>(batch, m, n, k, accumulate);
   cpu::multiply_batch<T>(
       batch, m, n, k, 1,
       [&](Index i) {
@@ -83,9 +29,26 @@ void multiply_matrices(Index batch, Index m, Index n, Index k, const MatrixBatch
       accumulate);
 }
 
+/// c = a b + bias, a row for each row of one product of m x k and k x n, multiplied as T.
+template <class T, class A, class B>
+void multiply_with_bias(Cpu, Index m, Index n, Index k, Matrix<const A> a, Matrix<const B> b, const T* bias,
+                        T* c) {
+  cpu::multiply<T>(m, n, k, 1, a, b, cpu::Destination<T>{c, n, bias, 0});
+}
+
+/// The elements of an array of any strides, row by row without gaps.
+template <class T>
+void copy_strided(Cpu, std::span<const Index> extents, std::span<const Index> strides, const T* from, T* to) {
+  Index size = 1;
+  for (const Index extent : extents) size *= extent;
+  parallel_for(size, elementwise_grain, [&](Index begin, Index end) {
+    for (Index j = begin; j < end; ++j) to[j] = from[strided_offset(j, extents, strides)];
+  });
+}
+
 /// An operand of a product without the type of its leaf, so that products are compiled once for an element
 /// type: what lies where, and where its gradient goes.
-template <class T>
+template <class T, class D>
 struct ProductOperand {
   static constexpr std::size_t most_axes = 10;
 
@@ -118,10 +81,10 @@ struct ProductOperand {
 };
 
 template <class Leaf>
-ProductOperand<typename Leaf::element> product_operand(const Leaf& leaf) {
+auto product_operand(const Leaf& leaf) {
   const auto& view = leaf.view();
-  ProductOperand<typename Leaf::element> result{view.data(), view.storage(), view.shape().values(),
-                                                view.strides()};
+  ProductOperand<typename Leaf::element, device_of<Leaf>> result{view.data(), view.storage(),
+                                                                 view.shape().values(), view.strides()};
   if constexpr (Leaf::traced) {
     result.tape = &leaf.tape();
     result.slot = leaf.slot();
@@ -138,45 +101,46 @@ struct OperandMatrices {
 };
 
 /// `rows` says that the leading axes are rows of one matrix without gaps.
-template <class T>
-[[gnu::noinline]] OperandMatrices<T> matrices_of(const ProductOperand<T>& x, bool rows) {
+template <class T, class D>
+[[gnu::noinline]] OperandMatrices<T> matrices_of(const ProductOperand<T, D>& x, bool rows) {
   using M = MatrixBatch<const T>;
   const auto extents = x.extents();
   if (rows) return {M::rows(x.data, extents.back())};
   if (is_matrix(extents, x.strides())) return {M{x.data, extents, x.strides()}};
-  std::array<Index, ProductOperand<T>::most_axes> strides{};
+  std::array<Index, ProductOperand<T, D>::most_axes> strides{};
   Index size = 1;
   for (std::size_t i = x.rank; i-- > 0; size *= extents[i]) strides[i] = size;
-  const Buffer<Cpu> buffer{size * Index{sizeof(T)}};
+  const Buffer<D> buffer{size * Index{sizeof(T)}};
   auto* const dense = static_cast<T*>(buffer.data());
-  parallel_for(size, elementwise_grain, [&](Index begin, Index end) {
-    for (Index j = begin; j < end; ++j) dense[j] = x.data[strided_offset(j, extents, x.strides())];
-  });
+  copy_strided(D{}, extents, x.strides(), x.data, dense);
   return {M{dense, extents, {strides.data(), x.rank}}, buffer};
 }
 
 /// Adds a b, `batch` products of m x k and k x n multiplied as T, to the gradient of a leaf of any strides.
-template <class T, class A, class B, class O>
+template <class T, class D, class A, class B, class O>
 void add_product(std::span<const Index> extents, std::span<const Index> strides, O* target, bool accumulate,
                  bool rows, Index batch, Index m, Index n, Index k, const MatrixBatch<const A>& a,
                  const MatrixBatch<const B>& b) {
-  if (rows) return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, MatrixBatch<O>::rows(target, n));
+  tell_product<A, B, O>(batch, m, n, k, accumulate);
+  if (rows)
+    return multiply_matrices<T>(D{}, batch, m, n, k, a, b, accumulate, MatrixBatch<O>::rows(target, n));
   // The products of a batch run in parallel, so matrices that are one in memory are summed afterwards.
   if (is_matrix(extents, strides) && !repeats_elements(extents, strides))
-    return multiply_matrices<T>(batch, m, n, k, a, b, accumulate, MatrixBatch<O>{target, extents, strides});
-  const Buffer<Cpu> buffer{batch * m * n * Index{sizeof(O)}};
+    return multiply_matrices<T>(D{}, batch, m, n, k, a, b, accumulate,
+                                MatrixBatch<O>{target, extents, strides});
+  const Buffer<D> buffer{batch * m * n * Index{sizeof(O)}};
   auto* const dense = static_cast<O*>(buffer.data());
   const Index dense_extents[] = {batch, m, n}, dense_strides[] = {m * n, n, 1};
-  multiply_matrices<T>(batch, m, n, k, a, b, false, MatrixBatch<O>{dense, dense_extents, dense_strides});
-  add_strided<O, O>(extents, strides, target, accumulate, dense);
+  multiply_matrices<T>(D{}, batch, m, n, k, a, b, false, MatrixBatch<O>{dense, dense_extents, dense_strides});
+  add_strided<O, O>(D{}, extents, strides, target, accumulate, dense);
 }
 
 /// A product of matrices of A and B, multiplied as T, and its gradients, for operands of any shapes.
-template <class T, class A, class B>
+template <class T, class A, class B, class D>
 class Product {
  public:
   /// Throws ShapeError in the name of an operation where extents do not meet.
-  [[gnu::noinline]] Product(ProductOperand<A>&& left, ProductOperand<B>&& right, const char* name,
+  [[gnu::noinline]] Product(ProductOperand<A, D>&& left, ProductOperand<B, D>&& right, const char* name,
                             Location where)
       : left_{std::move(left)}, right_{std::move(right)}, batched_{right_.rank > 2} {
     const auto a = left_.extents(), b = right_.extents();
@@ -201,7 +165,8 @@ class Product {
   [[gnu::noinline]] void evaluate(T* y) const {
     const auto a = matrices_of(left_, rows());
     const auto b = matrices_of(right_, false);
-    multiply_matrices<T>(batch_, m_, n_, k_, a.matrices, b.matrices, false, result(y));
+    tell_product<A, B, T>(batch_, m_, n_, k_, false);
+    multiply_matrices<T>(D{}, batch_, m_, n_, k_, a.matrices, b.matrices, false, result(y));
   }
 
   /// y = a b + bias, a row for each row of the product of two matrices
@@ -209,7 +174,7 @@ class Product {
     const auto a = matrices_of(left_, rows());
     const auto b = matrices_of(right_, false);
     tell_product<A, B, T>(1, m_, n_, k_, false);
-    cpu::multiply<T>(m_, n_, k_, 1, a.matrices(0), b.matrices(0), cpu::Destination<T>{y, n_, bias, 0});
+    multiply_with_bias<T>(D{}, m_, n_, k_, a.matrices(0), b.matrices(0), bias, y);
   }
 
   /// da += dy b^T, db += a^T dy
@@ -233,27 +198,27 @@ class Product {
 
   /// Adds products of m x k and k x n to the gradient of an operand.
   template <class X, class L, class R>
-  void add_to(const ProductOperand<X>& x, bool rows, Index m, Index n, Index k, const MatrixBatch<const L>& a,
-              const MatrixBatch<const R>& b) const {
+  void add_to(const ProductOperand<X, D>& x, bool rows, Index m, Index n, Index k,
+              const MatrixBatch<const L>& a, const MatrixBatch<const R>& b) const {
     const bool once = !repeats_elements(x.extents(), x.strides());
     const auto [target, accumulate] =
         x.tape->template gradient_data<X>(x.slot, x.offset, once ? x.size() : 0);
-    add_product<T>(x.extents(), x.strides(), target, accumulate, rows, batch_, m, n, k, a, b);
+    add_product<T, D>(x.extents(), x.strides(), target, accumulate, rows, batch_, m, n, k, a, b);
   }
 
-  ProductOperand<A> left_;
-  ProductOperand<B> right_;
+  ProductOperand<A, D> left_;
+  ProductOperand<B, D> right_;
   bool batched_;
   Index batch_ = 1, m_ = 1, n_ = 1, k_ = 1;
 };
 
 /// A product in memory of the pool, as the tape keeps it.
-template <class T, class A, class B>
+template <class T, class A, class B, class D>
 class ProductHandle {
-  using Held = Product<T, A, B>;
+  using Held = Product<T, A, B, D>;
 
  public:
-  [[gnu::noinline]] ProductHandle(ProductOperand<A>&& left, ProductOperand<B>&& right, const char* name,
+  [[gnu::noinline]] ProductHandle(ProductOperand<A, D>&& left, ProductOperand<B, D>&& right, const char* name,
                                   Location where) {
     Held made{std::move(left), std::move(right), name, where};
     product_ = new (PoolAllocator<Held>{}.allocate(1)) Held{std::move(made)};
@@ -272,9 +237,9 @@ class ProductHandle {
  private:
   Held* product_;
 };
-template <class T, class A, class B>
-ProductHandle<T, A, B> product(ProductOperand<A>&& left, ProductOperand<B>&& right, const char* name,
-                               Location where) {
+template <class T, class A, class B, class D>
+ProductHandle<T, A, B, D> product(ProductOperand<A, D>&& left, ProductOperand<B, D>&& right, const char* name,
+                                  Location where) {
   return {std::move(left), std::move(right), name, where};
 }
 
