@@ -48,16 +48,9 @@ void for_line_blocks(const Lines& lines, Index rows, const Body& body) {
 /// Throws ValueError where one of `ids` is not an index of an axis of `shape`.
 template <int Axis, class Ids, class S>
 void check_axis_indices(const char* operation, const Ids& ids, const S& shape, Location where) {
-  const Index extent = shape.values()[axis_number<S, Axis>];
-  const auto* const values = ids.data();
-  for (Index r = 0; r < ids.shape().size(); ++r) {
-    const auto id = static_cast<Index>(values[r]);
-    if (id < 0 || id >= extent)
-      throw ValueError(std::string(operation) + ": index " + std::to_string(id) + " at position " +
-                       position_text(r, ids.shape().values()) + " of " + ids.shape().text() +
-                       " is not in [0, " + std::to_string(extent) + "), axis " +
-                       std::to_string(axis_number<S, Axis>) + " of " + shape.text() + at(where));
-  }
+  check_indices(device_of<Ids>{}, std::string(operation) + ": index", ids.data(), ids.shape(),
+                shape.values()[axis_number<S, Axis>], false, where,
+                ", axis " + std::to_string(axis_number<S, Axis>) + " of " + shape.text());
 }
 
 }  // namespace burrow::detail

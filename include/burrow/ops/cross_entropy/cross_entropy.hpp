@@ -61,16 +61,16 @@ auto cross_entropy(const Logits& logits, const Targets& targets, Location where 
   const auto rows = detail::rows_of(in.shape());
   const Buffer<D> saved{rows.count * Index{sizeof(Normalizer)}};
   Tensor<C, Shape<dyn>, D> likelihoods{Shape<dyn>{{rows.count}}};
-  detail::target_log_likelihoods(D{}, rows, in.view().data(), ids.view().data(),
-                                 static_cast<Normalizer*>(saved.data()), likelihoods.data());
+  target_log_likelihoods(D{}, rows, in.view().data(), ids.view().data(),
+                         static_cast<Normalizer*>(saved.data()), likelihoods.data());
   Tensor<C, Shape<>, D> sum{};
-  detail::negated_sum(D{}, likelihoods.data(), rows.count, sum.data());
+  negated_sum(D{}, likelihoods.data(), rows.count, sum.data());
   auto recorded = record(
       tape, "cross_entropy", sum,
       [in, ids, saved, rows](const auto& dsum) {
         if (const auto dlogits = detail::dense_target(in))
-          detail::cross_entropy_backward(D{}, rows, in.view().data(), ids.view().data(),
-                                         static_cast<const Normalizer*>(saved.data()), dsum.data(), dlogits);
+          cross_entropy_backward(D{}, rows, in.view().data(), ids.view().data(),
+                                 static_cast<const Normalizer*>(saved.data()), dsum.data(), dlogits);
       },
       in);
   return CrossEntropy<decltype(recorded)>{std::move(recorded), count};
@@ -91,8 +91,8 @@ requires(detail::TargetsOf<Targets, Logits> && !Traced<Logits> &&
   const auto rows = detail::rows_of(in.shape());
   const Buffer<D> normalizers{rows.count * Index{sizeof(Normalizer)}};
   Tensor<C, shape_of<Targets>, D> result{ids.shape()};
-  detail::target_log_likelihoods(D{}, rows, in.view().data(), ids.view().data(),
-                                 static_cast<Normalizer*>(normalizers.data()), result.data());
+  target_log_likelihoods(D{}, rows, in.view().data(), ids.view().data(),
+                         static_cast<Normalizer*>(normalizers.data()), result.data());
   return result;
 }
 

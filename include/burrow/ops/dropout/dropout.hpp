@@ -44,11 +44,11 @@ auto dropout(const X& x, Key key, double rate, Location where = Location::here()
   const auto in = dense_operand(tape, x);
   const Index count = in.shape().size();
   Tensor<T, shape_of<X>, D> y{in.shape()};
-  detail::drop(D{}, key, rate, count, in.view().data(), detail::DenseTarget<T>{y.data(), false});
+  drop(D{}, key, rate, count, in.view().data(), detail::DenseTarget<T>{y.data(), false});
   return record(
       tape, "dropout", y,
       [in, key, rate, count](const auto& dy) {
-        if (const auto dx = detail::dense_target(in)) detail::drop(D{}, key, rate, count, dy.data(), dx);
+        if (const auto dx = detail::dense_target(in)) drop(D{}, key, rate, count, dy.data(), dx);
       },
       in);
 }

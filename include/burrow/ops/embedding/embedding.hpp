@@ -42,14 +42,14 @@ auto embedding(const Table& table, const Ids& ids, Location where = Location::he
   const auto from = detail::dense_weight_operand(tape, table);
   const auto which = dense_operand(tape, ids);
   const Index vocabulary = from.view.shape()[0], width = from.view.shape()[1];
-  detail::check_indices(D{}, "embedding: id", which.view().data(), which.shape(), vocabulary, false, where);
+  check_indices(D{}, "embedding: id", which.view().data(), which.shape(), vocabulary, false, where);
   std::array<Index, S::extents.size()> extents{};
   std::copy_n(which.shape().values().begin(), extents.size() - 1, extents.begin());
   extents.back() = width;
   Tensor<Result, S, D> y{S{extents}};
   const detail::Lines rows{1, vocabulary, width};
   const Index count = which.shape().size();
-  detail::gather_forward(D{}, rows, which.view().data(), count, from.view.data(), y.data());
+  gather_forward(D{}, rows, which.view().data(), count, from.view.data(), y.data());
   const Work moved{0, static_cast<double>(count * rows.inner) * (sizeof(element_of<Table>) + sizeof(Result))};
   if (detail::observed()) detail::tell_work(moved);
   return detail::record_weighted(
@@ -57,7 +57,7 @@ auto embedding(const Table& table, const Ids& ids, Location where = Location::he
       [from, which, rows, count, moved](const auto& dy) {
         if (detail::observed()) detail::tell_work(moved);
         if (const auto dtable = detail::dense_target_of(from))
-          detail::scatter_sum(D{}, rows, which.view().data(), count, dy.data(), dtable);
+          scatter_sum(D{}, rows, which.view().data(), count, dy.data(), dtable);
       },
       from);
 }

@@ -93,12 +93,12 @@ auto gather(const X& x, const Ids& ids, Location where = Location::here()) {
   Tensor<element_of<X>, std::remove_const_t<decltype(shape)>, D> y{shape};
   const auto lines = detail::lines_along<Axis>(in.shape());
   const Index count = which.shape().size();
-  detail::gather_forward(D{}, lines, which.data(), count, in.view().data(), y.data());
+  gather_forward(D{}, lines, which.data(), count, in.view().data(), y.data());
   return record(
       tape, "gather", y,
       [in, which, lines, count](const auto& dy) {
         if (const auto dx = detail::dense_target(in))
-          detail::scatter_sum(D{}, lines, which.data(), count, dy.data(), dx);
+          scatter_sum(D{}, lines, which.data(), count, dy.data(), dx);
       },
       in);
 }
@@ -123,12 +123,12 @@ auto take_along(const X& x, const Ids& ids, Location where = Location::here()) {
   Tensor<element_of<X>, S, D> y{S{which.shape().values()}};
   const auto lines = detail::lines_along<Axis>(in.shape());
   const Index count = which.shape().values()[detail::axis_number<S, Axis>];
-  detail::take_along_forward(D{}, lines, which.data(), count, in.view().data(), y.data());
+  take_along_forward(D{}, lines, which.data(), count, in.view().data(), y.data());
   return record(
       tape, "take_along", y,
       [in, which, lines, count](const auto& dy) {
         if (const auto dx = detail::dense_target(in))
-          detail::take_along_backward(D{}, lines, which.data(), count, dy.data(), dx);
+          take_along_backward(D{}, lines, which.data(), count, dy.data(), dx);
       },
       in);
 }
@@ -156,8 +156,8 @@ auto scatter_add(const Base& base, const Ids& ids, const Updates& updates,
                      from.shape().text() + " need" + at(where));
   detail::check_axis_indices<Axis>("scatter_add", which, from.shape(), where);
   Tensor<T, shape_of<Base>, D> y = materialize(from.view());
-  detail::scatter_sum(D{}, detail::lines_along<Axis>(from.shape()), which.data(), which.shape().size(),
-                      added.view().data(), detail::DenseTarget<T>{y.data(), true});
+  scatter_sum(D{}, detail::lines_along<Axis>(from.shape()), which.data(), which.shape().size(),
+              added.view().data(), detail::DenseTarget<T>{y.data(), true});
   return record(
       tape, "scatter_add", y,
       [from, added, which](const auto& dy) {

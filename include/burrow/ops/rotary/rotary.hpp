@@ -89,13 +89,13 @@ auto rotary(const X& x, Index heads, Index first = 0, double base = 10000.0,
   const auto angles = detail::rotary_angles<compute_type<T>>(first + length, head_width, base);
   const auto turns = [angles, first, head_width] { return angles.data() + first * head_width; };
   Tensor<T, shape_of<X>, D> y{in.shape()};
-  detail::rotate(D{}, rows, length, head_width, turns(), false, in.view().data(),
-                 detail::DenseTarget<T>{y.data(), false});
+  rotate(D{}, rows, length, head_width, turns(), false, in.view().data(),
+         detail::DenseTarget<T>{y.data(), false});
   return record(
       tape, "rotary", y,
       [in, rows, length, head_width, turns](const auto& dy) {
         if (const auto dx = detail::dense_target(in))
-          detail::rotate(D{}, rows, length, head_width, turns(), true, dy.data(), dx);
+          rotate(D{}, rows, length, head_width, turns(), true, dy.data(), dx);
       },
       in);
 }

@@ -32,8 +32,7 @@ auto cumsum(const X& x) {
       tape, "cumsum", detail::scanned<detail::SumOf, Axis>(in),
       [in](const auto& dy) {
         if (const auto dx = detail::dense_target(in))
-          detail::scan<detail::SumOf, true>(device_of<X>{}, detail::lines_along<Axis>(in.shape()), dy.data(),
-                                            dx);
+          scan<detail::SumOf, true>(device_of<X>{}, detail::lines_along<Axis>(in.shape()), dy.data(), dx);
       },
       in);
 }
@@ -50,8 +49,8 @@ auto cumprod(const X& x) {
       tape, "cumprod", y,
       [in, y](const auto& dy) {
         if (const auto dx = detail::dense_target(in))
-          detail::cumprod_backward(device_of<X>{}, detail::lines_along<Axis>(in.shape()), in.view().data(),
-                                   y.data(), dy.data(), dx);
+          cumprod_backward(device_of<X>{}, detail::lines_along<Axis>(in.shape()), in.view().data(), y.data(),
+                           dy.data(), dx);
       },
       in);
 }

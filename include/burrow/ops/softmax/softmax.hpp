@@ -19,12 +19,11 @@ auto softmax(const X& x) {
   const auto in = dense_operand(tape, x);
   const auto rows = detail::rows_of(in.shape());
   Tensor<element_of<X>, shape_of<X>, D> y{in.shape()};
-  detail::softmax_forward(D{}, rows, in.view().data(), y.data());
+  softmax_forward(D{}, rows, in.view().data(), y.data());
   return record(
       tape, "softmax", y,
       [in, y, rows](const auto& dy) {
-        if (const auto dx = detail::dense_target(in))
-          detail::softmax_backward(D{}, rows, y.data(), dy.data(), dx);
+        if (const auto dx = detail::dense_target(in)) softmax_backward(D{}, rows, y.data(), dy.data(), dx);
       },
       in);
 }
@@ -41,13 +40,13 @@ auto log_softmax(const X& x) {
   const auto rows = detail::rows_of(in.shape());
   Tensor<element_of<X>, shape_of<X>, D> y{in.shape()};
   const Buffer<D> saved{rows.count * Index{sizeof(Normalizer)}};
-  detail::log_softmax_forward(D{}, rows, in.view().data(), y.data(), static_cast<Normalizer*>(saved.data()));
+  log_softmax_forward(D{}, rows, in.view().data(), y.data(), static_cast<Normalizer*>(saved.data()));
   return record(
       tape, "log_softmax", y,
       [in, saved, rows](const auto& dy) {
         if (const auto dx = detail::dense_target(in))
-          detail::log_softmax_backward(D{}, rows, in.view().data(),
-                                       static_cast<const Normalizer*>(saved.data()), dy.data(), dx);
+          log_softmax_backward(D{}, rows, in.view().data(), static_cast<const Normalizer*>(saved.data()),
+                               dy.data(), dx);
       },
       in);
 }
