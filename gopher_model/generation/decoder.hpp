@@ -70,4 +70,9 @@ Continuation continue_text(const Model& model, const Tokenizer& tokenizer, std::
   return all;
 }
 
+// What decodes is compiled once for each policy, in decoder_*.cpp.
+extern template struct Gopher<run_time_size, Float32<Cpu>>;
+extern template struct Gopher<run_time_size, MixedBf16<Cpu>>;
+extern template struct Gopher<run_time_size, Bf16<Cpu>>;
+
 }  // namespace gopher

@@ -88,17 +88,12 @@ struct Gopher {
   }
 
   /// One cache to a block, with room for `capacity` tokens.
-  std::vector<cache_type> caches(Index capacity) const { return blocks.caches(capacity); }
+  std::vector<cache_type> caches(Index capacity) const;
 
   /// Logits [vocabulary] of the token after the next tokens [1, T] of a sequence, given its caches, which
   /// they join.
-  Tensor<compute, Shape<Size.vocabulary>> next(const Tensor<std::int32_t, Shape<1, dyn>>& tokens,
-                                               std::vector<cache_type>& caches) const {
-    const auto h = blocks(embedding(tokens), caches);
-    const auto last = materialize(slice<1, 1>(h, tokens.shape()[1] - 1));
-    const Shape<Size.vocabulary> words{{output_bias.shape()[0]}};
-    return materialize(reshape(logits(final_norm(last)), words));
-  }
+  Tensor<typename Policy::compute, Shape<Size.vocabulary>> next(
+      const Tensor<std::int32_t, Shape<1, dyn>>& tokens, std::vector<cache_type>& caches) const;
 
  private:
   static auto make_blocks(const ModelSize& size) {
@@ -114,6 +109,21 @@ struct Gopher {
     }
   }
 };
+
+// What decodes stands outside of the class: no inline function, it can be compiled once for all sources.
+template <ModelSize Size, class Policy>
+std::vector<typename Gopher<Size, Policy>::cache_type> Gopher<Size, Policy>::caches(Index capacity) const {
+  return blocks.caches(capacity);
+}
+
+template <ModelSize Size, class Policy>
+Tensor<typename Policy::compute, Shape<Size.vocabulary>> Gopher<Size, Policy>::next(
+    const Tensor<std::int32_t, Shape<1, dyn>>& tokens, std::vector<cache_type>& caches) const {
+  const auto h = blocks(embedding(tokens), caches);
+  const auto last = materialize(slice<1, 1>(h, tokens.shape()[1] - 1));
+  const Shape<Size.vocabulary> words{{output_bias.shape()[0]}};
+  return materialize(reshape(logits(final_norm(last)), words));
+}
 
 /// A model of any size, chosen at run time.
 template <class Policy>
