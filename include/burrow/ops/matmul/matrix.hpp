@@ -18,8 +18,8 @@ struct Matrix {
   Index stride;
   bool transposed = false;
 
-  Matrix transpose() const { return {data, stride, !transposed}; }
-  Matrix block(Index row, Index column) const {
+  constexpr Matrix transpose() const { return {data, stride, !transposed}; }
+  constexpr Matrix block(Index row, Index column) const {
     return {data + (transposed ? column * stride + row : row * stride + column), stride, transposed};
   }
 };
@@ -59,6 +59,14 @@ class MatrixBatch {
     for (std::size_t axis = axes_; axis-- > 0; i /= extents_[axis])
       offset += i % extents_[axis] * strides_[axis];
     return {first_.data + offset, first_.stride, first_.transposed};
+  }
+
+  /// Matrices of which the first is given, numbered by axes of given extents and strides.
+  static MatrixBatch over(Matrix<T> first, std::span<const Index> extents, std::span<const Index> strides) {
+    MatrixBatch result{first, extents.size()};
+    std::copy(extents.begin(), extents.end(), result.extents_.begin());
+    std::copy(strides.begin(), strides.end(), result.strides_.begin());
+    return result;
   }
 
   Matrix<T> first() const { return first_; }

@@ -1,0 +1,212 @@
+// cuBLASLt as matrix products call it: row-major matrices, a plan for each arrangement that is made once, and
+// workspace from the pool.
+#pragma once
+
+#include <cublasLt.h>
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <map>
+
+#include <burrow/core/cuda.cuh>
+#include <burrow/core/dtype.hpp>
+
+namespace burrow::cuda {
+
+/// Throws Error, which names what failed, for every status but success.
+inline void check(cublasStatus_t status, const char* what) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  throw Error(std::string{"cuda: "} + what + ": cuBLASLt says " + cublasLtGetStatusString(status));
+}
+
+/// Element types that cuBLASLt multiplies; sums are fp32, of double double.
+template <class T>
+concept Multipliable = std::same_as<T, float> || std::same_as<T, double> || Narrow<T>;
+
+template <Multipliable T>
+constexpr cudaDataType_t data_type() {
+  if constexpr (std::same_as<T, float>) return CUDA_R_32F;
+  if constexpr (std::same_as<T, double>) return CUDA_R_64F;
+  if constexpr (std::same_as<T, half>) return CUDA_R_16F;
+  return CUDA_R_16BF;
+}
+
+/// Row-major matrices in memory, or transposes of them: one, or several `step` elements apart.
+struct ProductMatrix {
+  const void* data;
+  Index stride;
+  Index step = 0;
+  bool transposed = false;
+
+  /// The largest power of two, up to 256, that divides the address.
+  Index alignment() const {
+    return Index{1} << std::countr_zero(reinterpret_cast<std::uintptr_t>(data) | 256u);
+  }
+};
+
+/// A product as cuBLASLt carries it out: the arrangement, and the algorithm that its heuristic chose for it.
+class ProductPlan {
+ public:
+  struct Types {
+    cudaDataType_t factor, result;
+    cublasComputeType_t compute;
+    cudaDataType_t scale;
+  };
+
+  ProductPlan(cublasLtHandle_t handle, const Types& types, Index batch, Index m, Index n, Index k,
+              const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c, bool bias) {
+    check(cublasLtMatmulDescCreate(&operation_, types.compute, types.scale), "matmul");
+    const cublasOperation_t transpose = CUBLAS_OP_T;
+    if (b.transposed) set(CUBLASLT_MATMUL_DESC_TRANSA, transpose);
+    if (a.transposed) set(CUBLASLT_MATMUL_DESC_TRANSB, transpose);
+    if (bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    // The transposed product: b is the left factor.
+    left_ = layout(types.factor, b.transposed ? k : n, b.transposed ? n : k, b, batch);
+    right_ = layout(types.factor, a.transposed ? m : k, a.transposed ? k : m, a, batch);
+    result_ = layout(types.result, n, m, c, batch);
+    choose(handle, a, b, c);
+  }
+  ProductPlan(const ProductPlan&) = delete;  // plans last as long as the process
+
+  /// c = a b, + c where `accumulate`, + bias where the plan has one.
+  template <class Scale>
+  void run(cublasLtHandle_t handle, const void* a, const void* b, bool accumulate, void* c,
+           const void* bias) const {
+    if (bias != nullptr) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    const Scale one(1), beta(accumulate ? 1 : 0);
+    const Buffer<Cuda> workspace{static_cast<Index>(workspace_bytes_)};
+    check(cublasLtMatmul(handle, operation_, &one, b, left_, a, right_, &beta, c, result_, c, result_,
+                         &algorithm_, workspace.data(), workspace_bytes_, Context::instance().stream()),
+          "matmul");
+  }
+
+ private:
+  static constexpr std::size_t most_workspace = std::size_t{32} << 20;
+
+  template <class V>
+  void set(cublasLtMatmulDescAttributes_t attribute, const V& value) const {
+    check(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)), "matmul");
+  }
+
+  static cublasLtMatrixLayout_t layout(cudaDataType_t type, Index rows, Index columns, const ProductMatrix& x,
+                                       Index batch) {
+    cublasLtMatrixLayout_t result = nullptr;
+    check(cublasLtMatrixLayoutCreate(&result, type, static_cast<std::uint64_t>(rows),
+                                     static_cast<std::uint64_t>(columns), x.stride),
+          "matmul");
+    const auto count = static_cast<std::int32_t>(batch);
+    const std::int64_t step = x.step;
+    if (batch > 1) {
+      check(
+          cublasLtMatrixLayoutSetAttribute(result, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof(count)),
+          "matmul");
+      check(cublasLtMatrixLayoutSetAttribute(result, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &step,
+                                             sizeof(step)),
+            "matmul");
+    }
+    return result;
+  }
+
+  void choose(cublasLtHandle_t handle, const ProductMatrix& a, const ProductMatrix& b,
+              const ProductMatrix& c) {
+    cublasLtMatmulPreference_t preference = nullptr;
+    check(cublasLtMatmulPreferenceCreate(&preference), "matmul");
+    const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
+      check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof(value)), "matmul");
+    };
+    const auto alignment = [](const ProductMatrix& x) { return static_cast<std::uint32_t>(x.alignment()); };
+    prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, most_workspace);
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(b));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(a));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(c));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(c));
+    cublasLtMatmulHeuristicResult_t choice{};
+    int found = 0;
+    check(cublasLtMatmulAlgoGetHeuristic(handle, operation_, left_, right_, result_, result_, preference, 1,
+                                         &choice, &found),
+          "matmul: the choice of an algorithm");
+    cublasLtMatmulPreferenceDestroy(preference);
+    if (found == 0) check(CUBLAS_STATUS_NOT_SUPPORTED, "matmul: the choice of an algorithm");
+    algorithm_ = choice.algo;
+    workspace_bytes_ = choice.workspaceSize;
+  }
+
+  cublasLtMatmulDesc_t operation_ = nullptr;
+  cublasLtMatrixLayout_t left_ = nullptr, right_ = nullptr, result_ = nullptr;
+  cublasLtMatmulAlgo_t algorithm_{};
+  std::size_t workspace_bytes_ = 0;
+};
+
+/// The plans made so far, by arrangement.
+class ProductPlans {
+ public:
+  using Arrangement = std::array<Index, 18>;
+
+  static ProductPlans& instance() {
+    static ProductPlans* const plans = new ProductPlans;
+    return *plans;
+  }
+
+  bool tf32 = false;  // see allow_tf32
+
+  cublasLtHandle_t handle() const { return handle_; }
+  std::size_t size() const { return plans_.size(); }
+
+  const ProductPlan& find(const ProductPlan::Types& types, Index batch, Index m, Index n, Index k,
+                          const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c, bool bias) {
+    const Arrangement arrangement{Index{types.factor},
+                                  Index{types.result},
+                                  Index{types.compute},
+                                  batch,
+                                  m,
+                                  n,
+                                  k,
+                                  a.stride,
+                                  a.step,
+                                  a.transposed,
+                                  b.stride,
+                                  b.step,
+                                  b.transposed,
+                                  c.stride,
+                                  c.step,
+                                  a.alignment(),
+                                  b.alignment(),
+                                  c.alignment() << 1 | Index{bias}};
+    const auto known = plans_.find(arrangement);
+    if (known != plans_.end()) return known->second;
+    return plans_.try_emplace(arrangement, handle_, types, batch, m, n, k, a, b, c, bias).first->second;
+  }
+
+ private:
+  ProductPlans() {
+    Context::instance();
+    check(cublasLtCreate(&handle_), "matmul: the library");
+  }
+
+  cublasLtHandle_t handle_ = nullptr;
+  std::map<Arrangement, ProductPlan> plans_;
+};
+
+/// Lets products of fp32 round their operands to tf32 (10 bits of mantissa), on tensor cores. Off by default.
+inline void allow_tf32(bool allowed) { ProductPlans::instance().tf32 = allowed; }
+
+/// c (+)= a b for `batch` products of m x k and k x n of T, with results of O; a bias is a row added to each
+/// row. c is not transposed.
+template <Multipliable T, Multipliable O>
+void multiply(Index batch, Index m, Index n, Index k, const ProductMatrix& a, const ProductMatrix& b,
+              bool accumulate, const ProductMatrix& c, const O* bias) {
+  constexpr bool wide = std::same_as<T, double>;
+  using Scale = std::conditional_t<wide, double, float>;
+  auto& plans = ProductPlans::instance();
+  const bool tf32 = std::same_as<T, float> && plans.tf32;
+  const ProductPlan::Types types{data_type<T>(), data_type<O>(),
+                                 wide   ? CUBLAS_COMPUTE_64F
+                                 : tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                        : CUBLAS_COMPUTE_32F,
+                                 data_type<Scale>()};
+  plans.find(types, batch, m, n, k, a, b, c, bias != nullptr)
+      .template run<Scale>(plans.handle(), a.data, b.data, accumulate, const_cast<void*>(c.data), bias);
+}
+
+}  // namespace burrow::cuda
