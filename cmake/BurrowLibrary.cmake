@@ -1,5 +1,5 @@
-# The header-only library burrow::burrow and the optional burrow::onednn, burrow::zlib, burrow::cuda and
-# burrow::mpi.
+# The header-only library burrow::burrow and the optional burrow::onednn, burrow::zlib, burrow::cuda,
+# burrow::nccl and burrow::mpi.
 
 find_package(Eigen3 3.4 REQUIRED NO_MODULE)
 find_package(Threads REQUIRED)
@@ -21,10 +21,11 @@ if(BURROW_ONEDNN)
 endif()
 burrow_find_zlib()
 burrow_find_cuda()
+burrow_find_nccl()
 burrow_find_mpi()
 
 if(PROJECT_IS_TOP_LEVEL)
-  foreach(component zlib cuda mpi)
+  foreach(component zlib cuda nccl mpi)
     if(TARGET burrow::${component})
       message(STATUS "burrow::${component}: found")
     else()

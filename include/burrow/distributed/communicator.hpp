@@ -200,10 +200,29 @@ inline void check_rank(const char* operation, int rank, int size, Location where
                      std::to_string(size) + burrow::at(where));
 }
 
-inline void check_partition(const char* operation, const Partition& partition, int ranks, Location where) {
-  if (partition.ranks() != ranks)
+/// Throws ValueError where a rank is not another one of its group.
+inline void check_peer(const char* operation, int peer, int rank, int size, Location where) {
+  if (peer == rank || peer < 0 || peer >= size)
+    throw ValueError(std::string(operation) + ": rank " + std::to_string(peer) +
+                     " is not another rank of this group of " + std::to_string(size) + burrow::at(where));
+}
+
+/// Throws ShapeError where the own part of a buffer, and the whole, are not what a partition says.
+inline void check_parts(const char* operation, std::size_t own, std::size_t whole, const Partition& partition,
+                        int rank, int size, Location where) {
+  if (partition.ranks() != size)
     throw ShapeError(std::string(operation) + ": a partition among " + std::to_string(partition.ranks()) +
-                     " ranks in a group of " + std::to_string(ranks) + burrow::at(where));
+                     " ranks in a group of " + std::to_string(size) + burrow::at(where));
+  check_extent(operation, "the own part", own, partition.size(rank), where);
+  check_extent(operation, "the whole", whole, partition.count(), where);
+}
+
+/// Throws ShapeError where a rank does not receive as many elements as it sends, in equal blocks.
+inline void check_blocks(std::size_t sent, std::size_t received, int size, Location where) {
+  check_extent("all_to_all", "what is received", received, static_cast<Index>(sent), where);
+  if (sent % static_cast<std::size_t>(size) != 0)
+    throw ShapeError("all_to_all: " + std::to_string(sent) + " elements are not " + std::to_string(size) +
+                     " equal blocks" + burrow::at(where));
 }
 
 }  // namespace detail
@@ -282,14 +301,14 @@ class SelfCommunicator : public WaitingCalls<SelfCommunicator> {
   Pending start_reduce_scatter(std::type_identity_t<std::span<const T>> values, std::span<T> own,
                                const Partition& partition, Reduction = Reduction::sum,
                                Location where = Location::here()) const {
-    check_partition("reduce_scatter", partition, own.size(), values.size(), where);
+    detail::check_parts("reduce_scatter", own.size(), values.size(), partition, 0, 1, where);
     return copy(values, own);
   }
   /// Copies `own` to `values`.
   template <Communicable T>
   Pending start_all_gather(std::type_identity_t<std::span<const T>> own, std::span<T> values,
                            const Partition& partition, Location where = Location::here()) const {
-    check_partition("all_gather", partition, own.size(), values.size(), where);
+    detail::check_parts("all_gather", own.size(), values.size(), partition, 0, 1, where);
     return copy(own, values);
   }
   /// Values stay as they are. Throws ValueError for another root than 0.
@@ -302,8 +321,7 @@ class SelfCommunicator : public WaitingCalls<SelfCommunicator> {
   template <Communicable T>
   Pending start_all_to_all(std::type_identity_t<std::span<const T>> sent, std::span<T> received,
                            Location where = Location::here()) const {
-    detail::check_extent("all_to_all", "what is received", received.size(), static_cast<Index>(sent.size()),
-                         where);
+    detail::check_blocks(sent.size(), received.size(), 1, where);
     return copy(sent, received);
   }
   /// Throws ValueError: there is nobody else.
@@ -325,12 +343,6 @@ class SelfCommunicator : public WaitingCalls<SelfCommunicator> {
   void reset_traffic() const {}
 
  private:
-  static void check_partition(const char* operation, const Partition& partition, std::size_t own,
-                              std::size_t whole, Location where) {
-    detail::check_partition(operation, partition, 1, where);
-    detail::check_extent(operation, "the own part", own, partition.count(), where);
-    detail::check_extent(operation, "the whole", whole, partition.count(), where);
-  }
   template <class T>
   static Pending copy(std::span<const T> from, std::span<T> to) {
     if (from.data() != to.data()) std::copy(from.begin(), from.end(), to.begin());

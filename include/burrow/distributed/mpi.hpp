@@ -190,7 +190,7 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
   Pending start_reduce_scatter(std::type_identity_t<std::span<const T>> values, std::span<T> own,
                                const Partition& partition, Reduction by = Reduction::sum,
                                Location where = Location::here()) const {
-    check_parts("reduce_scatter", own.size(), values.size(), partition, where);
+    detail::check_parts("reduce_scatter", own.size(), values.size(), partition, rank(), size(), where);
     if (size() == 1) return alone_.start_reduce_scatter(values, own, partition, by, where);
     check(Collective::reduce_scatter, values.size(), dtype_name<T>(), where, {by, &partition});
     return start<detail::ReduceOperation>(values.data(), own.data(), partition, detail::reduced_kind<T>(by),
@@ -201,7 +201,7 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
   template <Communicable T>
   Pending start_all_gather(std::type_identity_t<std::span<const T>> own, std::span<T> values,
                            const Partition& partition, Location where = Location::here()) const {
-    check_parts("all_gather", own.size(), values.size(), partition, where);
+    detail::check_parts("all_gather", own.size(), values.size(), partition, rank(), size(), where);
     if (size() == 1) return alone_.start_all_gather(own, values, partition, where);
     check(Collective::all_gather, values.size(), dtype_name<T>(), where, {.partition = &partition});
     return start<detail::GatherOperation>(own.data(), values.data(), partition, Index{sizeof(T)}, true,
@@ -222,11 +222,7 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
   template <Communicable T>
   Pending start_all_to_all(std::type_identity_t<std::span<const T>> sent, std::span<T> received,
                            Location where = Location::here()) const {
-    detail::check_extent("all_to_all", "what is received", received.size(), static_cast<Index>(sent.size()),
-                         where);
-    if (static_cast<Index>(sent.size()) % size() != 0)
-      throw ShapeError("all_to_all: " + std::to_string(sent.size()) + " elements are not " +
-                       std::to_string(size()) + " equal blocks" + burrow::at(where));
+    detail::check_blocks(sent.size(), received.size(), size(), where);
     if (size() == 1) return alone_.start_all_to_all(sent, received, where);
     check(Collective::all_to_all, sent.size(), dtype_name<T>(), where, {});
     return start<detail::ExchangeOperation>(sent.data(), received.data(), bytes_of(sent) / size(), where);
@@ -237,13 +233,13 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
   requires Communicable<std::remove_const_t<T>> Pending start_send(std::span<T> values, int to,
                                                                    Location where = Location::here())
   const {
-    check_peer("send", to, where);
+    detail::check_peer("send", to, rank(), size(), where);
     return start<detail::PairOperation>(values.data(), nullptr, bytes_of(values), to, where);
   }
   /// Begins to receive what rank `from` sends here. Throws ValueError as `start_send` does.
   template <Communicable T>
   Pending start_receive(std::span<T> values, int from, Location where = Location::here()) const {
-    check_peer("receive", from, where);
+    detail::check_peer("receive", from, rank(), size(), where);
     return start<detail::PairOperation>(nullptr, values.data(), bytes_of(values), from, where);
   }
 
@@ -299,19 +295,6 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
     auto work = std::make_unique<Work>(group_, arguments...);
     (void)work->advance();
     return Pending{std::move(work)};
-  }
-
-  void check_parts(const char* operation, std::size_t own, std::size_t whole, const Partition& partition,
-                   Location where) const {
-    detail::check_partition(operation, partition, size(), where);
-    detail::check_extent(operation, "the own part", own, partition.size(rank()), where);
-    detail::check_extent(operation, "the whole", whole, partition.count(), where);
-  }
-
-  void check_peer(const char* operation, int peer, Location where) const {
-    if (peer == rank() || peer < 0 || peer >= size())
-      throw ValueError(std::string(operation) + ": rank " + std::to_string(peer) +
-                       " is not another rank of this group of " + std::to_string(size()) + burrow::at(where));
   }
 
   void check(Collective collective, std::size_t count, std::string_view dtype, Location where,
