@@ -21,8 +21,8 @@ concept AttentionShapes = shape_of<Q>::rank == 3 && shape_of<K>::rank == 3 &&
 
 /// The extents of queries q and of keys k and values v; `shared` says that fewer key heads are allowed.
 template <class Q, class K, class V>
-cpu::AttentionExtents attention_extents(const char* name, const Q& q, const K& k, const V& v, Index heads,
-                                        bool shared, Location where) {
+AttentionExtents attention_extents(const char* name, const Q& q, const K& k, const V& v, Index heads,
+                                   bool shared, Location where) {
   if (heads <= 0 || q[2] % heads != 0)
     throw ShapeError(std::string(name) + ": a width of " + std::to_string(q[2]) + " is not a multiple of " +
                      std::to_string(heads) + " heads" + at(where));
@@ -38,7 +38,7 @@ cpu::AttentionExtents attention_extents(const char* name, const Q& q, const K& k
 /// What attention takes: a product of head width with queries, keys and values for each pair that the mask
 /// leaves, and one more with positions; the backward pass has two for each, what it computes again not
 /// counted. Bytes of queries, keys, values and result, in the backward pass of their gradients too.
-inline Work attention_work(const cpu::AttentionExtents& e, int products, bool backward, Index element_bytes) {
+inline Work attention_work(const AttentionExtents& e, int products, bool backward, Index element_bytes) {
   const double q = static_cast<double>(e.queries), pairs = q * static_cast<double>(e.keys) - q * (q - 1) / 2;
   const double elements = static_cast<double>(2 * e.batch * (e.queries * e.width() + e.keys * e.key_width()));
   return {2 * pairs * static_cast<double>(e.batch * e.width()) * products * (backward ? 2 : 1),
@@ -47,29 +47,30 @@ inline Work attention_work(const cpu::AttentionExtents& e, int products, bool ba
 
 /// Attention of dense operands; slopes are [heads], or nothing.
 template <class TapeLike, class Q, class K, class V, class Slopes>
-auto attend(TapeLike tape, const char* name, const cpu::AttentionExtents& e, const Q& q, const K& k,
-            const V& v, const Slopes& slopes) {
+auto attend(TapeLike tape, const char* name, const AttentionExtents& e, const Q& q, const K& k, const V& v,
+            const Slopes& slopes) {
   using T = element_of<Q>;
-  const cpu::AttentionOperands<T> in{q.view().data(),
-                                     k.view().data(),
-                                     v.view().data(),
-                                     nullptr,
-                                     nullptr,
-                                     nullptr,
-                                     slopes.size() > 0 ? slopes.data() : nullptr};
-  Tensor<T, shape_of<Q>, device_of<Q>> out{q.shape()};
-  Tensor<compute_type<T>, Shape<dyn>, device_of<Q>> log_sums{Shape<dyn>{{e.batch * e.heads * e.queries}}};
-  cpu::attention_forward(e, in, out.data(), log_sums.data());
+  using D = device_of<Q>;
+  const AttentionOperands<T> in{q.view().data(),
+                                k.view().data(),
+                                v.view().data(),
+                                nullptr,
+                                nullptr,
+                                nullptr,
+                                slopes.size() > 0 ? slopes.data() : nullptr};
+  Tensor<T, shape_of<Q>, D> out{q.shape()};
+  Tensor<compute_type<T>, Shape<dyn>, D> log_sums{Shape<dyn>{{e.batch * e.heads * e.queries}}};
+  attention_forward(D{}, e, in, out.data(), log_sums.data());
   if (observed()) tell_work(attention_work(e, 2, false, sizeof(T)));
   return record(
       tape, name, out,
       [q, k, v, e, in, out, log_sums, slopes](const auto& dy) {
         if (observed()) tell_work(attention_work(e, 2, true, sizeof(T)));
-        Tensor<T, shape_of<Q>, device_of<Q>> dq{q.shape()};
-        Tensor<T, shape_of<K>, device_of<K>> dk{k.shape()};
-        Tensor<T, shape_of<V>, device_of<V>> dv{v.shape()};
-        cpu::attention_backward(e, in, out.data(), log_sums.data(), dy.data(),
-                                {dq.data(), dk.data(), dv.data()});
+        Tensor<T, shape_of<Q>, D> dq{q.shape()};
+        Tensor<T, shape_of<K>, D> dk{k.shape()};
+        Tensor<T, shape_of<V>, D> dv{v.shape()};
+        attention_backward(D{}, e, in, out.data(), log_sums.data(), dy.data(),
+                           {dq.data(), dk.data(), dv.data()});
         add_gradient(q, dq);
         add_gradient(k, dk);
         add_gradient(v, dv);
@@ -132,6 +133,7 @@ requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>&& shape_o
                                                          const W& position_bias, Index heads,
                                                          Location where = Location::here()) {
   using T = element_of<Q>;
+  using D = device_of<Q>;
   const auto tape = tape_of(queries, keys, values, positions, content_bias, position_bias);
   const auto q = dense_operand(tape, queries);
   const auto k = dense_operand(tape, keys);
@@ -145,26 +147,26 @@ requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>&& shape_o
       w.shape()[0] != e.width())
     throw ShapeError("relative_attention: positions " + r.shape().text() + " and biases " + u.shape().text() +
                      ", " + w.shape().text() + " do not fit keys " + k.shape().text() + at(where));
-  const cpu::AttentionOperands<T> in{q.view().data(), k.view().data(), v.view().data(),
-                                     r.view().data(), u.view().data(), w.view().data()};
-  Tensor<T, shape_of<Q>, device_of<Q>> out{q.shape()};
-  Tensor<compute_type<T>, Shape<dyn>, device_of<Q>> log_sums{Shape<dyn>{{e.batch * e.heads * e.queries}}};
-  cpu::attention_forward(e, in, out.data(), log_sums.data());
+  const detail::AttentionOperands<T> in{q.view().data(), k.view().data(), v.view().data(),
+                                        r.view().data(), u.view().data(), w.view().data()};
+  Tensor<T, shape_of<Q>, D> out{q.shape()};
+  Tensor<compute_type<T>, Shape<dyn>, D> log_sums{Shape<dyn>{{e.batch * e.heads * e.queries}}};
+  attention_forward(D{}, e, in, out.data(), log_sums.data());
   if (detail::observed()) detail::tell_work(detail::attention_work(e, 3, false, sizeof(T)));
   return record(
       tape, "relative_attention", out,
       [q, k, v, r, u, w, e, in, out, log_sums](const auto& dy) {
         if (detail::observed()) detail::tell_work(detail::attention_work(e, 3, true, sizeof(T)));
-        Tensor<T, shape_of<Q>, device_of<Q>> dq{q.shape()};
-        Tensor<T, shape_of<K>, device_of<K>> dk{k.shape()};
-        Tensor<T, shape_of<V>, device_of<V>> dv{v.shape()};
-        Tensor<T, shape_of<R>, device_of<R>> dr{r.shape()};
-        Tensor<T, shape_of<U>, device_of<U>> du{u.shape()};
-        Tensor<T, shape_of<W>, device_of<W>> dw{w.shape()};
-        std::fill_n(dr.data() + e.keys * e.width(), dr.size() - e.keys * e.width(),
-                    T(0));  // distances nobody used
-        cpu::attention_backward(e, in, out.data(), log_sums.data(), dy.data(),
-                                {dq.data(), dk.data(), dv.data(), dr.data(), du.data(), dw.data()});
+        Tensor<T, shape_of<Q>, D> dq{q.shape()};
+        Tensor<T, shape_of<K>, D> dk{k.shape()};
+        Tensor<T, shape_of<V>, D> dv{v.shape()};
+        Tensor<T, shape_of<R>, D> dr{r.shape()};
+        Tensor<T, shape_of<U>, D> du{u.shape()};
+        Tensor<T, shape_of<W>, D> dw{w.shape()};
+        const Index used = e.keys * e.width();
+        fill_zero(D{}, dr.data() + used, (dr.size() - used) * Index{sizeof(T)});  // distances nobody has
+        attention_backward(D{}, e, in, out.data(), log_sums.data(), dy.data(),
+                           {dq.data(), dk.data(), dv.data(), dr.data(), du.data(), dw.data()});
         add_gradient(q, dq);
         add_gradient(k, dk);
         add_gradient(v, dv);

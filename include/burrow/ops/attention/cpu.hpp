@@ -7,48 +7,49 @@
 #include <burrow/ops/attention/few_queries.hpp>
 #include <burrow/tensor/evaluate.hpp>
 
-namespace burrow::cpu {
+namespace burrow::detail {
 
 /// Attention forward: writes `out` [batch, queries, width] and the base-2 logarithm of the sum of 2^score of
 /// each row, its scores taken to base 2, [batch, heads, queries].
 template <class T>
-void attention_forward(const AttentionExtents& e, const AttentionOperands<T>& in, T* out,
+void attention_forward(Cpu, const AttentionExtents& e, const AttentionOperands<T>& in, T* out,
                        compute_type<T>* log_sums) {
+  using namespace cpu::detail;
   if (e.queries == 0) return;
-  if (e.queries <= detail::KeyChunks<T>::most_queries) {
-    detail::KeyChunks<T> chunks{e, in};
+  if (e.queries <= KeyChunks<T>::most_queries) {
+    KeyChunks<T> chunks{e, in};
     parallel_tasks(chunks.count(), [&](Index task) { chunks.run(task); });
     return chunks.finish(out, log_sums);
   }
   const Index units = e.batch * e.key_heads;
-  const Index parts = detail::attention_parts(units, (e.queries + 127) / 128);
+  const Index parts = attention_parts(units, (e.queries + 127) / 128);
   parallel_tasks(units * parts, [&](Index task) {
     const Index unit = task / parts;
-    detail::ForwardHead<T>{e, in, out, log_sums}.run(unit / e.key_heads, unit % e.key_heads, task % parts,
-                                                     parts);
+    ForwardHead<T>{e, in, out, log_sums}.run(unit / e.key_heads, unit % e.key_heads, task % parts, parts);
   });
 }
 
 /// Attention backward from the gradient of its output. Sums over batch items, the heads that share keys, and
 /// query rows run in a fixed order, which depends on extents only.
 template <class T>
-void attention_backward(const AttentionExtents& e, const AttentionOperands<T>& in, const T* out,
+void attention_backward(Cpu, const AttentionExtents& e, const AttentionOperands<T>& in, const T* out,
                         const compute_type<T>* log_sums, const T* out_gradient,
                         const AttentionGradients<T>& gradients) {
+  using namespace cpu::detail;
   using C = compute_type<T>;
   const bool relative = in.positions != nullptr;  // gradients of positions are summed over the items
-  const auto distances = detail::DistanceRows::of<C>(e);
+  const auto distances = DistanceRows::of<C>(e);
   const Index units = e.key_heads * (relative ? 1 : e.batch), items = relative ? e.batch : 1;
-  const Index parts = detail::attention_parts(units, (e.queries + 1023) / 1024);
-  const detail::GradientSums<C> layout{e, relative ? distances.count : 0, parts > 1 ? items : 1};
-  const detail::GradientWriter<T> writer{e, layout, gradients};
-  const detail::Scratch<C> shared{parts > 1 ? units * parts * layout.size() : 0};
+  const Index parts = attention_parts(units, (e.queries + 1023) / 1024);
+  const GradientSums<C> layout{e, relative ? distances.count : 0, parts > 1 ? items : 1};
+  const GradientWriter<T> writer{e, layout, gradients};
+  const Scratch<C> shared{parts > 1 ? units * parts * layout.size() : 0};
   parallel_tasks(units * parts, [&](Index task) {
     const Index unit = task / parts, key_head = unit % e.key_heads;
-    const detail::Scratch<C> own{parts > 1 ? 0 : layout.size()};
+    const Scratch<C> own{parts > 1 ? 0 : layout.size()};
     C* const sums = parts > 1 ? shared.data() + task * layout.size() : own.data();
     std::fill_n(sums, layout.size(), C(0));
-    detail::BackwardHead<T> head{e, in, out, log_sums, out_gradient, gradients.queries};
+    BackwardHead<T> head{e, in, out, log_sums, out_gradient, gradients.queries};
     head.take_positions(key_head);
     for (Index i = 0; i < items; ++i) {
       const Index item = relative ? i : unit / e.key_heads;
@@ -68,4 +69,4 @@ void attention_backward(const AttentionExtents& e, const AttentionOperands<T>& i
   });
 }
 
-}  // namespace burrow::cpu
+}  // namespace burrow::detail

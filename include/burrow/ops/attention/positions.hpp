@@ -11,6 +11,20 @@
 
 namespace burrow {
 
+namespace detail {
+/// What was computed on the host, on the device that is to use it.
+template <class D, class T, class S>
+Tensor<T, S, D> placed_on(const Tensor<T, S>& table) {
+  if constexpr (std::same_as<D, Cpu>) {
+    return table;
+  } else {
+    Tensor<T, S, D> placed{table.shape()};
+    copy_bytes(Cpu{}, D{}, placed.data(), table.data(), table.size() * Index{sizeof(T)});
+    return placed;
+  }
+}
+}  // namespace detail
+
 /// Row p is the encoding [sin(p w_0), ..., sin(p w_{d/2-1}), cos(p w_0), ...] of distance p, with w_m =
 /// 10000^(-2m/d): [count, width] for an even width, sine and cosine concatenated (Dai et al. 2019). Encodings
 /// are kept and shared: asking again, or for fewer rows, computes nothing.
@@ -22,8 +36,8 @@ Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width) {
   const std::lock_guard lock{mutex};
   auto& table = known.try_emplace(width, Shape<dyn, Width>{{0, width}}).first->second;
   if (table.shape()[0] < count) {
-    table = Tensor<T, Shape<dyn, Width>, D>{Shape<dyn, Width>{{count, width}}};
-    T* const out = table.data();
+    Tensor<T, Shape<dyn, Width>> encodings{Shape<dyn, Width>{{count, width}}};
+    T* const out = encodings.data();
     const Index half = width / 2;
     parallel_for(count, 64, [&](Index begin, Index end) {
       for (Index p = begin; p < end; ++p)
@@ -34,6 +48,7 @@ Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width) {
           out[p * width + half + m] = static_cast<T>(std::cos(angle));
         }
     });
+    table = detail::placed_on<D>(encodings);
   }
   const auto all = table.leaf();
   return Tensor<T, Shape<dyn, Width>, D>::over(
@@ -45,14 +60,14 @@ Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width) {
 /// every second one of 2 P: [heads].
 template <Element T = float, class D = Cpu>
 Tensor<T, Shape<dyn>, D> alibi_slopes(Index heads) {
-  Tensor<T, Shape<dyn>, D> slopes{Shape<dyn>{{heads}}};
+  Tensor<T, Shape<dyn>> slopes{Shape<dyn>{{heads}}};
   Index power = 1;
   while (2 * power <= heads) power *= 2;
   for (Index h = 0; h < heads; ++h) {
     const double exponent = h < power ? static_cast<double>(h + 1) : static_cast<double>(h - power) + 0.5;
     slopes.data()[h] = static_cast<T>(std::exp2(-8.0 * exponent / static_cast<double>(power)));
   }
-  return slopes;
+  return detail::placed_on<D>(slopes);
 }
 
 }  // namespace burrow

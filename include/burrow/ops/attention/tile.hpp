@@ -3,37 +3,14 @@
 #pragma once
 
 #include <burrow/core/packet_math.hpp>
+#include <burrow/ops/attention/extents.hpp>
 #include <burrow/ops/attention/panels.hpp>
 
 namespace burrow::cpu {
 
-/// Extents of one attention: `memory` = keys - queries is how many keys come before the first query; each of
-/// the `key_heads` heads of keys and values serves the next `group` query heads.
-struct AttentionExtents {
-  Index batch, queries, keys, heads, head_width, key_heads;
-  Index width() const { return heads * head_width; }
-  Index key_width() const { return key_heads * head_width; }
-  Index group() const { return heads / key_heads; }
-  Index memory() const { return keys - queries; }
-};
-
-/// Operands of one attention; queries [batch, queries, width], keys and values [batch, keys, key_width].
-/// Where `positions` is not null it is [>= keys, width], row delta for distance delta, and the biases are
-/// [width]; as many key heads as heads then. Where `slopes` is not null, it is [heads]: a score falls by its
-/// head's slope for each step of distance.
-template <class T>
-struct AttentionOperands {
-  const T *queries, *keys, *values;
-  const T *positions = nullptr, *content_bias = nullptr, *position_bias = nullptr;
-  const compute_type<T>* slopes = nullptr;
-};
-
-/// Gradients of the operands, each of its operand's shape; all are written.
-template <class T>
-struct AttentionGradients {
-  T *queries, *keys, *values;
-  T *positions = nullptr, *content_bias = nullptr, *position_bias = nullptr;
-};
+using burrow::detail::AttentionExtents;
+using burrow::detail::AttentionGradients;
+using burrow::detail::AttentionOperands;
 
 namespace detail {
 
