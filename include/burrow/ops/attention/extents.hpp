@@ -6,6 +6,9 @@
 
 namespace burrow::detail {
 
+/// log2 e: scores are kept in base 2, so that a probability is a power of two.
+inline constexpr double log2_e = 1.442695040888963407;
+
 /// Extents of one attention: `memory` = keys - queries is how many keys come before the first query; each of
 /// the `key_heads` heads of keys and values serves the next `group` query heads.
 struct AttentionExtents {

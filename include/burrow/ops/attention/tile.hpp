@@ -14,8 +14,7 @@ using burrow::detail::AttentionOperands;
 
 namespace detail {
 
-/// log2 e: scores are kept in base 2, so that a probability is a power of two.
-inline constexpr double log2_e = 1.442695040888963407;
+using burrow::detail::log2_e;
 
 /// 2^x for x <= 0 or thereabouts; 0 below the normal numbers and for -infinity.
 template <class C, int N>
