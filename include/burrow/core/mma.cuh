@@ -30,6 +30,17 @@ __device__ inline void multiply_add(float (&d)[4], const std::uint32_t (&a)[4], 
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+/// Two numbers rounded to T in one register, the first in its low half.
+template <Narrow T>
+__device__ inline std::uint32_t pair_of(float first, float second) {
+  std::uint32_t pair;
+  if constexpr (std::same_as<T, bf16>)
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  else
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+}
+
 /// Four 8 x 8 matrices of 16-bit elements from shared memory: lane l gives the address of row l % 8 of matrix
 /// l / 8 (16 bytes, aligned) and receives in r[i] the elements 2t, 2t+1 of row g of matrix i.
 __device__ inline void load_matrices(std::uint32_t (&r)[4], const void* row) {

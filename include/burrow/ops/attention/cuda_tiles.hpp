@@ -77,11 +77,13 @@ constexpr Index first_of_strip(const AttentionTile& tile, Index memory, Index qu
   return query + tile.rows - 1 + memory - column;
 }
 constexpr int strip_row(const AttentionTile& tile, int a, int b) { return tile.rows - 1 - a + b; }
-/// The first strip row of the 16 rows of a warp, and the column that strip row `first + c` is of their row a.
+/// The first strip row of the 16 rows of a warp, and what column strip row `first + c` is of their row a, and
+/// the reverse.
 constexpr int warp_strip(const AttentionTile& tile, int warp) {
   return tile.rows - AttentionTile::warp_rows * (warp + 1);
 }
 constexpr int column_of_skewed(int a, int c) { return c - (AttentionTile::warp_rows - 1) + a; }
+constexpr int skewed_of_column(int a, int b) { return b + (AttentionTile::warp_rows - 1) - a; }
 
 /// The strip of successive tiles, in place: each tile reads anew what its predecessor has not, and finds its
 /// row c in slot(c). Multiples of 16 rows lie together.

@@ -46,6 +46,11 @@ void multiply_add(float (&d)[4], const std::uint32_t (&a)[4], const std::uint32_
   for (unsigned i = 0; i < 4; ++i) d[i] += sums[i];
 }
 
+template <Narrow T>
+std::uint32_t pair_of(float first, float second) {
+  return T(first).bits() | static_cast<std::uint32_t>(T(second).bits()) << 16;
+}
+
 namespace emulated {
 /// Element (row, column) of the 8 x 8 matrix whose rows the lanes from `first` on point to.
 template <class Show>
