@@ -43,7 +43,8 @@ __device__ T block_reduce(T value) {
   value = warp_reduce<Op>(value);
   if (lane == 0) partial[warp] = value;
   __syncthreads();
-  value = warp_reduce<Op>(lane < warps ? partial[lane] : Op::template identity<T>);
+  constexpr T identity = Op::template identity<T>;  // a constant of class type must be a local one here
+  value = warp_reduce<Op>(lane < warps ? partial[lane] : identity);
   __syncthreads();  // the array is free for the next call
   return value;
 }
@@ -52,10 +53,14 @@ __device__ T block_reduce(T value) {
 template <class T>
 inline constexpr int elements_per_access = sizeof(T) < 16 ? 16 / static_cast<int>(sizeof(T)) : 1;
 
-/// Reads `Each` elements at once as C. `p` lies on a multiple of their size.
+/// Bytes on a multiple of which `Each` elements of T lie that are read at once.
+template <class T, int Each>
+inline constexpr std::size_t access_alignment = std::min<std::size_t>(16, sizeof(T) * Each);
+
+/// Reads `Each` elements as C, 16 bytes at a time. `p` lies on a multiple of `access_alignment`.
 template <int Each, class C, class T>
 __device__ void load_elements(const T* p, C (&values)[Each]) {
-  struct alignas(Each * sizeof(T)) Group {
+  struct alignas(access_alignment<T, Each>) Group {
     T elements[Each];
   };
   const Group group = *reinterpret_cast<const Group*>(p);
@@ -65,7 +70,7 @@ __device__ void load_elements(const T* p, C (&values)[Each]) {
 /// Writes them.
 template <int Each, class C, class T>
 __device__ void store_elements(T* p, const C (&values)[Each]) {
-  struct alignas(Each * sizeof(T)) Group {
+  struct alignas(access_alignment<T, Each>) Group {
     T elements[Each];
   };
   Group group;
@@ -74,11 +79,12 @@ __device__ void store_elements(T* p, const C (&values)[Each]) {
   *reinterpret_cast<Group*>(p) = group;
 }
 
-/// True where all rows of arrays of T, `width` elements each, can be read 16 bytes at a time.
-template <class T, class... Pointers>
-bool rows_are_aligned(Index width, const Pointers*... p) {
-  return width % elements_per_access<T> == 0 &&
-         ((reinterpret_cast<std::uintptr_t>(p) % (sizeof(Pointers) * elements_per_access<T>) == 0) && ...);
+/// True where all rows of some arrays, `width` elements each, can be read elements_per_access<T> elements at
+/// a time. Null pointers, which nobody reads, do no harm.
+template <class T, class... U>
+bool rows_are_aligned(Index width, const U*... p) {
+  constexpr int each = elements_per_access<T>;
+  return width % each == 0 && ((reinterpret_cast<std::uintptr_t>(p) % access_alignment<U, each> == 0) && ...);
 }
 
 }  // namespace burrow::cuda

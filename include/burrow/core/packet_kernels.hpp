@@ -29,13 +29,15 @@ struct Format {
   static constexpr T rounding = single ? T(0x1.8p23) : T(0x1.8p52);
 };
 
+// The bits of vectors. nvcc would define std::bit_cast twice here, for what it takes for two types of
+// vectors.
 template <class T, int N>
 auto words(Packet<T, N> x) {
-  return std::bit_cast<typename Format<T>::Words>(x.v);
+  return __builtin_bit_cast(typename Format<T>::Words, x.v);
 }
 template <class T, int N>
 Packet<T, N> from_words(typename Format<T>::Words w) {
-  return std::bit_cast<native_vector<T>>(w);
+  return __builtin_bit_cast(native_vector<T>, w);
 }
 
 /// |a| with the sign of b.

@@ -22,7 +22,7 @@ namespace burrow::detail {
 struct Rows {
   Index count;
   Index width;
-  Index size() const { return count * width; }
+  constexpr Index size() const { return count * width; }
 };
 
 template <class S>
@@ -56,7 +56,7 @@ template <class T>
 struct DenseRows {
   const T* data;
   Index width;
-  const T* operator()(Index r) const { return data + r * width; }
+  constexpr const T* operator()(Index r) const { return data + r * width; }
 };
 
 /// The rows of an expression: source(r) writes row r to an array and gives where it begins there.
@@ -153,7 +153,7 @@ struct DenseTarget {
   bool accumulate = false;
   explicit operator bool() const { return data != nullptr; }
 
-  DenseTarget row(Index r, Index width) const { return {data + r * width, accumulate}; }
+  constexpr DenseTarget row(Index r, Index width) const { return {data + r * width, accumulate}; }
 
   template <bool Full, class C>
   void put(Index i, Packet<C> value, Index count) const {
@@ -161,7 +161,7 @@ struct DenseTarget {
     store_packet(data + i, value, count, Full);
   }
   template <class C>
-  void put(Index i, C value) const {
+  constexpr void put(Index i, C value) const {
     data[i] = static_cast<T>(accumulate ? static_cast<C>(data[i]) + value : value);
   }
 };

@@ -1,0 +1,132 @@
+// Layer normalisation of rows on a CUDA device.
+#pragma once
+
+#include <burrow/ops/layer_norm/layer_norm.hpp>
+#include <burrow/ops/rows.cuh>
+
+namespace burrow::detail {
+
+template <class T, class G, class B, class C>
+struct LayerNormForward {
+  Index width;
+  const T* x;
+  const G* gain;
+  const B* bias;
+  C epsilon;
+  T* y;
+  RowMoments<C>* moments;
+
+  template <int Each>
+  __device__ void operator()(Index r) const {
+    const T* const from = x + r * width;
+    const auto load = [&](Index i, C(&values)[Each]) { cuda::load_elements(from + i, values); };
+    const C mean = fold_elements<SumOf, Each, C>(width, load) / static_cast<C>(width);
+    const C squares = fold_elements<SumOf, Each, C>(width, [&](Index i, C(&values)[Each]) {
+      load(i, values);
+#pragma unroll
+      for (int e = 0; e < Each; ++e) values[e] = (values[e] - mean) * (values[e] - mean);
+    });
+    const C rho = C(1) / std::sqrt(squares / static_cast<C>(width) + epsilon);
+    if (threadIdx.x == 0) moments[r] = {mean, rho};
+    for_elements<Each>(width, [&](Index i) {
+      C values[Each], gains[Each], biases[Each];
+      load(i, values);
+      cuda::load_elements(gain + i, gains);
+      cuda::load_elements(bias + i, biases);
+#pragma unroll
+      for (int e = 0; e < Each; ++e) values[e] = (values[e] - mean) * rho * gains[e] + biases[e];
+      cuda::store_elements(y + r * width + i, values);
+    });
+  }
+};
+
+template <class T, class G, class B, class C>
+void layer_norm_forward(Cuda, const Rows& rows, const DenseRows<T>& x, const G* gain, const B* bias,
+                        C epsilon, T* y, RowMoments<C>* moments) {
+  launch_rows<T>("layer_norm", rows, cuda::rows_are_aligned<T>(rows.width, x.data, gain, bias, y),
+                 LayerNormForward<T, G, B, C>{rows.width, x.data, gain, bias, epsilon, y, moments});
+}
+
+/// Two sums at once.
+template <class C>
+struct SumPair {
+  C first, second;
+};
+struct SumPairOf {
+  template <class S>
+  static constexpr S identity = {0, 0};
+  template <class C>
+  static constexpr SumPair<C> combine(SumPair<C> a, SumPair<C> b) {
+    return {a.first + b.first, a.second + b.second};
+  }
+};
+
+/// dx, with h = gain dy and n the normalised row: rho (h - mean(h) - n mean(h n))
+template <class T, class G, class C>
+struct LayerNormBackward {
+  Index width;
+  const T* x;
+  const G* gain;
+  const RowMoments<C>* moments;
+  const T* dy;
+  DenseTarget<T> dx;
+
+  template <int Each>
+  __device__ void operator()(Index r) const {
+    const auto [mean, rho] = moments[r];
+    const auto load = [&](Index i, C(&n)[Each], C(&h)[Each]) {
+      C gains[Each];
+      cuda::load_elements(x + r * width + i, n);
+      cuda::load_elements(gain + i, gains);
+      cuda::load_elements(dy + r * width + i, h);
+#pragma unroll
+      for (int e = 0; e < Each; ++e) {
+        n[e] = (n[e] - mean) * rho;
+        h[e] *= gains[e];
+      }
+    };
+    SumPair<C> sums{0, 0};
+    for_elements<Each>(width, [&](Index i) {
+      C n[Each], h[Each];
+      load(i, n, h);
+#pragma unroll
+      for (int e = 0; e < Each; ++e) sums = {sums.first + h[e], sums.second + h[e] * n[e]};
+    });
+    sums = cuda::block_reduce<SumPairOf>(sums);
+    const C mean_h = sums.first / static_cast<C>(width), mean_hn = sums.second / static_cast<C>(width);
+    for_elements<Each>(width, [&](Index i) {
+      C n[Each], h[Each];
+      load(i, n, h);
+#pragma unroll
+      for (int e = 0; e < Each; ++e) n[e] = rho * (h[e] - mean_h - n[e] * mean_hn);
+      put_elements(dx.row(r, width), i, n);
+    });
+  }
+};
+
+/// dy n and dy
+template <class T, class C>
+struct LayerNormTerms {
+  Index width;
+  const T* x;
+  const RowMoments<C>* moments;
+  const T* dy;
+
+  __device__ void operator()(Index r, Index column, C (&terms)[2]) const {
+    const Index at = r * width + column;
+    terms[1] = static_cast<C>(dy[at]);
+    terms[0] = (static_cast<C>(x[at]) - moments[r].mean) * moments[r].rho * terms[1];
+  }
+};
+
+template <class T, class G, class B, class C>
+void layer_norm_backward(Cuda, const Rows& rows, const T* x, const G* gain, const RowMoments<C>* moments,
+                         const T* dy, DenseTarget<T> dx, DenseTarget<G> dgain, DenseTarget<B> dbias) {
+  if (dx)
+    launch_rows<T>("layer_norm gradient", rows, cuda::rows_are_aligned<T>(rows.width, x, gain, dy, dx.data),
+                   LayerNormBackward<T, G, C>{rows.width, x, gain, moments, dy, dx});
+  add_column_sums<C>("layer_norm gradient", rows, LayerNormTerms<T, C>{rows.width, x, moments, dy}, dgain,
+                     dbias);
+}
+
+}  // namespace burrow::detail

@@ -1,0 +1,125 @@
+// What kernels of operations along the last axis share: a block of threads works on one row after the other,
+// and sums over all rows are made in two stages, in a fixed order.
+#pragma once
+
+#include <burrow/core/block_reduce.cuh>
+#include <burrow/ops/rows.hpp>
+
+namespace burrow::detail {
+
+/// body(i) for this thread's share of a row: the Each elements from i on.
+template <int Each, class Body>
+__device__ void for_elements(Index width, const Body& body) {
+  for (Index i = Index{threadIdx.x} * Each; i < width; i += Index{blockDim.x} * Each) body(i);
+}
+
+/// Folds what term(i, values) writes for each Each elements of a row, over all threads of the block.
+template <class Op, int Each, class C, class Term>
+__device__ C fold_elements(Index width, const Term& term) {
+  C folded = Op::template identity<C>;
+  for_elements<Each>(width, [&](Index i) {
+    C values[Each];
+    term(i, values);
+#pragma unroll
+    for (int e = 0; e < Each; ++e) folded = Op::combine(folded, values[e]);
+  });
+  return cuda::block_reduce<Op>(folded);
+}
+
+/// target (+)= values for the Each elements from i on.
+template <int Each, class C, class T>
+__device__ void put_elements(const DenseTarget<T>& target, Index i, C (&values)[Each]) {
+  if (target.accumulate) {
+    C old[Each];
+    cuda::load_elements(target.data + i, old);
+#pragma unroll
+    for (int e = 0; e < Each; ++e) values[e] = old[e] + values[e];
+  }
+  cuda::store_elements(target.data + i, values);
+}
+
+template <int Each, class Body>
+__global__ void rows_kernel(Index rows, Body body) {
+  for (Index r = blockIdx.x; r < rows; r += gridDim.x) body.template operator()<Each>(r);
+}
+
+/// Starts body.operator()<Each>(r) for every row, in a block of threads. `aligned` says that
+/// elements_per_access<T> elements may be read at once.
+template <class T, class Body>
+void launch_rows(const char* name, const Rows& rows, bool aligned, const Body& body) {
+  if (rows.count == 0) return;
+  constexpr int each = cuda::elements_per_access<T>;
+  if (aligned)
+    cuda::launch(name, rows_kernel<each, Body>, cuda::row_grid(rows.count, rows.width, each), rows.count,
+                 body);
+  else
+    cuda::launch(name, rows_kernel<1, Body>, cuda::row_grid(rows.count, rows.width), rows.count, body);
+}
+
+inline constexpr unsigned sum_threads = 256;
+
+/// Sums terms(r, column, values) over the rows of each piece: partial[s][piece][column] for N sums.
+template <int N, class C, class Terms>
+__global__ void column_sums_kernel(Rows rows, Terms terms, C* partial) {
+  constexpr unsigned lanes = cuda::warp_size, warps = sum_threads / lanes;
+  __shared__ C shared[N][warps][lanes];
+  const unsigned lane = threadIdx.x % lanes, warp = threadIdx.x / lanes;
+  const Index column = Index{blockIdx.x} * lanes + lane;
+  const Index piece = blockIdx.y, pieces = gridDim.y;
+  const Index end = rows.count * (piece + 1) / pieces;
+  C sums[N] = {};
+  if (column < rows.width)
+    for (Index r = rows.count * piece / pieces + warp; r < end; r += warps) {
+      C values[N];
+      terms(r, column, values);
+#pragma unroll
+      for (int s = 0; s < N; ++s) sums[s] += values[s];
+    }
+#pragma unroll
+  for (int s = 0; s < N; ++s) shared[s][warp][lane] = sums[s];
+  __syncthreads();
+  if (warp > 0 || column >= rows.width) return;
+#pragma unroll
+  for (int s = 0; s < N; ++s) {
+    C sum(0);
+    for (unsigned w = 0; w < warps; ++w) sum += shared[s][w][lane];
+    partial[(s * pieces + piece) * rows.width + column] = sum;
+  }
+}
+
+template <class C, class G>
+__global__ void combine_sums_kernel(Index width, Index pieces, const C* partial, DenseTarget<G> target) {
+  const Index column = Index{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (column >= width) return;
+  C sum(0);
+  for (Index piece = 0; piece < pieces; ++piece) sum += partial[piece * width + column];
+  target.put(column, sum);
+}
+
+/// Adds the sums over all rows of what terms(r, column, values) writes to the targets, each where it is
+/// wanted.
+template <class C, class Terms, class... G>
+void add_column_sums(const char* name, const Rows& rows, const Terms& terms,
+                     const DenseTarget<G>&... targets) {
+  constexpr int sums = sizeof...(G);
+  if (rows.width == 0 || !(targets || ...)) return;
+  constexpr Index rows_of_piece = 64, most_pieces = 128;
+  const Index pieces = std::clamp<Index>(rows.count / rows_of_piece, 1, most_pieces);
+  const Buffer<Cuda> partial{sums * pieces * rows.width * Index{sizeof(C)}};
+  auto* const arrays = static_cast<C*>(partial.data());
+  const auto blocks = [&](Index threads) {
+    return static_cast<unsigned>((rows.width + threads - 1) / threads);
+  };
+  cuda::launch(name, column_sums_kernel<sums, C, Terms>,
+               {blocks(cuda::warp_size), static_cast<unsigned>(pieces), 1, sum_threads}, rows, terms, arrays);
+  Index s = 0;
+  const auto combine = [&]<class T>(const DenseTarget<T>& target) {
+    const C* const from = arrays + s++ * pieces * rows.width;
+    if (target)
+      cuda::launch(name, combine_sums_kernel<C, T>, {blocks(sum_threads), 1, 1, sum_threads}, rows.width,
+                   pieces, from, target);
+  };
+  (combine(targets), ...);
+}
+
+}  // namespace burrow::detail
