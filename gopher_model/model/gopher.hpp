@@ -7,7 +7,7 @@
 
 #include <burrow/nn/attention.hpp>
 #include <burrow/nn/combinators.hpp>
-#include <burrow/ops/linear_cross_entropy/linear_cross_entropy.hpp>
+#include <burrow/nn/tied_output.hpp>
 
 #include "gopher_model/model/presets.hpp"
 
@@ -54,13 +54,11 @@ template <ModelSize Size, class Policy>
 struct Gopher {
   using block_type = GopherBlock<Size, Policy>;
   using cache_type = typename block_type::attention_type::cache_type;
-  using compute = typename Policy::compute;
 
   Embedding<Size.vocabulary, Size.width, Policy> embedding;
   Repeat<block_type, Size.layers> blocks;
   RmsNorm<Size.width, Policy> final_norm;
-  Parameter<typename Policy::parameter, Shape<Size.vocabulary>, typename Policy::device> output_bias{
-      init::zeros};
+  TiedOutput<Size.vocabulary, Policy> output;
 
   /// A model without elements yet; linear maps are normal with deviation 0.02, those that write to the
   /// residual stream 0.02/sqrt(2 layers), as GPT-2's. (The paper does not state its initialisation.)
@@ -69,7 +67,7 @@ struct Gopher {
     Gopher model{Embedding<Size.vocabulary, Size.width, Policy>::sized(size.vocabulary, size.width),
                  {make_blocks(size), false},
                  RmsNorm<Size.width, Policy>::sized(size.width),
-                 {Shape<Size.vocabulary>{{size.vocabulary}}, init::zeros}};
+                 TiedOutput<Size.vocabulary, Policy>::sized(size.vocabulary)};
     return model;
   }
 
@@ -79,12 +77,12 @@ struct Gopher {
   auto operator()(const auto& tokens) const { return logits(hidden(tokens)); }
 
   /// Scores of every token of the vocabulary: [B, T, width] to [B, T, vocabulary].
-  auto logits(const auto& h) const { return embedding.scores(h) + cast<compute>(output_bias); }
+  auto logits(const auto& h) const { return output.scores(h, embedding); }
 
   /// Summed negative log-likelihood of the targets, in nats, and their number; targets below 0 do not count.
   /// The logits are never all in memory.
   auto loss(const auto& tokens, const auto& targets) const {
-    return linear_cross_entropy(hidden(tokens), embedding.table, output_bias, targets);
+    return output.loss(hidden(tokens), embedding, targets);
   }
 
   /// One cache to a block, with room for `capacity` tokens.
@@ -121,7 +119,7 @@ Tensor<typename Policy::compute, Shape<Size.vocabulary>> Gopher<Size, Policy>::n
     const Tensor<std::int32_t, Shape<1, dyn>>& tokens, std::vector<cache_type>& caches) const {
   const auto h = blocks(embedding(tokens), caches);
   const auto last = materialize(slice<1, 1>(h, tokens.shape()[1] - 1));
-  const Shape<Size.vocabulary> words{{output_bias.shape()[0]}};
+  const Shape<Size.vocabulary> words{{output.vocabulary()}};
   return materialize(reshape(logits(final_norm(last)), words));
 }
 

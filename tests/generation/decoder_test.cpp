@@ -22,7 +22,7 @@ const Tokenizer& tokenizer() {
 Model random_model() {
   Model model = build(Model::make({2, 12, 2, 6, 24, tokenizer().vocabulary(), 32}), Key{1});
   for (float& value : parameters(model).values()) value *= 8;
-  model.output_bias.values()[static_cast<std::size_t>(tokenizer().eos())] = -1e9f;
+  model.output.bias.values()[static_cast<std::size_t>(tokenizer().eos())] = -1e9f;
   return model;
 }
 
@@ -75,7 +75,7 @@ TEST_CASE("decoding stops at the end token and after the asked number") {
   };
   CHECK(count(5) == 5);
   CHECK(count(0) == 0);
-  model.output_bias.values()[static_cast<std::size_t>(tokenizer().eos())] = 1e9f;
+  model.output.bias.values()[static_cast<std::size_t>(tokenizer().eos())] = 1e9f;
   CHECK(count(5) == 0);
 }
 

@@ -77,7 +77,7 @@ TEST_CASE("parameters are named after the paper's parts") {
   CHECK(names[6] == "blocks.0.attention.position.weight");
   CHECK(names[28] == "blocks.1.mlp.down.bias");
   CHECK(names[29] == "final_norm.gain");
-  CHECK(names[30] == "output_bias");
+  CHECK(names[30] == "output.bias");
   CHECK(count_parameters(model) == parameters(small).full());
   STATIC_REQUIRE(parameter_count<Fixed> == parameters(small).full());
 }

@@ -31,9 +31,10 @@ struct Parted {
   auto operator()(const auto& x) const { return down(gelu(up(x))); }
 };
 
-Parted parted(const Ranks& ranks, Key key) {
-  return build(Parted{ColumnParallelLinear<width, Ranks, Precision>::sized(ranks, width, hidden),
-                      RowParallelLinear<width, Ranks, Precision>::sized(ranks, hidden, width)},
+Parted built_part(const Ranks& ranks, Key key) {
+  return build(parted(Parted{ColumnParallelLinear<width, Ranks, Precision>::sized(width, hidden),
+                             RowParallelLinear<width, Ranks, Precision>::sized(hidden, width)},
+                      ranks),
                key);
 }
 
@@ -59,8 +60,8 @@ void check_part(std::span<const double> part, std::span<const double> whole, Ind
 /// What this rank has of the values of a whole network, flat as the parameters are.
 template <class Of>
 void check_parts(const Parted& model, const Whole& whole, const Of& of) {
-  const Partition parts{hidden, world().size()};
-  const Index own = parts.size(world().rank()), first = parts.begin(world().rank());
+  const Index n = world().size(), r = world().rank();
+  const Index first = hidden * r / n, own = hidden * (r + 1) / n - first;
   check_part(of(model, model.up.weight), of(whole, whole.up.weight), own, hidden, first);
   check_part(of(model, model.up.bias), of(whole, whole.up.bias), own, hidden, first);
   check_part(of(model, model.down.weight), of(whole, whole.down.weight), width, width, first * width);
@@ -71,7 +72,7 @@ void check_parts(const Parted& model, const Whole& whole, const Of& of) {
 
 TEST_CASE("parallel layers have the values and gradients of whole ones", "[mpi]") {
   const auto whole = build<Whole>(Key{4});
-  const auto model = parted(world(), Key{4});
+  const auto model = built_part(world(), Key{4});
   check_parts(model, whole, [](const auto&, const auto& parameter) { return parameter.values(); });
   const auto x = inputs(5, 1);
   const auto [value, gradient] = value_and_grad(whole, [&](Tape& t) { return loss(whole, t.watch(x)); });
@@ -93,9 +94,9 @@ TEST_CASE("data and tensor parallelism together train as one rank does", "[mpi]"
     const Mesh mesh{world(), {.data = world().size() / tensor, .tensor = tensor}};
     INFO(mesh.place());
     auto whole = build<Whole>(Key{4});
-    auto model = parted(mesh.tensor(), Key{4});
+    auto model = built_part(mesh.tensor(), Key{4});
     Adam single{whole, {.learning_rate = 0.02}};
-    Sharded several{Adam{model, {.learning_rate = 0.02}}, mesh.data()};
+    Sharded several{Adam{model, {.learning_rate = 0.02}}, mesh};
     const Partition rows{8, mesh.data().size()};
     const Index first = rows.begin(mesh.data().rank()), count = rows.size(mesh.data().rank());
     for (std::uint64_t step = 0; step < 20; ++step) {
@@ -104,8 +105,11 @@ TEST_CASE("data and tensor parallelism together train as one rank does", "[mpi]"
       auto [value, gradient] = value_and_grad(whole, [&](Tape& t) { return loss(whole, t.watch(x)); });
       auto [part, own_gradient] = value_and_grad(model, [&](Tape& t) { return loss(model, t.watch(own)); });
       CHECK(mesh.data().all_reduce(static_cast<double>(part)) == Approx(value).epsilon(1e-9));
+      const auto reduced = several.reduce(own_gradient);
+      CHECK(several.norm(reduced) ==
+            Approx(global_norm(std::span<const double>{gradient.values()})).epsilon(1e-9));
       single.step(whole, gradient);
-      several.step(model, own_gradient);
+      several.step(model, reduced);
     }
   }
 }

@@ -148,6 +148,10 @@ class Parameter {
   /// Another rule for the first values; before `build`.
   void set_initializer(Initializer initializer) { initializer_ = initializer; }
 
+  /// False where another rank has the same parameter and counts it, in norms and numbers of parameters.
+  bool counted() const { return counted_; }
+  void set_counted(bool counted) { counted_ = counted; }
+
   bool built() const { return static_cast<bool>(store_); }
   const std::shared_ptr<detail::ParameterStore>& store() const { return store_.shared(); }
   /// Index of the first element in the model's flat storage.
@@ -181,6 +185,7 @@ class Parameter {
   Initializer initializer_;
   detail::StoreHandle store_;
   Index offset_ = 0;
+  bool counted_ = true;
 };
 
 namespace detail {

@@ -82,6 +82,7 @@ class Mesh {
     tensor_ = world_.split(rank / shape_.tensor, tensor_rank_);
     data_ = world_.split(tensor_rank_ + shape_.tensor * stage_, data_rank_);
     pipeline_ = world_.split(rank % (shape_.tensor * shape_.data), stage_);
+    model_ = world_.split(data_rank_, stage_ * shape_.tensor + tensor_rank_);
   }
 
   const MeshShape& shape() const { return shape_; }
@@ -92,6 +93,8 @@ class Mesh {
   const C& pipeline() const { return pipeline_; }
   /// The ranks that share each product of this stage.
   const C& tensor() const { return tensor_; }
+  /// The ranks that together have one copy of the model: all stages of them, and their tensor groups.
+  const C& model() const { return model_; }
 
   /// "rank 5 of data=2,pipeline=2,tensor=2: data 0, stage 1, tensor 1".
   std::string place() const {
@@ -120,7 +123,7 @@ class Mesh {
   }
 
   MeshShape shape_;
-  C world_, data_, pipeline_, tensor_;
+  C world_, data_, pipeline_, tensor_, model_;
   int data_rank_ = 0, stage_ = 0, tensor_rank_ = 0;
 };
 

@@ -142,4 +142,60 @@ auto sum_of_parts(const X& x, const C& ranks, Location where = Location::here())
       [in](const auto& dy) { add_gradient(in, dy); }, in);
 }
 
+namespace detail {
+
+/// The last extent of S known at run time only.
+template <class S>
+struct last_axis_at_run_time {
+  static constexpr auto extents = [] {
+    auto all = S::extents;
+    all.back() = dyn;
+    return all;
+  }();
+};
+
+/// Copies columns between a whole matrix and a part of it.
+template <class T>
+void copy_columns(const T* from, Index from_stride, T* to, Index to_stride, Index rows, Index columns) {
+  for (Index r = 0; r < rows; ++r) std::copy_n(from + r * from_stride, columns, to + r * to_stride);
+}
+
+}  // namespace detail
+
+/// The columns (last axis) of all ranks' x beside each other, equal on all of them, from which all compute
+/// the same: [..., this rank's part of `parts`] to [..., all]. Gradient: this rank's columns of dy. Throws
+/// ShapeError where x has not as many columns as its part.
+template <Expression X, Communicator C>
+requires(Real<element_of<X>>&& shape_of<X>::rank >
+         0) auto columns_of_parts(const X& x, const C& ranks, const Partition& parts,
+                                  Location where = Location::here()) {
+  using T = element_of<X>;
+  using Whole = ShapeOf<detail::last_axis_at_run_time<shape_of<X>>>;
+  const Index own = parts.size(ranks.rank()), first = parts.begin(ranks.rank()), all = parts.count();
+  detail::check_extent("columns_of_parts", "a row of x", static_cast<std::size_t>(x.shape()[-1]), own, where);
+  const auto tape = tape_of(x);
+  const auto in = dense_operand(tape, x);
+  const Index rows = own == 0 ? 0 : in.shape().size() / own;
+  auto extents = Whole{in.shape()}.values();
+  extents.back() = all;
+  Tensor<T, Whole, device_of<X>> y{Whole{extents}};
+  std::vector<Index> bounds;
+  for (int r = 0; r <= ranks.size(); ++r) bounds.push_back(rows * (r == ranks.size() ? all : parts.begin(r)));
+  const Partition blocks{std::span<const Index>{bounds}};
+  std::vector<T, PoolAllocator<T>> joined(static_cast<std::size_t>(rows * all));
+  ranks.template all_gather<T>(std::span<const T>{in.view().data(), static_cast<std::size_t>(rows * own)},
+                               std::span<T>{joined}, blocks, where);
+  for (int r = 0; r < ranks.size(); ++r)
+    detail::copy_columns<T>(joined.data() + blocks.begin(r), parts.size(r), y.data() + parts.begin(r), all,
+                            rows, parts.size(r));
+  return record(
+      tape, "columns_of_parts", y,
+      [in, own, first, all, rows](const auto& dy) {
+        Tensor<T, shape_of<X>, device_of<X>> dx{in.shape()};
+        detail::copy_columns<T>(dy.data() + first, all, dx.data(), own, rows, own);
+        add_gradient(in, dx);
+      },
+      in);
+}
+
 }  // namespace burrow

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <burrow/distributed/mesh.hpp>
 #include <burrow/distributed/overlap.hpp>
 #include <burrow/optim/clip.hpp>
 #include <burrow/optim/model_optimizer.hpp>
@@ -127,6 +128,13 @@ class Sharded {
     count_ = count;
   }
 
+  /// Divides among the ranks of `mesh.data()`, for a model of which each rank of `mesh.model()` has a part:
+  /// its norm is that of the whole model.
+  Sharded(const Optimizer& whole, const Mesh<C>& mesh, const ShardingOptions& options = {})
+      : Sharded{whole, mesh.data(), options} {
+    model_ranks_ = mesh.model();
+  }
+
   /// Adds the gradient of f(tape), a traced scalar, of a micro-batch of this rank, and returns its value.
   /// With stages 0 and 1 a rank keeps a whole gradient, which is reduced once in a step; with stage 2 only
   /// its own part of it, to which every call adds what all ranks have: all of them make the same number of
@@ -175,8 +183,9 @@ class Sharded {
   /// The Euclidean norm of the whole gradient, every parameter counted once; the same number on all ranks.
   double norm(const ReducedGradient<G>& reduced, Location where = Location::here()) const {
     double sum = 0;
-    for (const auto part : reduced.parts) sum += sum_of_squares(part);
-    return std::sqrt(options_.stage == 0 ? sum : ranks_.all_reduce(sum, Reduction::sum, where));
+    for (std::size_t b = 0; b < buckets_.size(); ++b) sum += squares(buckets_[b].first, reduced.parts[b]);
+    if (options_.stage > 0) sum = ranks_.all_reduce(sum, Reduction::sum, where);
+    return std::sqrt(model_ranks_.all_reduce(sum, Reduction::sum, where));
   }
 
   /// One update of the model's parameters, in place, the same on all ranks.
@@ -243,6 +252,23 @@ class Sharded {
                                        Reduction::sum, where);
   }
 
+  /// The sum of the squares of a part from flat index `first` on, without parameters that other ranks count.
+  double squares(Index first, std::span<const G> part) const {
+    double sum = 0;
+    const Index last = first + static_cast<Index>(part.size());
+    Index begin = first;  // of what is counted and not added yet
+    const auto add_up_to = [&](Index end) {
+      if (begin < end) sum += sum_of_squares(part.subspan(at(begin - first), at(end - begin)));
+    };
+    for (const ParameterPlace& place : layout_) {
+      if (place.counted || place.end() <= first || place.begin >= last) continue;
+      add_up_to(place.begin);
+      begin = std::max(begin, place.end());
+    }
+    add_up_to(last);
+    return sum;
+  }
+
   ReducedGradient<G> reduced_parts(const Gradient<Model>& gradient) const {
     ReducedGradient<G> reduced{{}, gradient.ranges()};
     for (const Bucket& bucket : buckets_)
@@ -292,7 +318,7 @@ class Sharded {
       throw Error("Sharded: a micro-batch after accumulate_last; call reduce() first" + burrow::at(where));
   }
 
-  C ranks_;
+  C ranks_, model_ranks_{};
   ShardingOptions options_;
   ParameterLayout layout_;
   std::vector<Bucket> buckets_;
@@ -304,5 +330,10 @@ class Sharded {
   bool reducing_ = false;  // since accumulate_last
   detail::PendingList begun_;
 };
+
+template <class Optimizer, Communicator C>
+Sharded(const Optimizer&, const Mesh<C>&) -> Sharded<Optimizer, C>;
+template <class Optimizer, Communicator C>
+Sharded(const Optimizer&, const Mesh<C>&, const ShardingOptions&) -> Sharded<Optimizer, C>;
 
 }  // namespace burrow

@@ -66,13 +66,47 @@ struct AttentionCache {
   }
 };
 
+namespace detail {
+
+/// What the heads of a layer with relative positions give for x, beside each other.
+template <class Layer, class X>
+auto relative_heads(const Layer& layer, const X& x) {
+  using C = typename Layer::compute;
+  const auto encodings = sinusoids<Layer::model_width, C, device_of<X>>(x.shape()[1], x.shape()[2]);
+  return relative_attention(layer.query(x), layer.key(x), layer.value(x),
+                            layer.position(beside(x, encodings)), cast<C>(layer.content_bias),
+                            cast<C>(layer.position_bias), layer.heads);
+}
+
+/// The same for the next tokens, given the cached ones before them, which they join.
+template <class Layer, class X>
+auto relative_heads(const Layer& layer, const X& x, typename Layer::cache_type& past) {
+  using C = typename Layer::compute;
+  past.append(layer.key(x), layer.value(x));
+  return relative_attention(layer.query(x), past.filled(past.keys, past.length),
+                            past.filled(past.values, past.length), past.positions,
+                            cast<C>(layer.content_bias), cast<C>(layer.position_bias), layer.heads);
+}
+
+/// Room for `capacity` tokens, with the projected positions computed once.
+template <class D, class Layer>
+typename Layer::cache_type relative_cache(const Layer& layer, Index capacity) {
+  const Index width = layer.query.weight.shape()[0];
+  typename Layer::cache_type result{capacity, layer.query.weight.shape()[1]};
+  result.positions =
+      layer.position(sinusoids<Layer::model_width, typename Layer::compute, D>(capacity, width));
+  return result;
+}
+
+}  // namespace detail
+
 /// Causal self-attention of Heads heads with Transformer-XL relative positions (Dai et al. 2019), as in
 /// Gopher: queries, keys, values and positions are projected without biases, the output with one; u and v,
 /// here `content_bias` and `position_bias`, belong to this layer. [B, T, Width] to [B, T, Width]; see
 /// `relative_attention` for the formula.
 template <Index Width, Index Heads, Index HeadWidth, class Policy = Float32<Cpu>>
 struct RelativeAttention {
-  static constexpr Index inner = extent_product(Heads, HeadWidth);
+  static constexpr Index model_width = Width, inner = extent_product(Heads, HeadWidth);
   using compute = typename Policy::compute;
   using cache_type = AttentionCache<inner, compute, typename Policy::device>;
 
@@ -99,26 +133,16 @@ struct RelativeAttention {
   }
 
   auto operator()(const auto& x) const {
-    const auto in = operand(tape_of(x), x);
-    const auto encodings = sinusoids<Width, compute, typename Policy::device>(in.shape()[1], in.shape()[2]);
-    return output(relative_attention(query(in), key(in), value(in), position(beside(in, encodings)),
-                                     cast<compute>(content_bias), cast<compute>(position_bias), heads));
+    return output(detail::relative_heads(*this, operand(tape_of(x), x)));
   }
 
   /// Room for `capacity` tokens, with the projected positions computed once.
   cache_type cache(Index capacity) const {
-    const Index width = query.weight.shape()[0];
-    cache_type result{capacity, query.weight.shape()[1]};
-    result.positions = position(sinusoids<Width, compute, typename Policy::device>(capacity, width));
-    return result;
+    return detail::relative_cache<typename Policy::device>(*this, capacity);
   }
-
   /// The next tokens of one sequence [1, T, Width], given the cached ones before them, which they join.
   auto operator()(const auto& x, cache_type& past) const {
-    past.append(key(x), value(x));
-    return output(relative_attention(query(x), past.filled(past.keys, past.length),
-                                     past.filled(past.values, past.length), past.positions,
-                                     cast<compute>(content_bias), cast<compute>(position_bias), heads));
+    return output(detail::relative_heads(*this, x, past));
   }
 };
 

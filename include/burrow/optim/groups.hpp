@@ -104,9 +104,11 @@ struct GroupedParameters {
     if (by.frozen) group.frozen = by.frozen;
   }
 
-  [[gnu::noinline]] void add(const ModulePath& path, Index begin, std::span<const Index> extents) {
+  [[gnu::noinline]] void add(const ModulePath& path, Index begin, std::span<const Index> extents,
+                             bool counted) {
     names.push_back(path.text());
     layout.push_back(parameter_place(begin, extents));
+    layout.back().counted = counted;
   }
 };
 
@@ -185,7 +187,7 @@ ParameterLayout parameter_groups(const Model& model, const Rules&... rules) {
   found.layout.reserve(64);
   (void)parameters(model);  // an unbuilt model is refused by its name
   detail::walk_parameters(model, [&](const detail::ModulePath& path, const auto& p) {
-    found.add(path, p.offset(), p.shape().values());
+    found.add(path, p.offset(), p.shape().values(), p.counted());
   });
   (detail::apply(rules, model, found), ...);
   for (const ParameterPlace& place : found.layout) detail::check_group(place.group);

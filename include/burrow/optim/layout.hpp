@@ -27,6 +27,7 @@ struct ParameterPlace {
   Index rows = 1;
   Index columns = 0;
   GroupOptions group = {};
+  bool counted = true;  ///< in norms; false where another rank counts its copy
 
   Index size() const { return rows * columns; }
   Index end() const { return begin + size(); }
@@ -40,7 +41,7 @@ using ParameterLayout = std::vector<ParameterPlace>;
 
 /// The place of a parameter of those extents.
 inline ParameterPlace parameter_place(Index begin, std::span<const Index> extents) {
-  ParameterPlace place{begin, 1, extents.empty() ? 1 : extents.back(), {}};
+  ParameterPlace place{.begin = begin, .columns = extents.empty() ? 1 : extents.back()};
   for (std::size_t axis = 0; axis + 1 < extents.size(); ++axis) place.rows *= extents[axis];
   return place;
 }

@@ -7,7 +7,8 @@
 namespace burrow::detail {
 
 /// The operands: logits = h table^T + bias, h [rows, width], table [words, width], bias [words] or null, and
-/// the target of each row, in [0, words). The table is rounded to T where it is wider.
+/// the target of each row, in [0, words) unless it is a word of another rank. The table is rounded to T where
+/// it is wider.
 template <class T, class G>
 struct LinearLogits {
   Index rows, width, words;
@@ -27,10 +28,23 @@ struct LinearLossGradients {
   explicit operator bool() const { return h != nullptr || table != nullptr || bias != nullptr; }
 };
 
-/// What is known of a row of logits so far: sum(exp(logit - maximum)), and its target's logit.
+/// What is known of a row of logits so far: sum(exp(logit - maximum)), and its target's logit, 0 where that
+/// is a word of another rank.
 template <class C>
 struct PartialLogSumExp {
-  C maximum, sum, target;
+  C maximum, sum, target = 0;
+};
+
+/// A table that has all words of the vocabulary. One that has a part of them, as ranks do that share it, has
+/// the same members, and `join` (below).
+struct WholeVocabulary {
+  static constexpr bool whole = true;
+  /// The number of words in all, given those of the table.
+  Index words(Index of_table) const { return of_table; }
+  /// The first word of the table.
+  Index first() const { return 0; }
+  /// The number of words for which blocks are made, the same on all ranks.
+  Index block_words(Index of_table) const { return of_table; }
 };
 
 /// Adds `count` logits of a row, from number `first` on, to what is known of the row. Where Keep, they become
@@ -58,7 +72,8 @@ void fold_logits(C* x, Index first, Index count, Index target, PartialLogSumExp<
 /// Turns a row of weights, exp(logit - maximum), into softmax - one-hot as T, in the same memory.
 template <class T, class C>
 void logits_gradient(C* weights, Index count, C scale, Index target) {
-  const C at_target = weights[target] * scale - C(1);
+  const bool here = target >= 0 && target < count;
+  const C at_target = here ? weights[target] * scale - C(1) : C(0);
   constexpr Index length = 256;
   alignas(64) C from[length];
   alignas(64) T to[length];
@@ -117,19 +132,24 @@ void add_table_gradient(const LinearLogits<T, G>& in, Index rows, cpu::Matrix<co
     cpu::multiply<T>(in.words, in.width, rows, C(1), d.transpose(), h, c);
 }
 
-/// The log-likelihood of each row's target, and the gradients of minus their sum.
-template <class T, class G, class C>
+/// The log-likelihood of each row's target, and the gradients of minus their sum. Of a part of a vocabulary
+/// join(known, rows, scales) makes what is known of rows that of the whole one, and gives the factor that
+/// turns exp(logit - maximum of the part) into the softmax.
+template <class T, class G, class C, class Vocabulary>
 void linear_log_likelihoods(Cpu, const LinearLogits<T, G>& in, C* likelihoods,
-                            const LinearLossGradients<C>& gradients) {
+                            const LinearLossGradients<C>& gradients, const Vocabulary& vocabulary) {
   const bool differentiated{gradients};
-  const LogitsBlock block{in.rows, in.words, Index{sizeof(C)}, differentiated};
+  const LogitsBlock block{in.rows, vocabulary.block_words(in.words), Index{sizeof(C)}, differentiated};
   const Buffer<Cpu> logits_buffer{block.rows * block.stride * Index{sizeof(C)}};
   const Buffer<Cpu> known_buffer{block.rows * Index{sizeof(PartialLogSumExp<C>)}};
   C* const logits = static_cast<C*>(logits_buffer.data());
   auto* const known = static_cast<PartialLogSumExp<C>*>(known_buffer.data());
+  const Buffer<Cpu> scales_buffer{Vocabulary::whole ? Index{0} : block.rows * Index{sizeof(C)}};
+  C* const scales = static_cast<C*>(scales_buffer.data());
   for (Index first = 0; first < in.rows; first += block.rows) {
     const Index rows = std::min(block.rows, in.rows - first);
     const cpu::Matrix<const T> h{in.h + first * in.width, std::max<Index>(in.width, 1)};
+    if constexpr (!Vocabulary::whole) std::fill_n(known, rows, PartialLogSumExp<C>{});
     for (Index word = 0; word < in.words; word += block.words) {
       const Index words = std::min(block.words, in.words - word);
       cpu::multiply<T>(
@@ -140,8 +160,15 @@ void linear_log_likelihoods(Cpu, const LinearLogits<T, G>& in, C* likelihoods,
         const Index target = in.targets[first + r];
         if (!differentiated) return fold_logits<false>(row, word, words, target, known[r]);
         fold_logits<true>(row, word, words, target, known[r]);
-        logits_gradient<T>(row, words, C(1) / known[r].sum, target);
+        if constexpr (Vocabulary::whole) logits_gradient<T>(row, words, C(1) / known[r].sum, target);
       });
+    }
+    if constexpr (!Vocabulary::whole) {
+      vocabulary.join(known, rows, scales);
+      if (differentiated)
+        for_each_row(Rows{rows, in.words}, [&](Index r) {
+          logits_gradient<T>(logits + r * block.stride, in.words, scales[r], in.targets[first + r]);
+        });
     }
     for (Index r = 0; r < rows; ++r)
       likelihoods[first + r] = known[r].target - known[r].maximum - number::log(known[r].sum);

@@ -52,25 +52,26 @@ struct LinearLossRecord {
   static const C* values(const Buffer<Cpu>& buffer) { return static_cast<const C*>(buffer.data()); }
 };
 
-/// The rows of h that have a target: h itself, or a copy of them; and the targets.
+/// The rows of h that have a target: h itself, or a copy of them; and the targets, counted from the table's
+/// first word.
 template <class T>
 struct CountedRows {
   Buffer<Cpu> positions, targets, copy;
   const T* h;
 
   template <class I>
-  CountedRows(const T* all, const I* ids, const Rows& rows, Index count)
+  CountedRows(const T* all, const I* ids, const Rows& rows, Index count, Index first_word)
       : targets{count * Index{sizeof(Index)}}, h{all} {
     auto* const to = static_cast<Index*>(targets.data());
     if (count == rows.count) {
-      std::copy_n(ids, count, to);
+      for (Index r = 0; r < count; ++r) to[r] = static_cast<Index>(ids[r]) - first_word;
       return;
     }
     positions = Buffer<Cpu>{count * Index{sizeof(Index)}};
     copy = Buffer<Cpu>{count * rows.width * Index{sizeof(T)}};
     for (Index r = 0, k = 0; r < rows.count; ++r) {
       if (static_cast<Index>(ids[r]) < 0) continue;
-      to[k] = static_cast<Index>(ids[r]);
+      to[k] = static_cast<Index>(ids[r]) - first_word;
       static_cast<Index*>(positions.data())[k] = r;
       std::copy_n(all + r * rows.width, rows.width, static_cast<T*>(copy.data()) + k * rows.width);
       ++k;
@@ -93,12 +94,13 @@ void add_rows_gradient(const LinearLossRecord<C>& saved, const Rows& rows, C sca
 }
 
 /// The loss in `sum`, and the gradients of what is wanted.
-template <class T, class C, class I, class Table, class Bias>
+template <class T, class C, class I, class Table, class Bias, class Vocabulary>
 LinearLossRecord<C> linear_cross_entropy(const T* h, bool h_wanted, const Rows& rows, const I* ids,
-                                         Index count, const Table& table, const Bias& bias, C* sum) {
+                                         Index count, const Table& table, const Bias& bias,
+                                         const Vocabulary& vocabulary, C* sum) {
   const auto& extents = table.view.shape().values();
   LinearLossRecord<C> saved{count, rows.width, extents[0]};
-  const CountedRows<T> counted{h, ids, rows, count};
+  const CountedRows<T> counted{h, ids, rows, count, vocabulary.first()};
   saved.positions = counted.positions;
   const bool by_column = order_of(table.view) == Order::by_column;
   const Index stride = std::max<Index>(by_column ? extents[0] : extents[1], 1);
@@ -127,7 +129,7 @@ LinearLossRecord<C> linear_cross_entropy(const T* h, bool h_wanted, const Rows& 
                dtype_name<T>()});
   }
   const Buffer<Cpu> likelihoods{count * Index{sizeof(C)}};
-  linear_log_likelihoods(Cpu{}, in, static_cast<C*>(likelihoods.data()), gradients);
+  linear_log_likelihoods(Cpu{}, in, static_cast<C*>(likelihoods.data()), gradients, vocabulary);
   negated_sum(Cpu{}, static_cast<const C*>(likelihoods.data()), count, sum);
   return saved;
 }
@@ -155,9 +157,9 @@ void check_linear_loss(const H& h, const Table& table, const Bias& bias, Locatio
                        table.text() + at(where));
 }
 
-template <class TapeLike, class H, class Table, class Bias, class Targets>
+template <class TapeLike, class H, class Table, class Bias, class Targets, class Vocabulary = WholeVocabulary>
 auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const Bias& bias,
-                          const Targets& targets, Location where) {
+                          const Targets& targets, Location where, const Vocabulary& vocabulary = {}) {
   using T = logit_factor<element_of<H>, element_of<Table>>;
   using C = compute_type<T>;
   using D = device_of<H>;
@@ -172,11 +174,11 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
       throw ShapeError("linear_cross_entropy: targets " + ids.shape().text() + " do not fit the rows of " +
                        in.shape().text() + at(where));
   const Index count = check_indices(D{}, "linear_cross_entropy: target", ids.view().data(), ids.shape(),
-                                    weights.view.shape()[0], true, where);
+                                    vocabulary.words(weights.view.shape()[0]), true, where);
   Tensor<C, Shape<>, D> sum{};
   const auto run = [&](bool h_wanted) {
     return linear_cross_entropy<T>(in.view().data(), h_wanted, rows, ids.view().data(), count, weights,
-                                   biases, sum.data());
+                                   biases, vocabulary, sum.data());
   };
   if constexpr (!TapeLike::tracing) {
     run(false);
