@@ -25,6 +25,7 @@
 #include <burrow/nn/mixture_of_experts.hpp>
 #include <burrow/nn/positions.hpp>
 #include <burrow/nn/selection.hpp>
+#include <burrow/nn/tied_output.hpp>
 #include <burrow/ops/argmax/argmax.hpp>
 #include <burrow/ops/concatenate/concatenate.hpp>
 #include <burrow/ops/cross_entropy/cross_entropy.hpp>

@@ -36,6 +36,12 @@ struct Initializer {
   }
 };
 
+/// How a parameter of a model that several ranks share is known to all of them.
+struct ParameterShare {
+  bool counted = true;      ///< false where another rank has the same parameter and counts it in norms
+  std::uint64_t draws = 0;  ///< the number of its first random draw in updates; 0: by its place in the model
+};
+
 /// Initialisation rules.
 namespace init {
 inline constexpr Initializer zeros{Initializer::Kind::constant, 0.0f};
@@ -148,9 +154,9 @@ class Parameter {
   /// Another rule for the first values; before `build`.
   void set_initializer(Initializer initializer) { initializer_ = initializer; }
 
-  /// False where another rank has the same parameter and counts it, in norms and numbers of parameters.
-  bool counted() const { return counted_; }
-  void set_counted(bool counted) { counted_ = counted; }
+  const ParameterShare& share() const { return share_; }
+  /// Says how it is shared with other ranks; before `build`.
+  void set_share(const ParameterShare& share) { share_ = share; }
 
   bool built() const { return static_cast<bool>(store_); }
   const std::shared_ptr<detail::ParameterStore>& store() const { return store_.shared(); }
@@ -185,7 +191,7 @@ class Parameter {
   Initializer initializer_;
   detail::StoreHandle store_;
   Index offset_ = 0;
-  bool counted_ = true;
+  ParameterShare share_;
 };
 
 namespace detail {

@@ -4,5 +4,5 @@
 #include <burrow/distributed/data_parallel.hpp>
 #include <burrow/distributed/init.hpp>
 #include <burrow/distributed/mesh.hpp>
+#include <burrow/distributed/parallel_layers.hpp>
 #include <burrow/distributed/sharded.hpp>
-#include <burrow/distributed/tensor_parallel.hpp>

@@ -261,7 +261,7 @@ class Sharded {
       if (begin < end) sum += sum_of_squares(part.subspan(at(begin - first), at(end - begin)));
     };
     for (const ParameterPlace& place : layout_) {
-      if (place.counted || place.end() <= first || place.begin >= last) continue;
+      if (place.share.counted || place.end() <= first || place.begin >= last) continue;
       add_up_to(place.begin);
       begin = std::max(begin, place.end());
     }

@@ -55,9 +55,9 @@ Model parted(Model model, const Ranks& ranks) {
   for_each_module(model, [&](const std::string&, auto& module) {
     if constexpr (requires { module.take_part(ranks); }) module.take_part(ranks);
   });
-  detail::walk_parameters(model, [&](const detail::ModulePath&, auto& p) {
+  detail::walk_parameters(model, [&](const detail::ModulePath& path, auto& p) {
     const bool whole = p.initializer().columns == 0;
-    if (whole && ranks.rank() != 0) p.set_counted(false);
+    p.set_share({!whole || ranks.rank() == 0, detail::draws_of(path.text())});
   });
   return model;
 }

@@ -172,6 +172,9 @@ constexpr std::uint64_t name_hash(std::string_view name) {
   return hash;
 }
 
+/// The number of the first random draw of a parameter that is known by its name, not by its place.
+constexpr std::uint64_t draws_of(std::string_view name) { return name_hash(name) | (std::uint64_t{1} << 63); }
+
 }  // namespace detail
 
 /// The number of parameters of a model with static extents, as a constant.

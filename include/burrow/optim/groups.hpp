@@ -105,10 +105,10 @@ struct GroupedParameters {
   }
 
   [[gnu::noinline]] void add(const ModulePath& path, Index begin, std::span<const Index> extents,
-                             bool counted) {
+                             const ParameterShare& share) {
     names.push_back(path.text());
     layout.push_back(parameter_place(begin, extents));
-    layout.back().counted = counted;
+    layout.back().share = share;
   }
 };
 
@@ -187,7 +187,7 @@ ParameterLayout parameter_groups(const Model& model, const Rules&... rules) {
   found.layout.reserve(64);
   (void)parameters(model);  // an unbuilt model is refused by its name
   detail::walk_parameters(model, [&](const detail::ModulePath& path, const auto& p) {
-    found.add(path, p.offset(), p.shape().values(), p.counted());
+    found.add(path, p.offset(), p.shape().values(), p.share());
   });
   (detail::apply(rules, model, found), ...);
   for (const ParameterPlace& place : found.layout) detail::check_group(place.group);

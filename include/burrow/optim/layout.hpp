@@ -27,7 +27,7 @@ struct ParameterPlace {
   Index rows = 1;
   Index columns = 0;
   GroupOptions group = {};
-  bool counted = true;  ///< in norms; false where another rank counts its copy
+  ParameterShare share = {};
 
   Index size() const { return rows * columns; }
   Index end() const { return begin + size(); }
@@ -60,6 +60,7 @@ struct UpdateRange {
   double learning_rate_factor = 1;
   std::optional<double> weight_decay = {};
   bool frozen = false;
+  std::uint64_t draws_shift = 0;  // from places in the flat buffer to numbers of random draws
 
   double rate(double learning_rate) const { return learning_rate * learning_rate_factor; }
   double decay(double usual) const { return weight_decay.value_or(usual); }
@@ -84,7 +85,10 @@ inline std::vector<UpdateRange> update_ranges(const ParameterLayout& layout, Ind
     const Index begin = std::max(layout[i].begin, first), end = std::min(layout[i].end(), first + count);
     if (begin < end)
       ranges.push_back({begin - first, end - first, i, group.learning_rate_factor.value_or(1),
-                        group.weight_decay, group.frozen.value_or(false)});
+                        group.weight_decay, group.frozen.value_or(false),
+                        layout[i].share.draws == 0
+                            ? 0
+                            : layout[i].share.draws - static_cast<std::uint64_t>(layout[i].begin)});
   }
   return ranges;
 }

@@ -86,14 +86,14 @@ class UpdateBlock {
   using Compute = compute_type<P>;
   using V = Packet<Compute>;
 
-  UpdateBlock(P* parameters, const G* gradient, Compute* copy, Index begin, Index count, Index first_index,
-              Bf16Update mode, Key key)
+  UpdateBlock(P* parameters, const G* gradient, Compute* copy, Index begin, Index count,
+              std::uint64_t first_index, Bf16Update mode, Key key)
       : parameters_{parameters + begin},
         gradient_{gradient + begin},
         copy_{copy == nullptr ? nullptr : copy + begin},
         begin_{begin},
         count_{count},
-        first_index_{static_cast<std::uint64_t>(first_index + begin)},
+        first_index_{first_index + static_cast<std::uint64_t>(begin)},
         stochastic_{mode == Bf16Update::stochastic},
         key_{key} {}
 
@@ -202,8 +202,8 @@ class ParameterUpdate {
       for (; begin < last; ++range) {
         const Index end = std::min(last, range->end);
         if (!range->frozen && ParameterStore::contains(only, first_index_ + range->begin))
-          kernel(UpdateBlock<P, G>{parameters.data(), gradient.data(), copy, begin, end - begin, first_index_,
-                                   mode_, key},
+          kernel(UpdateBlock<P, G>{parameters.data(), gradient.data(), copy, begin, end - begin,
+                                   static_cast<std::uint64_t>(first_index_) + range->draws_shift, mode_, key},
                  *range);
         begin = end;
       }
