@@ -36,12 +36,6 @@ struct Initializer {
   }
 };
 
-/// How a parameter of a model that several ranks share is known to all of them.
-struct ParameterShare {
-  bool counted = true;      ///< false where another rank has the same parameter and counts it in norms
-  std::uint64_t draws = 0;  ///< the number of its first random draw in updates; 0: by its place in the model
-};
-
 /// Initialisation rules.
 namespace init {
 inline constexpr Initializer zeros{Initializer::Kind::constant, 0.0f};

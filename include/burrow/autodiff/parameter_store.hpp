@@ -1,12 +1,23 @@
 // The flat store of a built model's parameters, as tapes and optimizers know it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
 
 #include <burrow/core/memory.hpp>
 #include <burrow/core/shape.hpp>
+
+namespace burrow {
+
+/// How a parameter of a model that several ranks share is known to all of them.
+struct ParameterShare {
+  bool counted = true;      ///< false where another rank has the same parameter and counts it in norms
+  std::uint64_t draws = 0;  ///< the number of its first random draw in updates; 0: by its place in the model
+};
+
+}  // namespace burrow
 
 namespace burrow::detail {
 

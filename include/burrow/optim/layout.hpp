@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <burrow/autodiff/parameter_store.hpp>
 #include <burrow/core/error.hpp>
-#include <burrow/core/shape.hpp>
 
 namespace burrow {
 
