@@ -64,4 +64,32 @@ double difference(const std::vector<T>& a, const std::vector<T>& b) {
   return apart / largest;
 }
 
+/// The same array on the host and on the device, `shift` elements behind the start of an access.
+template <class T>
+struct Both {
+  Index shift;
+  std::vector<T> host;
+  DeviceArray<T> device;
+
+  Both(Index count, std::uint64_t seed, Index by = 0)
+      : shift{by}, host{some_numbers<T>(count + by, seed)}, device{host} {}
+  explicit Both(const std::vector<T>& values) : shift{0}, host{values}, device{values} {}
+
+  T* at(Cpu) { return host.data() + shift; }
+  T* at(Cuda) { return device.data() + shift; }
+  /// The same, to be read.
+  template <class D>
+  const T* read(D d) {
+    return at(d);
+  }
+  bool same(double allowed = tolerance<T>()) const { return difference(device.values(), host) <= allowed; }
+};
+
+/// f(device) for both.
+template <class F>
+void on_both(const F& f) {
+  f(Cuda{});
+  f(Cpu{});
+}
+
 }  // namespace burrow::test

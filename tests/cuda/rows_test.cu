@@ -16,25 +16,11 @@ using detail::DenseTarget;
 using detail::LogSumExp;
 using detail::RowMoments;
 using detail::Rows;
+using test::Both;
 using test::DeviceArray;
 using test::difference;
-using test::some_numbers;
+using test::on_both;
 using test::tolerance;
-
-/// The same array on the host and on the device, `shift` elements behind the start of an access.
-template <class T>
-struct Both {
-  Index shift;
-  std::vector<T> host;
-  DeviceArray<T> device;
-
-  Both(Index count, std::uint64_t seed, Index by = 0)
-      : shift{by}, host{some_numbers<T>(count + by, seed)}, device{host} {}
-
-  T* at(Cpu) { return host.data() + shift; }
-  T* at(Cuda) { return device.data() + shift; }
-  bool same(double allowed = tolerance<T>()) const { return difference(device.values(), host) <= allowed; }
-};
 
 struct Case {
   Rows rows;
@@ -42,12 +28,6 @@ struct Case {
 };
 const Case cases[] = {{{0, 5}, 0},  {{1, 1}, 0},    {{5, 31}, 1},  {{7, 64}, 0},
                       {{7, 64}, 1}, {{3, 1000}, 0}, {{200, 8}, 0}, {{130, 72}, 0}};
-
-template <class F>
-void on_both(const F& f) {
-  f(Cuda{});
-  f(Cpu{});
-}
 
 }  // namespace
 

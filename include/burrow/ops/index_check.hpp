@@ -21,15 +21,15 @@ std::string position_text(Index i, const std::array<Index, Rank>& extents) {
 
 /// What integers that name rows are: how many are not negative, and the first that names none.
 struct IndexScan {
-  Index counted = 0;
-  Index refused_at = -1;  // where all name a row: -1
-  Index refused = 0;
+  Index counted;
+  Index refused_at;  // -1 where all name a row
+  Index refused;
 };
 
 /// Looks for an index that is not below `limit`, or is negative where that is not allowed.
 template <IndexElement I>
 IndexScan scan_indices(Cpu, const I* indices, Index count, Index limit, bool negative_allowed) {
-  IndexScan scan;
+  IndexScan scan{0, -1, 0};
   for (Index i = 0; i < count; ++i) {
     const auto index = static_cast<Index>(indices[i]);
     if (index >= limit || (index < 0 && !negative_allowed)) return {scan.counted, i, index};

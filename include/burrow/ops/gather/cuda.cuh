@@ -1,0 +1,147 @@
+// Parts of an axis by index on a CUDA device, and sums of parts into an axis in a fixed order.
+#pragma once
+
+#include <burrow/ops/gather/gather.hpp>
+#include <burrow/ops/gather/sort.cuh>
+#include <burrow/ops/index_check.cuh>
+#include <burrow/ops/rows.cuh>
+
+namespace burrow::detail {
+
+/// Starts body.operator()<Each>(row, i) for the Each elements from i on of every row, each in a thread of its
+/// own. `aligned` says that elements_per_access<T> elements may be read at once.
+template <int Each, class Body>
+__global__ void elements_of_rows_kernel(Rows rows, Body body) {
+  const Index of_row = rows.width / Each, step = Index{gridDim.x} * blockDim.x;
+  for (Index p = Index{blockIdx.x} * blockDim.x + threadIdx.x; p < rows.count * of_row; p += step)
+    body.template operator()<Each>(p / of_row, p % of_row * Each);
+}
+template <class T, class Body>
+void launch_elements_of_rows(const char* name, const Rows& rows, bool aligned, const Body& body) {
+  if (rows.size() == 0) return;
+  constexpr int each = cuda::elements_per_access<T>;
+  const int multiprocessors = cuda::Context::instance().multiprocessors();
+  if (aligned)
+    cuda::launch(name, elements_of_rows_kernel<each, Body>,
+                 cuda::striding_grid(rows.size() / each, multiprocessors), rows, body);
+  else
+    cuda::launch(name, elements_of_rows_kernel<1, Body>, cuda::striding_grid(rows.size(), multiprocessors),
+                 rows, body);
+}
+
+template <class T, class G, class I>
+struct GatherForward {
+  Lines lines;
+  const I* ids;
+  Index count;
+  const G* x;
+  T* y;
+
+  template <int Each>
+  __device__ void operator()(Index row, Index i) const {
+    const Index from = row / count * lines.extent + static_cast<Index>(ids[row % count]);
+    compute_type<G> values[Each];
+    cuda::load_elements(x + from * lines.inner + i, values);
+    cuda::store_elements(y + row * lines.inner + i, values);
+  }
+};
+
+template <class T, class G, IndexElement I>
+void gather_forward(Cuda, const Lines& lines, const I* ids, Index count, const G* x, T* y) {
+  launch_elements_of_rows<T>("gather", Rows{lines.outer * count, lines.inner},
+                             cuda::rows_are_aligned<T>(lines.inner, x, y),
+                             GatherForward<T, G, I>{lines, ids, count, x, y});
+}
+
+/// The sum of a run of equal ids, by the thread of its first one.
+template <class T, class G>
+struct ScatterSum {
+  Lines lines;
+  const PlacedId* order;
+  Index count;
+  const T* dy;
+  G* to;
+
+  template <int Each>
+  __device__ void operator()(Index row, Index i) const {
+    using C = compute_type<G>;
+    const Index o = row / count, first = row % count;
+    const std::uint32_t id = order[first].id;
+    if (first > 0 && order[first - 1].id == id) return;
+    const T* const from = dy + o * count * lines.inner + i;
+    C sum[Each] = {};
+    for (Index k = first; k < count && order[k].id == id; ++k) {
+      C values[Each];
+      cuda::load_elements(from + Index{order[k].position} * lines.inner, values);
+#pragma unroll
+      for (int e = 0; e < Each; ++e) sum[e] += values[e];
+    }
+    put_elements(DenseTarget<G>{to, true}, (o * lines.extent + Index{id}) * lines.inner + i, sum);
+  }
+};
+
+template <class T, class G, IndexElement I>
+void scatter_sum(Cuda, const Lines& lines, const I* ids, Index count, const T* dy, DenseTarget<G> to) {
+  if (!to.accumulate) fill_zero(Cuda{}, to.data, lines.outer * lines.extent * lines.inner * Index{sizeof(G)});
+  if (count == 0) return;
+  const Buffer<Cuda> sorted = positions_by_id(Cuda{}, ids, count, lines.extent);
+  launch_elements_of_rows<T>(
+      "gather gradient", Rows{lines.outer * count, lines.inner},
+      cuda::rows_are_aligned<T>(lines.inner, dy, to.data),
+      ScatterSum<T, G>{lines, static_cast<const PlacedId*>(sorted.data()), count, dy, to.data});
+}
+
+template <class T, class I>
+struct TakeAlongForward {
+  Lines lines;
+  const I* ids;
+  Index count;
+  const T* x;
+  T* y;
+
+  template <int>
+  __device__ void operator()(Index row, Index i) const {
+    const Index at = row * lines.inner + i;
+    y[at] = x[(row / count * lines.extent + static_cast<Index>(ids[at])) * lines.inner + i];
+  }
+};
+
+template <class T, IndexElement I>
+void take_along_forward(Cuda, const Lines& lines, const I* ids, Index count, const T* x, T* y) {
+  launch_elements_of_rows<T>("take_along", Rows{lines.outer * count, lines.inner}, false,
+                             TakeAlongForward<T, I>{lines, ids, count, x, y});
+}
+
+/// The sums of one line, in order, by one thread.
+template <class T, class I>
+struct TakeAlongBackward {
+  Lines lines;
+  const I* ids;
+  Index count;
+  const T* dy;
+  DenseTarget<T> dx;
+  compute_type<T>* sums;
+
+  template <int>
+  __device__ void operator()(Index o, Index i) const {
+    const auto at = [&](Index k) { return (o * lines.extent + k) * lines.inner + i; };
+    for (Index k = 0; k < lines.extent; ++k) sums[at(k)] = 0;
+    for (Index k = 0; k < count; ++k) {
+      const Index from = (o * count + k) * lines.inner + i;
+      sums[at(static_cast<Index>(ids[from]))] += static_cast<compute_type<T>>(dy[from]);
+    }
+    for (Index k = 0; k < lines.extent; ++k) dx.put(at(k), sums[at(k)]);
+  }
+};
+
+template <class T, IndexElement I>
+void take_along_backward(Cuda, const Lines& lines, const I* ids, Index count, const T* dy,
+                         DenseTarget<T> dx) {
+  using C = compute_type<T>;
+  const Buffer<Cuda> sums{lines.outer * lines.extent * lines.inner * Index{sizeof(C)}};
+  launch_elements_of_rows<T>(
+      "take_along gradient", Rows{lines.outer, lines.inner}, false,
+      TakeAlongBackward<T, I>{lines, ids, count, dy, dx, static_cast<C*>(sums.data())});
+}
+
+}  // namespace burrow::detail
