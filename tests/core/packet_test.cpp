@@ -232,6 +232,29 @@ TEMPLATE_LIST_TEST_CASE("Packets load and store other element types", "", Packet
   for (const bf16 half : halves) CHECK(half.bits() == bf16{1.0f}.bits());
 }
 
+TEST_CASE("Packets of bf16 round as single numbers do, at every pattern, denormal or NaN") {
+  using P = Packet<float>;
+  constexpr int n = P::size;
+  int wrong = 0;
+  for (const std::uint32_t rest : {0u, 1u, 0x7FFFu, 0x8000u, 0x8001u, 0xFFFFu})
+    for (std::uint32_t pattern = 0; pattern <= 0xFFFF; pattern += n) {
+      float in[n], wide[n], rounded[n];
+      bf16 out[n];
+      for (int i = 0; i < n; ++i)
+        in[i] = std::bit_cast<float>((pattern + static_cast<std::uint32_t>(i)) << 16 | rest);
+      const P x = P::load(in);
+      x.store(out);
+      P::load(out).store(wide);
+      P(detail::NarrowLanes::rounded<bf16>(x.v)).store(rounded);
+      for (int i = 0; i < n; ++i) {
+        const std::uint32_t bits = bf16{in[i]}.bits();
+        wrong += out[i].bits() != bits || std::bit_cast<std::uint32_t>(wide[i]) != bits << 16 ||
+                 std::bit_cast<std::uint32_t>(rounded[i]) != bits << 16;
+      }
+    }
+  CHECK(wrong == 0);
+}
+
 TEST_CASE("Packets of one integer") {
   using P = Packet<std::int32_t, 1>;
   CHECK((P(7) / P(2)).v == 3);

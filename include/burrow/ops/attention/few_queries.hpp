@@ -14,14 +14,15 @@ class KeyChunks {
   using P = Packet<C>;
   using Element = TileElement<T>;
   static constexpr Index most_queries = 4;
-  static constexpr Index length = 128;
+  static constexpr Index chunks = 8, shortest = 16, longest = 128;  // aimed at; keys of one
   static constexpr Index rows_ahead = 4;  // that are asked of memory before they are needed
   static constexpr Index group = 4;       // keys whose values are added while an output stays in registers
 
   KeyChunks(const AttentionExtents& e, const AttentionOperands<T>& in)
       : e_{e},
         in_{in},
-        chunks_{(e.keys + length - 1) / length},
+        length_{std::clamp(round_up((e.keys + chunks - 1) / chunks, P::size), shortest, longest)},
+        chunks_{(e.keys + length_ - 1) / length_},
         rows_{e.queries * e.heads},
         content_query_{e.batch * rows_ * e.head_width},
         position_query_{in.positions != nullptr ? e.batch * rows_ * e.head_width : 0},
@@ -50,15 +51,15 @@ class KeyChunks {
   Index count() const { return e_.batch * chunks_; }
 
   void run(Index task) {
-    const Index item = task / chunks_, begin = task % chunks_ * length;
-    const Index end = std::min(begin + length, e_.keys);
-    const Scratch<C> room{rows_ * length};
+    const Index item = task / chunks_, begin = task % chunks_ * length_;
+    const Index end = std::min(begin + length_, e_.keys);
+    const Scratch<C> room{rows_ * length_};
     C* const scores = room.data();
     for (Index j = begin; j < end; ++j)
       for (Index i = first_query(j); i < e_.queries; ++i) score(item, i, j, scores + j - begin);
     for (Index i = 0; i < e_.queries; ++i)
       for (Index head = 0; head < e_.heads; ++head)
-        exponentiate(i, begin, scores + (i * e_.heads + head) * length, task * rows_ + i * e_.heads + head);
+        exponentiate(i, begin, scores + (i * e_.heads + head) * length_, task * rows_ + i * e_.heads + head);
     C* const outputs = outputs_.data() + task * rows_ * e_.head_width;
     std::fill_n(outputs, rows_ * e_.head_width, C(0));
     for (Index j = begin; j < end; j += group)
@@ -127,12 +128,12 @@ class KeyChunks {
     return total;
   }
 
-  /// Scores of query i and key j of all heads, `length` apart.
+  /// Scores of query i and key j of all heads, `length_` apart.
   void score(Index item, Index i, Index j, C* to) const {
     const Index d = e_.head_width, query = (item * e_.queries + i) * e_.width();
     const T* const keys = in_.keys + (item * e_.keys + j) * e_.key_width();
     const Index distance = i + e_.memory() - j;
-    to += i * e_.heads * length;
+    to += i * e_.heads * length_;
     for (Index head = 0; head < e_.heads; ++head) {
       const T* const key = keys + head / e_.group() * d;
       const T* const r =
@@ -141,12 +142,12 @@ class KeyChunks {
       if (r != nullptr) expect(r, -rows_ahead * e_.width());
       P sum = dot(key, content_query_, query + head * d, P(C(0)));
       if (r != nullptr) sum = dot(r, position_query_, query + head * d, sum);
-      to[head * length] = reduce_add(sum) + rest(key, r, query + head * d, head, distance);
+      to[head * length_] = reduce_add(sum) + rest(key, r, query + head * d, head, distance);
     }
   }
 
   void exponentiate(Index i, Index begin, C* x, Index at) {
-    const Index count = std::clamp<Index>(i + e_.memory() + 1 - begin, 0, std::min(length, e_.keys - begin));
+    const Index count = std::clamp<Index>(i + e_.memory() + 1 - begin, 0, std::min(length_, e_.keys - begin));
     const Index whole = round_up(count, P::size);
     std::fill(x + count, x + whole, -std::numeric_limits<C>::infinity());
     P tops(-std::numeric_limits<C>::infinity());
@@ -168,7 +169,7 @@ class KeyChunks {
     const T* const values = in_.values + (item * e_.keys + j) * step;
     for (Index head = 0; head < e_.heads; ++head) {
       const Index row = i * e_.heads + head;
-      const C* const share = shares + row * length;
+      const C* const share = shares + row * length_;
       const T* const from = values + head / e_.group() * d;
       C* const to = outputs + row * d;
       for (Index k = 0; k < count; ++k) expect(from, (k + group) * step);
@@ -189,7 +190,7 @@ class KeyChunks {
 
   const AttentionExtents& e_;
   const AttentionOperands<T>& in_;
-  Index chunks_, rows_;
+  Index length_, chunks_, rows_;
   Scratch<C> content_query_, position_query_;
   Scratch<Element> rounded_;
   Scratch<C> outputs_, tops_, sums_;

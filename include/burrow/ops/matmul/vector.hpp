@@ -52,27 +52,36 @@ compute_type<T> dot(const A* x, const F* factors, Index count) {
 }
 
 /// sums[i] += sum_r x(r, i) factors[r] for Rows rows that are `stride` apart and `width` long, for products
-/// of T and in the same order for any Rows; `sums` has room for whole vectors.
+/// of T and in the same order for any Rows; `sums` has room for whole vectors. Asks for as many rows after
+/// these.
 template <int Rows, class T, class C, class A>
 void add_rows(const A* x, Index stride, Index width, const C* factors, C* sums) {
   using P = Packet<C>;
+  constexpr int packets = std::max<int>(64 / int{sizeof(A)} / P::size, 1);  // in a line of memory
   P f[Rows];
-#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) f[r] = P(factors[r]);
   Index i = 0;
-  for (; i + P::size <= width; i += P::size) {
-    if (Rows == 1) fetch_ahead(x + i);
-    P sum = P::load(sums + i);
+  for (; i + packets * P::size <= width; i += packets * P::size) {
+    P sum[packets];
 #pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) sum = fused_multiply_add(load_rounded<T>(x + r * stride + i), f[r], sum);
+    for (int p = 0; p < packets; ++p) sum[p] = P::load(sums + i + p * P::size);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const A* const from = x + r * stride + i;
+      fetch(from, Rows * stride * Index{sizeof(A)});
+#pragma GCC unroll 8
+      for (int p = 0; p < packets; ++p)
+        sum[p] = fused_multiply_add(load_rounded<T>(from + p * P::size), f[r], sum[p]);
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < packets; ++p) sum[p].store(sums + i + p * P::size);
+  }
+  for (; i < width; i += P::size) {
+    P sum = P::load(sums + i);
+    for (int r = 0; r < Rows; ++r)
+      sum = fused_multiply_add(load_rounded<T>(x + r * stride + i, width - i), f[r], sum);
     sum.store(sums + i);
   }
-  if (i == width) return;
-  P sum = P::load(sums + i);
-#pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r)
-    sum = fused_multiply_add(load_rounded<T>(x + r * stride + i, width - i), f[r], sum);
-  sum.store(sums + i);
 }
 
 /// y_i = alpha sum_l matrix(i, l) x_l + addend_i for products of T, as tasks that any thread may run in any
@@ -85,7 +94,7 @@ class VectorProduct {
   static constexpr bool pairs = elements_per_word<T> == 2 && std::same_as<A, T>;
   static constexpr Index most_parts = 8, part_rows = 64;  // few parts: their sums are read and written again
   static constexpr Index wide = 4096;                     // columns whose sums stay in the first cache
-  static constexpr Index group = 8, long_row = 8192;      // rows added at once, where they have so many bytes
+  static constexpr Index group = 2;                       // rows added at once
   static constexpr Index task_bytes = Index{1} << 17;     // of a matrix whose rows are summed one by one
 
  public:
@@ -158,10 +167,8 @@ class VectorProduct {
     Index l = part_begin(part);
     const Index end = part_begin(part + 1);
     const A* row = matrix_.data + l * matrix_.stride + begin;
-    // Long rows are streams that the processor reads ahead by itself, several at once.
-    if (count * Index{sizeof(A)} >= long_row)
-      for (; l + group <= end; l += group, row += group * matrix_.stride)
-        add_rows<group, T>(row, matrix_.stride, count, factors() + l, sums);
+    for (; l + group <= end; l += group, row += group * matrix_.stride)
+      add_rows<group, T>(row, matrix_.stride, count, factors() + l, sums);
     for (; l < end; ++l, row += matrix_.stride)
       add_rows<1, T>(row, matrix_.stride, count, factors() + l, sums);
   }
