@@ -41,6 +41,19 @@ TEMPLATE_TEST_CASE("attention in tiles on the device agrees with the CPU's", "[a
   agrees<TestType>({1, 5, 140, 2, 7, 2}, Bias::relative, allowed);
   agrees<TestType>({1, 33, 40, 1, 128, 1}, Bias::relative, allowed);
   agrees<TestType>({1, 66, 70, 4, 24, 2}, Bias::none, allowed);
+  agrees<TestType>({1, 6, 6, 1, 3, 1}, Bias::relative, allowed);
+}
+
+TEMPLATE_TEST_CASE("few queries after many keys on the device agree with the CPU's", "[attention]", float,
+                   bf16) {
+  const double allowed = std::same_as<TestType, float> ? 1e-5 : 2e-2;
+  for (const Index queries : {1, 2, 3, 4})
+    for (const Bias bias : {Bias::none, Bias::linear, Bias::relative})
+      agrees<TestType>({2, queries, 100 + queries, 3, 24, 3}, bias, allowed);
+  agrees<TestType>({1, 2, 70, 4, 5, 2}, Bias::none, allowed);
+  agrees<TestType>({1, 4, 4, 1, 64, 1}, Bias::relative, allowed);
+  agrees<TestType>({1, 1, 1200, 2, 32, 2}, Bias::relative, allowed);
+  agrees<TestType>({1, 2, 130, 1, 128, 1}, Bias::relative, allowed);
 }
 
 TEST_CASE("heads wider than tiles are taken row by row", "[attention]") {

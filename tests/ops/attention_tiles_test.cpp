@@ -153,3 +153,18 @@ TEST_CASE("items are cut in parts where heads and distances alone leave the devi
   CHECK(position_parts(extents(64, 256, 0, 12, 64), tile) == 6);
   CHECK(position_parts(extents(2, 64, 0, 1, 64), tile) == 2);
 }
+
+TEST_CASE("chunks of keys cover the cache in pieces that threads share evenly", "[attention]") {
+  for (const Index keys : {1, 63, 64, 65, 2048, 100000})
+    for (const Index batch : {1, 7, 200}) {
+      const auto e = extents(batch, 1, keys - 1, 12, 64);
+      const auto split = KeyChunks::of(e);
+      CAPTURE(keys, batch, split.length, split.chunks);
+      CHECK(split.length % 64 == 0);
+      CHECK(split.length * split.chunks >= keys);
+      CHECK(split.length * (split.chunks - 1) < keys);
+      CHECK(split.grid(e, 128).shared_bytes <= 48 << 10);
+      CHECK(Index{split.grid(e, 128).x} == split.chunks * 12 * batch);
+    }
+  CHECK(KeyChunks::of(extents(1, 1, 2047, 12, 64)).chunks == 32);
+}

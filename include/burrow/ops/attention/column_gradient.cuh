@@ -140,8 +140,8 @@ class ColumnTile {
       float log_sums[2], of_rows[2];
       read_row_numbers(dy.log_sums + view.row_numbers(), query + first_row, view.e.queries, log_sums);
       read_row_numbers(dy.products + view.row_numbers(), query + first_row, view.e.queries, of_rows);
-      Tile::straight(p, Distances ? position_ : content_, straight_);
       if (relative_) warp.skewed(p, Distances ? content_ : position_, strip_, ring);
+      Tile::straight(p, Distances ? position_ : content_, straight_);
       warp.probabilities(p, log_sums);
       if constexpr (Distances)
         warp.skewed(ds, out_gradient_, values_, ring);
@@ -188,7 +188,9 @@ class ColumnTile {
 };
 
 template <class T, int Width>
-__global__ void __launch_bounds__(AttentionTile::of(sizeof(T), Width).threads())
+__global__ void __launch_bounds__(
+    AttentionTile::of(sizeof(T), Width).threads(),
+    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).key_gradient_bytes(true)))
     attention_key_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in, bool aligned,
                                  OutputGradient<T> dy, ColumnSums<T> to) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
@@ -208,7 +210,9 @@ __global__ void __launch_bounds__(AttentionTile::of(sizeof(T), Width).threads())
 
 /// Part p of `parts` takes items p, p + parts, ...
 template <class T, int Width>
-__global__ void __launch_bounds__(AttentionTile::of(sizeof(T), Width).threads())
+__global__ void __launch_bounds__(
+    AttentionTile::of(sizeof(T), Width).threads(),
+    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).position_gradient_bytes()))
     attention_position_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in,
                                       bool aligned, OutputGradient<T> dy, Index parts, ColumnSums<T> to) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);

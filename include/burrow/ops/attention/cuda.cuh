@@ -4,6 +4,7 @@
 #pragma once
 
 #include <burrow/ops/attention/column_gradient.cuh>
+#include <burrow/ops/attention/few_queries.cuh>
 
 namespace burrow::detail {
 
@@ -36,7 +37,10 @@ void attention_forward(Cuda, const AttentionExtents& e, const AttentionOperands<
   if constexpr (attention_in_tiles<T>({1, 1, 1, 1, 1, 1}))
     if (attention_in_tiles<T>(e))
       return for_tile_width(e.head_width, [&]<int Width>() {
-        cuda::start_forward_tiles<Width>(e, in, aligned, out, log_sums);
+        if (e.queries <= cuda::KeyChunks::most_queries)
+          cuda::start_key_chunks<Width>(e, in, aligned, out, log_sums);
+        else
+          cuda::start_forward_tiles<Width>(e, in, aligned, out, log_sums);
       });
   cuda::start_forward_rows(e, in, out, log_sums);
 }

@@ -24,7 +24,8 @@ struct AttentionTile {
 
   static constexpr AttentionTile of(int element_bytes, int width) {
     const bool narrow = element_bytes == 2;
-    return {element_bytes, width, narrow || width <= 64 ? 64 : 32, narrow && width <= 64 ? 64 : 32};
+    if (!narrow && width > 64) return {element_bytes, width, 32, 16};
+    return {element_bytes, width, 64, narrow && width <= 64 ? 64 : 32};
   }
   constexpr int warps() const { return rows / warp_rows; }
   constexpr unsigned threads() const { return 32 * static_cast<unsigned>(warps()); }
@@ -67,6 +68,10 @@ struct AttentionTile {
            rows * column_stride() * element_bytes + column_sum_bytes();
   }
   constexpr int column_sum_bytes() const { return warps() * columns * 4; }
+
+  /// Blocks that a multiprocessor is to hold at once: as many as shared memory allows, but no more than leave
+  /// every thread of a block of 128 its 255 registers.
+  static constexpr int resident(int shared_bytes) { return 2 * (shared_bytes + 1024) <= 228 << 10 ? 2 : 1; }
 };
 
 /// The skew. Query i is i + memory - j behind key j, and at distance x it meets key i + memory - x: the same
@@ -147,6 +152,28 @@ constexpr Index position_parts(const detail::AttentionExtents& e, const Attentio
   const Index blocks = tiles(e.keys, tile.columns) * e.key_heads;
   return std::clamp<Index>(tiles(wanted, std::max<Index>(blocks, 1)), 1, std::max<Index>(e.batch, 1));
 }
+
+/// Few queries, as in decoding: the keys are cut in `chunks` of `length`, one block of threads to each of
+/// them for each head and item. It depends on extents only.
+struct KeyChunks {
+  static constexpr Index most_queries = 4;
+  Index length, chunks;
+
+  static constexpr KeyChunks of(const detail::AttentionExtents& e) {
+    constexpr Index wanted = 512, step = 64, longest = 1024;
+    const Index cuts = tiles(wanted, std::max<Index>(e.batch * e.heads, 1));
+    const Index length = std::clamp(tiles(tiles(e.keys, cuts), step) * step, step, longest);
+    return {length, tiles(e.keys, length)};
+  }
+  /// Every head of every query: the rows that chunks add to.
+  static constexpr Index rows(const detail::AttentionExtents& e) { return e.batch * e.heads * e.queries; }
+  constexpr Grid grid(const detail::AttentionExtents& e, int width) const {
+    constexpr int warps = 4;
+    const Index numbers = most_queries * (length + warps * width);
+    return {static_cast<unsigned>(chunks * e.heads * e.batch), 1, 1, 32 * warps,
+            static_cast<unsigned>(numbers * Index{sizeof(float)})};
+  }
+};
 
 /// What the threads of a block move: pieces of 16 bytes, `per_row` to a row.
 struct RowPiece {

@@ -60,7 +60,7 @@ __device__ inline void multiply_scores(float (&outputs)[M][4], const typename Wa
   using F = Fragments<T>;
   const auto row = [x](int k) { return x + k * Tile::stride; };
   if constexpr (Narrow<T>) {
-    multiply_columns<T, Tile::columns>(
+    multiply_columns<T, Tile::columns, true>(
         outputs, Tile::stride, [&](typename F::Left& left, int k) { F::left_of_sums(left, p, k / 16); }, row);
   } else {
     __syncwarp();
@@ -73,7 +73,9 @@ __device__ inline void multiply_scores(float (&outputs)[M][4], const typename Wa
 }
 
 template <class T, int Width>
-__global__ void __launch_bounds__(AttentionTile::of(sizeof(T), Width).threads())
+__global__ void __launch_bounds__(
+    AttentionTile::of(sizeof(T), Width).threads(),
+    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).forward_bytes(true)))
     attention_forward_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in, bool aligned, T* out,
                             float* log_sums) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
@@ -109,8 +111,8 @@ __global__ void __launch_bounds__(AttentionTile::of(sizeof(T), Width).threads())
     __syncthreads();
     if (warp.start(block.query, begin)) {
       typename Tile::Sums sums = {};
-      Tile::straight(sums, content, keys);
       if (relative) warp.skewed(sums, position, strip, ring);
+      Tile::straight(sums, content, keys);
       warp.score(sums);
       softmax.take(sums, outputs);
       multiply_scores<T, Width>(outputs, sums, values, reinterpret_cast<T*>(scores), tile.score_stride());

@@ -20,7 +20,7 @@ struct Fragments;
 
 template <Narrow T>
 struct Fragments<T> {
-  static constexpr int step = 16;
+  static constexpr int step = 16, at_once = 2;  // steps whose loads may run ahead
   using Left = std::uint32_t[4];
   using Right = std::uint32_t[4];  // of two groups of eight columns
 
@@ -58,7 +58,7 @@ struct Fragments<T> {
 
 template <>
 struct Fragments<float> {
-  static constexpr int step = 4;
+  static constexpr int step = 4, at_once = 1;
   struct Left {
     float rows[2][4];
   };
@@ -116,7 +116,8 @@ template <class T, int N, class RightRows>
 __device__ inline void multiply_rows(float (&sums)[N][4], const T* left, int stride, int depth,
                                      const RightRows& right_rows) {
   using F = Fragments<T>;
-#pragma unroll 2
+  [[maybe_unused]] constexpr int unrolled = F::at_once;
+#pragma unroll unrolled
   for (int k = 0; k < depth; k += F::step) {
     typename F::Left x;
     F::left(x, left + k, stride);
@@ -130,13 +131,13 @@ __device__ inline void multiply_rows(float (&sums)[N][4], const T* left, int str
 }
 
 /// sums += left right over Depth rows of `right`: load(x, k) gives the left operand of the step that begins
-/// at row k, right_row(k) is where that row begins. Sums of another product may be the left operand of narrow
-/// types: they are registers, so the steps are unrolled.
-template <class T, int Depth, int N, class Load, class RightRow>
+/// at row k, right_row(k) is where that row begins. Where the left operand is in registers, all steps are
+/// unrolled.
+template <class T, int Depth, bool Registers = false, int N, class Load, class RightRow>
 __device__ inline void multiply_columns(float (&sums)[N][4], int stride, const Load& load,
                                         const RightRow& right_row) {
   using F = Fragments<T>;
-  [[maybe_unused]] constexpr int unrolled = Narrow<T> ? Depth / F::step : 1;
+  [[maybe_unused]] constexpr int unrolled = Registers ? Depth / F::step : F::at_once;
 #pragma unroll unrolled
   for (int k = 0; k < Depth; k += F::step) {
     typename F::Left x;

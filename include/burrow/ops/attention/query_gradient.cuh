@@ -59,7 +59,9 @@ class SkewedGradients {
 };
 
 template <class T, int Width>
-__global__ void __launch_bounds__(AttentionTile::of(sizeof(T), Width).threads())
+__global__ void __launch_bounds__(
+    AttentionTile::of(sizeof(T), Width).threads(),
+    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).query_gradient_bytes(true)))
     attention_query_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in, bool aligned,
                                    OutputGradient<T> dy, T* gradient) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
@@ -105,8 +107,8 @@ __global__ void __launch_bounds__(AttentionTile::of(sizeof(T), Width).threads())
     __syncthreads();
     if (warp.start(block.query, begin)) {
       typename Tile::Sums p = {}, ds = {};
-      Tile::straight(p, content, keys);
       if (relative) warp.skewed(p, position, strip, ring);
+      Tile::straight(p, content, keys);
       warp.probabilities(p, log_sums);
       Tile::straight(ds, out_gradient, values);
       differentiate_softmax(ds, p, of_rows);

@@ -178,7 +178,8 @@ class WarpTile {
     multiply_rows(sums, left + warp() * AttentionTile::warp_rows * stride, stride, Width,
                   [right](int m) { return right + 16 * m * stride; });
   }
-  /// The same with the rows of a strip, each product added where it belongs.
+  /// The same with the rows of a strip, each product added where it belongs. It takes the most registers, so
+  /// it comes before other products.
   __device__ void skewed(Sums& sums, const T* left, const T* strip, const StripRing& ring) {
     constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
     float products[skewed_groups][4] = {};
