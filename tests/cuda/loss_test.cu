@@ -1,7 +1,7 @@
 // Losses on the device against those on the CPU.
 #include <catch2/catch.hpp>
 
-#include <burrow/ops/cross_entropy/cuda.cuh>
+#include <burrow/ops/linear_cross_entropy/cuda.cuh>
 
 #include "device_array.hpp"
 
@@ -9,6 +9,7 @@ namespace {
 
 using namespace burrow;
 using detail::DenseTarget;
+using detail::LinearLossGradients;
 using detail::LogSumExp;
 using detail::Rows;
 using test::Both;
@@ -45,6 +46,87 @@ TEMPLATE_TEST_CASE("cross_entropy and its gradient", "", float, double, bf16) {
     CHECK(likelihoods.same());
     CHECK(sum.same());
     CHECK(dlogits.same());
+    CHECK(added.same());
+  }
+}
+
+namespace {
+
+struct Logits {
+  Index rows, width, words;
+  bool by_column, biased;
+};
+
+/// The loss and its gradients of rows that have a target or none, with a table of G.
+template <class T, class G>
+void compare_linear_losses(const Logits& size) {
+  using C = compute_type<T>;
+  const auto [rows, width, words, by_column, biased] = size;
+  const auto ids = some_targets(rows, words);
+  const auto count =
+      static_cast<Index>(std::count_if(ids.begin(), ids.end(), [](auto id) { return id >= 0; }));
+  Both<std::int32_t> targets{ids};
+  Both<T> h{rows * width, 1};
+  Both<G> table{words * width, 2};
+  Both<C> bias{words, 3}, likelihoods{count, 4}, only{count, 4}, dh{count * width, 5},
+      dtable{words * width, 6}, dbias{words, 7}, scale{1, 8};
+  Both<T> target{rows * width, 9};
+  on_both([&](auto d) {
+    const auto counted = counted_rows(d, h.read(d), targets.read(d), {rows, width}, count, 0);
+    const detail::LinearLogits<T, G> in{count,
+                                        width,
+                                        words,
+                                        counted.h,
+                                        {table.read(d), by_column ? words : width, by_column},
+                                        biased ? bias.read(d) : nullptr,
+                                        static_cast<const Index*>(counted.targets.data())};
+    linear_log_likelihoods(d, in, likelihoods.at(d),
+                           LinearLossGradients<C>{dh.at(d), dtable.at(d), biased ? dbias.at(d) : nullptr},
+                           detail::WholeVocabulary{});
+    linear_log_likelihoods(d, in, only.at(d), LinearLossGradients<C>{}, detail::WholeVocabulary{});
+    if (count > 0 && count < rows)
+      add_scaled_rows(d, Rows{count, width}, dh.read(d), static_cast<const Index*>(counted.positions.data()),
+                      scale.read(d), target.at(d));
+  });
+  INFO(rows << " rows of " << width << ", " << words << " words " << by_column << biased);
+  CHECK(likelihoods.same());
+  CHECK(only.same());
+  if (count == 0) return;  // nothing was written
+  const double allowed = tolerance<T>();
+  CHECK(dh.same(allowed));
+  CHECK(dtable.same(allowed));
+  CHECK(dbias.same(allowed));
+  CHECK(target.same());
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("linear_cross_entropy and its gradients, some rows of logits at a time", "", float, double,
+                   bf16) {
+  using T = TestType;
+  const Index usual = cuda::logits_bytes;
+  for (const Index bytes : {usual, Index{3} * 48 * Index{sizeof(compute_type<T>)}}) {
+    cuda::logits_bytes = bytes;
+    for (const bool by_column : {false, true})
+      for (const bool biased : {false, true}) {
+        compare_linear_losses<T, T>({11, 7, 33, by_column, biased});
+        compare_linear_losses<T, compute_type<T>>({8, 16, 48, by_column, biased});
+        compare_linear_losses<T, compute_type<T>>({3, 5, 2, by_column, biased});
+      }
+    compare_linear_losses<T, T>({0, 4, 5, false, true});
+  }
+  cuda::logits_bytes = usual;
+}
+
+TEST_CASE("a gradient times a factor of the device, written or added") {
+  for (const Index count : {0, 1, 64, 1001}) {
+    Both<float> values{count, 1}, scale{1, 2};
+    Both<bf16> written{count, 3}, added{count, 4};
+    on_both([&](auto d) {
+      add_scaled(d, values.read(d), count, scale.read(d), DenseTarget<bf16>{written.at(d), false});
+      add_scaled(d, values.read(d), count, scale.read(d), DenseTarget<bf16>{added.at(d), true});
+    });
+    CHECK(written.same());
     CHECK(added.same());
   }
 }

@@ -56,6 +56,27 @@ void launch_rows(const char* name, const Rows& rows, bool aligned, const Body& b
     cuda::launch(name, rows_kernel<1, Body>, cuda::row_grid(rows.count, rows.width), rows.count, body);
 }
 
+template <int Each, class Body>
+__global__ void elements_of_rows_kernel(Rows rows, Body body) {
+  const Index of_row = rows.width / Each, step = Index{gridDim.x} * blockDim.x;
+  for (Index p = Index{blockIdx.x} * blockDim.x + threadIdx.x; p < rows.count * of_row; p += step)
+    body.template operator()<Each>(p / of_row, p % of_row * Each);
+}
+/// Starts body.operator()<Each>(row, i) for the Each elements from i on of every row, each in a thread of its
+/// own. `aligned` says that elements_per_access<T> elements may be read at once.
+template <class T, class Body>
+void launch_elements_of_rows(const char* name, const Rows& rows, bool aligned, const Body& body) {
+  if (rows.size() == 0) return;
+  constexpr int each = cuda::elements_per_access<T>;
+  const int multiprocessors = cuda::Context::instance().multiprocessors();
+  if (aligned)
+    cuda::launch(name, elements_of_rows_kernel<each, Body>,
+                 cuda::striding_grid(rows.size() / each, multiprocessors), rows, body);
+  else
+    cuda::launch(name, elements_of_rows_kernel<1, Body>, cuda::striding_grid(rows.size(), multiprocessors),
+                 rows, body);
+}
+
 inline constexpr unsigned sum_threads = 256;
 
 /// Sums terms(r, column, values) over the rows of each piece: partial[s][piece][column] for N sums.

@@ -96,6 +96,17 @@ Order order_of(const V& view) {
   }
 }
 
+/// to = `count` elements at `from`, converted.
+template <class T, class G>
+void convert_elements(Cpu, const G* from, Index count, T* to) {
+  using C = promoted<compute_type<T>, compute_type<G>>;
+  parallel_for(count, elementwise_grain, [&](Index begin, Index end) {
+    for_packets<lanes<C>>(begin, end, [&]<bool Full>(Index i, Index n) {
+      store_packet(to + i, load_packet<C, Full>(from + i, n), n, Full);
+    });
+  });
+}
+
 /// The elements of a weight as type T, in the order of memory, or by row where that has gaps: where they lie,
 /// or in `room`.
 template <class T, class V>
@@ -111,23 +122,18 @@ const T* weight_elements(const V& view, Storage& room) {
     return view.data();
   } else {
     const Index count = view.shape().size();
-    const Buffer<Cpu> buffer{count * Index{sizeof(T)}};
+    const Buffer<device_of<V>> buffer{count * Index{sizeof(T)}};
     T* const to = static_cast<T*>(buffer.data());
-    using C = promoted<compute_type<T>, compute_type<G>>;
-    parallel_for(count, elementwise_grain, [&](Index begin, Index end) {
-      for_packets<lanes<C>>(begin, end, [&]<bool Full>(Index i, Index n) {
-        store_packet(to + i, load_packet<C, Full>(view.data() + i, n), n, Full);
-      });
-    });
+    convert_elements(device_of<V>{}, view.data(), count, to);
     room = buffer;
     return to;
   }
 }
 
-/// target (+)= scale * values for `count` elements.
+/// target (+)= *scale * values for `count` elements.
 template <class G, class C>
-void add_scaled(Cpu, const C* values, Index count, C scale, DenseTarget<G> target) {
-  const Packet<C> factor(scale);
+void add_scaled(Cpu, const C* values, Index count, const C* scale, DenseTarget<G> target) {
+  const Packet<C> factor(*scale);
   parallel_for(count, elementwise_grain, [&](Index begin, Index end) {
     for_packets<lanes<C>>(begin, end, [&]<bool Full>(Index i, Index n) {
       target.template put<Full>(i, load_packet<C, Full>(values + i, n) * factor, n);
@@ -135,19 +141,20 @@ void add_scaled(Cpu, const C* values, Index count, C scale, DenseTarget<G> targe
   });
 }
 
-/// Adds scale * values, in the order of `weight_elements`, to the gradient of a weight.
+/// Adds *scale * values, in the order of `weight_elements`, to the gradient of a weight.
 template <class W, class C>
-void add_scaled_gradient(const W& weight, const C* values, C scale) {
+void add_scaled_gradient(const W& weight, const C* values, const C* scale) {
   using G = typename W::gradient;
+  using D = device_of<decltype(weight.view)>;
   const auto target = weight.gradient_target();
   if (!target) return;
   const Index count = weight.view.shape().size();
   if (order_of(weight.view) != Order::with_gaps)
-    return add_scaled(Cpu{}, values, count, scale, DenseTarget<G>{target.data, target.accumulate});
-  const Buffer<Cpu> scaled{count * Index{sizeof(C)}};
+    return add_scaled(D{}, values, count, scale, DenseTarget<G>{target.data, target.accumulate});
+  const Buffer<D> scaled{count * Index{sizeof(C)}};
   C* const dense = static_cast<C*>(scaled.data());
-  add_scaled(Cpu{}, values, count, scale, DenseTarget<C>{dense, false});
-  add_strided(Cpu{}, weight.view.shape(), target, static_cast<const C*>(dense));
+  add_scaled(D{}, values, count, scale, DenseTarget<C>{dense, false});
+  add_strided(D{}, weight.view.shape(), target, static_cast<const C*>(dense));
 }
 
 }  // namespace burrow::detail

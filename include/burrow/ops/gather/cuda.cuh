@@ -8,27 +8,6 @@
 
 namespace burrow::detail {
 
-/// Starts body.operator()<Each>(row, i) for the Each elements from i on of every row, each in a thread of its
-/// own. `aligned` says that elements_per_access<T> elements may be read at once.
-template <int Each, class Body>
-__global__ void elements_of_rows_kernel(Rows rows, Body body) {
-  const Index of_row = rows.width / Each, step = Index{gridDim.x} * blockDim.x;
-  for (Index p = Index{blockIdx.x} * blockDim.x + threadIdx.x; p < rows.count * of_row; p += step)
-    body.template operator()<Each>(p / of_row, p % of_row * Each);
-}
-template <class T, class Body>
-void launch_elements_of_rows(const char* name, const Rows& rows, bool aligned, const Body& body) {
-  if (rows.size() == 0) return;
-  constexpr int each = cuda::elements_per_access<T>;
-  const int multiprocessors = cuda::Context::instance().multiprocessors();
-  if (aligned)
-    cuda::launch(name, elements_of_rows_kernel<each, Body>,
-                 cuda::striding_grid(rows.size() / each, multiprocessors), rows, body);
-  else
-    cuda::launch(name, elements_of_rows_kernel<1, Body>, cuda::striding_grid(rows.size(), multiprocessors),
-                 rows, body);
-}
-
 template <class T, class G, class I>
 struct GatherForward {
   Lines lines;

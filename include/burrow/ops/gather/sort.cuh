@@ -2,7 +2,6 @@
 // bits from the lowest on, each by counting. One warp counts and moves a piece, in order.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
 #include <burrow/core/block_reduce.cuh>
@@ -109,37 +108,38 @@ struct SortedIds {
   __device__ PlacedId operator()(Index i) const { return items[i]; }
 };
 
-/// The positions of `ids`, all in [0, limit), in the order of (id, position).
-template <IndexElement I>
-Buffer<Cuda> positions_by_id(Cuda, const I* ids, Index count, Index limit) {
+/// The items of `count` positions in the order of (id, position); ids are below `limit`.
+template <class Item>
+Buffer<Cuda> sorted_by_id(Index count, Index limit, const Item& unsorted) {
   constexpr Index most = Index{1} << 32;
   if (count > most || limit > most) throw Error("a sum by index: more than 2^32 indices or rows");
   constexpr unsigned scan_threads = 1024;
-  const Index pieces = (count + sort_piece - 1) / sort_piece;
+  const Index pieces = (count + sort_piece - 1) / sort_piece, bytes = count * Index{sizeof(PlacedId)};
   const Buffer<Cuda> counts{digits * pieces * Index{sizeof(Index)}};
   auto* const starts = static_cast<Index*>(counts.data());
   const cuda::Grid grid{static_cast<unsigned>(pieces), 1, 1, cuda::warp_size};
-  Buffer<Cuda> sorted, other{count * Index{sizeof(PlacedId)}};
-  const auto pass = [&](int shift, const auto& item, PlacedId* to) {
-    using Item = std::decay_t<decltype(item)>;
-    cuda::launch("sorted indices", count_digits_kernel<Item>, grid, count, shift, item, starts);
+  const auto pass = [&]<class From>(int shift, const From& from, const Buffer<Cuda>& to) {
+    cuda::launch("sorted indices", count_digits_kernel<From>, grid, count, shift, from, starts);
     cuda::launch("sorted indices", running_sums_kernel<Index>, {1, 1, 1, scan_threads}, starts,
                  digits * pieces);
-    cuda::launch("sorted indices", move_by_digit_kernel<Item>, grid, count, shift, item,
-                 static_cast<const Index*>(starts), to);
+    cuda::launch("sorted indices", move_by_digit_kernel<From>, grid, count, shift, from,
+                 static_cast<const Index*>(starts), static_cast<PlacedId*>(to.data()));
   };
-  const int bits =
-      static_cast<int>(std::bit_width(static_cast<std::uint64_t>(std::max<Index>(limit - 1, 1))));
-  for (int shift = 0; shift < bits; shift += digit_bits) {
-    if (shift == 0)
-      pass(shift, UnsortedIds<I>{ids}, static_cast<PlacedId*>(other.data()));
-    else
-      pass(shift, SortedIds{static_cast<const PlacedId*>(sorted.data())},
-           static_cast<PlacedId*>(other.data()));
+  Buffer<Cuda> sorted{bytes}, other;
+  if (count == 0) return sorted;
+  pass(0, unsorted, sorted);
+  for (int shift = digit_bits; limit - 1 >> shift > 0; shift += digit_bits) {
+    if (!other) other = Buffer<Cuda>{bytes};
+    pass(shift, SortedIds{static_cast<const PlacedId*>(sorted.data())}, other);
     std::swap(sorted, other);
-    if (!other) other = Buffer<Cuda>{count * Index{sizeof(PlacedId)}};
   }
   return sorted;
+}
+
+/// The positions of `ids`, all in [0, limit), in the order of (id, position).
+template <IndexElement I>
+Buffer<Cuda> positions_by_id(Cuda, const I* ids, Index count, Index limit) {
+  return sorted_by_id(count, limit, UnsortedIds<I>{ids});
 }
 
 }  // namespace burrow::detail

@@ -35,6 +35,50 @@ struct PartialLogSumExp {
   C maximum, sum, target = 0;
 };
 
+/// The rows of h that have a target: h itself, or a copy of them, and where they stand; and their targets,
+/// counted from the table's first word.
+template <class T, class D>
+struct CountedRows {
+  Buffer<D> positions, targets, copy;
+  const T* h;
+};
+
+template <class T, class I>
+CountedRows<T, Cpu> counted_rows(Cpu, const T* h, const I* ids, const Rows& rows, Index count,
+                                 Index first_word) {
+  CountedRows<T, Cpu> result{{}, Buffer<Cpu>{count * Index{sizeof(Index)}}, {}, h};
+  auto* const targets = static_cast<Index*>(result.targets.data());
+  if (count == rows.count) {
+    for (Index r = 0; r < count; ++r) targets[r] = static_cast<Index>(ids[r]) - first_word;
+    return result;
+  }
+  result.positions = Buffer<Cpu>{count * Index{sizeof(Index)}};
+  result.copy = Buffer<Cpu>{count * rows.width * Index{sizeof(T)}};
+  auto* const positions = static_cast<Index*>(result.positions.data());
+  auto* const copy = static_cast<T*>(result.copy.data());
+  for (Index r = 0, k = 0; r < rows.count; ++r) {
+    if (static_cast<Index>(ids[r]) < 0) continue;
+    targets[k] = static_cast<Index>(ids[r]) - first_word;
+    positions[k] = r;
+    std::copy_n(h + r * rows.width, rows.width, copy + k * rows.width);
+    ++k;
+  }
+  result.h = copy;
+  return result;
+}
+
+/// Adds *scale * row k of `values` to row positions[k] of `to`.
+template <class T, class C>
+void add_scaled_rows(Cpu, const Rows& rows, const C* values, const Index* positions, const C* scale, T* to) {
+  for_each_row(rows, [&](Index k) {
+    const DenseTarget<T> target{to + positions[k] * rows.width, true};
+    for_packets<lanes<C>>(0, rows.width, [&]<bool Full>(Index i, Index n) {
+      target.template put<Full>(i, load_packet<C, Full>(values + k * rows.width + i, n) * Packet<C>(*scale),
+                                n);
+    });
+  });
+}
+
 /// A table that has all words of the vocabulary. One that has a part of them, as ranks do that share it, has
 /// the same members, and `join` (below).
 struct WholeVocabulary {

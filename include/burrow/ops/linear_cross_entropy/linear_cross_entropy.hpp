@@ -40,67 +40,37 @@ template <class H, class Table>
 using logit_factor = std::conditional_t<Narrow<H>, H, promoted<H, Table>>;
 
 /// The gradients of one loss with respect to the rows of h that count, table and bias, without a factor.
-template <class C>
+template <class C, class D>
 struct LinearLossRecord {
   Index rows, width, words;
-  Buffer<Cpu> positions{}, h{}, table{}, bias{};
+  Buffer<D> positions{}, h{}, table{}, bias{};
 
-  static C* filled(Buffer<Cpu>& buffer, Index count) {
-    buffer = Buffer<Cpu>{std::max<Index>(count, 1) * Index{sizeof(C)}};
+  static C* filled(Buffer<D>& buffer, Index count) {
+    buffer = Buffer<D>{std::max<Index>(count, 1) * Index{sizeof(C)}};
     return static_cast<C*>(buffer.data());
   }
-  static const C* values(const Buffer<Cpu>& buffer) { return static_cast<const C*>(buffer.data()); }
+  static const C* values(const Buffer<D>& buffer) { return static_cast<const C*>(buffer.data()); }
 };
 
-/// The rows of h that have a target: h itself, or a copy of them; and the targets, counted from the table's
-/// first word.
-template <class T>
-struct CountedRows {
-  Buffer<Cpu> positions, targets, copy;
-  const T* h;
-
-  template <class I>
-  CountedRows(const T* all, const I* ids, const Rows& rows, Index count, Index first_word)
-      : targets{count * Index{sizeof(Index)}}, h{all} {
-    auto* const to = static_cast<Index*>(targets.data());
-    if (count == rows.count) {
-      for (Index r = 0; r < count; ++r) to[r] = static_cast<Index>(ids[r]) - first_word;
-      return;
-    }
-    positions = Buffer<Cpu>{count * Index{sizeof(Index)}};
-    copy = Buffer<Cpu>{count * rows.width * Index{sizeof(T)}};
-    for (Index r = 0, k = 0; r < rows.count; ++r) {
-      if (static_cast<Index>(ids[r]) < 0) continue;
-      to[k] = static_cast<Index>(ids[r]) - first_word;
-      static_cast<Index*>(positions.data())[k] = r;
-      std::copy_n(all + r * rows.width, rows.width, static_cast<T*>(copy.data()) + k * rows.width);
-      ++k;
-    }
-    h = static_cast<const T*>(copy.data());
-  }
-};
-
-/// target (+)= scale * the gradient of h, in the rows that count.
-template <class T, class C>
-void add_rows_gradient(const LinearLossRecord<C>& saved, const Rows& rows, C scale, DenseTarget<T> target) {
+/// target (+)= *scale * the gradient of h, in the rows that count.
+template <class T, class C, class D>
+void add_rows_gradient(const LinearLossRecord<C, D>& saved, const Rows& rows, const C* scale,
+                       DenseTarget<T> target) {
   const C* const dh = saved.values(saved.h);
-  if (saved.rows == rows.count) return add_scaled(Cpu{}, dh, rows.size(), scale, target);
-  if (!target.accumulate) std::fill_n(target.data, rows.size(), T(0));
-  const auto* const positions = static_cast<const Index*>(saved.positions.data());
-  for_each_row(Rows{saved.rows, rows.width}, [&](Index k) {
-    add_scaled(Cpu{}, dh + k * rows.width, rows.width, scale,
-               DenseTarget<T>{target.data, true}.row(positions[k], rows.width));
-  });
+  if (saved.rows == rows.count) return add_scaled(D{}, dh, rows.size(), scale, target);
+  if (!target.accumulate) fill_zero(D{}, target.data, rows.size() * Index{sizeof(T)});
+  add_scaled_rows(D{}, Rows{saved.rows, rows.width}, dh, static_cast<const Index*>(saved.positions.data()),
+                  scale, target.data);
 }
 
 /// The loss in `sum`, and the gradients of what is wanted.
-template <class T, class C, class I, class Table, class Bias, class Vocabulary>
-LinearLossRecord<C> linear_cross_entropy(const T* h, bool h_wanted, const Rows& rows, const I* ids,
-                                         Index count, const Table& table, const Bias& bias,
-                                         const Vocabulary& vocabulary, C* sum) {
+template <class T, class D, class C, class I, class Table, class Bias, class Vocabulary>
+LinearLossRecord<C, D> linear_cross_entropy(const T* h, bool h_wanted, const Rows& rows, const I* ids,
+                                            Index count, const Table& table, const Bias& bias,
+                                            const Vocabulary& vocabulary, C* sum) {
   const auto& extents = table.view.shape().values();
-  LinearLossRecord<C> saved{count, rows.width, extents[0]};
-  const CountedRows<T> counted{h, ids, rows, count, vocabulary.first()};
+  LinearLossRecord<C, D> saved{count, rows.width, extents[0]};
+  const CountedRows<T, D> counted = counted_rows(D{}, h, ids, rows, count, vocabulary.first());
   saved.positions = counted.positions;
   const bool by_column = order_of(table.view) == Order::by_column;
   const Index stride = std::max<Index>(by_column ? extents[0] : extents[1], 1);
@@ -128,14 +98,14 @@ LinearLossRecord<C> linear_cross_entropy(const T* h, bool h_wanted, const Rows& 
                    static_cast<double>(in.words * rows.width) * sizeof(G),
                dtype_name<T>()});
   }
-  const Buffer<Cpu> likelihoods{count * Index{sizeof(C)}};
-  linear_log_likelihoods(Cpu{}, in, static_cast<C*>(likelihoods.data()), gradients, vocabulary);
-  negated_sum(Cpu{}, static_cast<const C*>(likelihoods.data()), count, sum);
+  const Buffer<D> likelihoods{count * Index{sizeof(C)}};
+  linear_log_likelihoods(D{}, in, static_cast<C*>(likelihoods.data()), gradients, vocabulary);
+  negated_sum(D{}, static_cast<const C*>(likelihoods.data()), count, sum);
   return saved;
 }
 
 template <class C>
-void add_scaled_gradient(const NoBias&, const C*, C) {}
+void add_scaled_gradient(const NoBias&, const C*, const C*) {}
 
 /// The bias as a weight, or as the absence of one.
 template <class TapeLike, class Bias>
@@ -177,8 +147,8 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
                                     vocabulary.words(weights.view.shape()[0]), true, where);
   Tensor<C, Shape<>, D> sum{};
   const auto run = [&](bool h_wanted) {
-    return linear_cross_entropy<T>(in.view().data(), h_wanted, rows, ids.view().data(), count, weights,
-                                   biases, vocabulary, sum.data());
+    return linear_cross_entropy<T, D>(in.view().data(), h_wanted, rows, ids.view().data(), count, weights,
+                                      biases, vocabulary, sum.data());
   };
   if constexpr (!TapeLike::tracing) {
     run(false);
@@ -189,7 +159,7 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
     auto recorded = record_wanted(
         tape, "linear_cross_entropy", sum,
         [in, rows, weights, biases, saved](const auto& dsum) {
-          const C scale = *dsum.data();
+          const C* const scale = dsum.data();
           if (saved.h) add_rows_gradient(saved, rows, scale, dense_target(in));
           if (saved.table) add_scaled_gradient(weights, saved.values(saved.table), scale);
           if (saved.bias) add_scaled_gradient(biases, saved.values(saved.bias), scale);
