@@ -6,7 +6,8 @@
 
 #include <burrow/core/shape.hpp>
 
-#if defined(__AMX_BF16__) && defined(__AMX_TILE__) && defined(__AVX512BF16__) && defined(__AVX512BW__) && \
+// g++ and clang before 15 spell the macros differently.
+#if (defined(__AMX_BF16__) || defined(__AMXBF16__)) && defined(__AVX512BF16__) && defined(__AVX512BW__) && \
     defined(__linux__)
 #define BURROW_WITH_AMX 1
 #include <immintrin.h>

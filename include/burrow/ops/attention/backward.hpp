@@ -11,13 +11,15 @@ namespace burrow::cpu::detail {
 template <class C>
 struct GradientSums {
   Index padded_width, keys_size, positions_size, items;
+  bool transposed;  // within panels of rows, as the matrix unit leaves them
 
   /// For `items` items; positions and biases where `distances` is not 0.
-  GradientSums(const AttentionExtents& e, Index distances, Index item_count)
+  GradientSums(const AttentionExtents& e, Index distances, Index item_count, bool in_amx)
       : padded_width{round_up(e.head_width, AttentionTile<C>::panel_columns)},
         keys_size{round_up(e.keys, AttentionTile<C>::columns) * padded_width},
         positions_size{distances * padded_width},
-        items{item_count} {}
+        items{item_count},
+        transposed{in_amx} {}
 
   Index size() const { return positions_size + 2 * padded_width + items * 2 * keys_size; }
   C* positions(C* sums) const { return sums; }
@@ -25,6 +27,21 @@ struct GradientSums {
   C* position_bias(C* sums) const { return content_bias(sums) + padded_width; }
   C* keys(C* sums, Index item) const { return position_bias(sums) + padded_width + item * 2 * keys_size; }
   C* values(C* sums, Index item) const { return keys(sums, item) + keys_size; }
+
+  /// Makes rows of `size` sums of keys, values or positions.
+  void make_rows(C* sums, Index size) const {
+    if (!transposed) return;
+    constexpr Index n = Packet<C>::size, rows = AttentionTile<C>::panel_columns;
+    const Index panel = rows * padded_width;
+    const Scratch<C> copy{panel};
+    for (Index first = 0; first < size; first += panel) {
+      std::copy_n(sums + first, panel, copy.data());
+      for (Index j = 0; j < padded_width; j += n)
+        for (Index r = 0; r < rows; r += n)
+          transpose_square(copy.data() + j * rows + r, rows, sums + first + r * padded_width + j,
+                           padded_width);
+    }
+  }
 };
 
 /// to[r] = scale * from[r] for the rows of a head, which are padded_width apart in `from`.
@@ -60,7 +77,7 @@ class BackwardHead {
         relative_{in.positions != nullptr},
         width_{round_up(e.head_width, Tile::panel_columns)},
         padded_keys_{round_up(e.keys, Tile::columns)},
-        words_{words_of<T>(e.head_width)},
+        words_{head_words<T>(e.head_width)},
         tile_{e},
         key_lines_{padded_keys_ * words_},
         value_lines_{padded_keys_ * words_},
@@ -89,6 +106,8 @@ class BackwardHead {
            Index slot) {
     const Index first_head = key_head * e_.group();
     const HeadView<T> view{e_, in_, item, first_head};
+    std::optional<AmxTiles> registers;
+    if (tile_.amx()) registers.emplace();
     pack_lines<Tile::panel_columns>(view.keys(), padded_keys_, key_lines_.data());
     pack_lines<Tile::panel_columns>(view.values(), padded_keys_, value_lines_.data());
     pack_elements(view.keys(), padded_keys_, key_elements_.data());
@@ -129,14 +148,14 @@ class BackwardHead {
     tile_.start(view, first);
     const Index rows = tile_.rows(), d = e_.head_width;
     const auto queries = [&](const T* bias, C* to) {
-      pack_elements(view.queries(first, rows, bias), Tile::rows, to);
+      pack_summed(tile_.amx(), view.queries(first, rows, bias), to);
     };
     queries(relative_ ? in_.content_bias : nullptr, query_elements_.data());
     if (relative_) queries(in_.position_bias, query_elements_.data() + query_size());
     const HeadRows<T> dy{view.query_row(out_gradient_, first), e_.width(), d, rows};
     const HeadRows<T> y{view.query_row(out_, first), e_.width(), d, rows};
-    pack_lines<Tile::panel_rows>(dy, Tile::rows, out_lines_.data());
-    pack_elements(dy, Tile::rows, out_elements_.data());
+    pack_left(tile_.amx(), dy, Tile::rows, out_lines_.data());
+    pack_summed(tile_.amx(), dy, out_elements_.data());
     log_sums_of_block_ = log_sums_ + (view.item * e_.heads + view.head) * e_.queries + first;
     for (Index a = 0; a < rows; ++a) {
       weighted_[a] = 0;
@@ -154,7 +173,7 @@ class BackwardHead {
     const Index count = tile_.columns(begin);
     for (Index c = 0; c < count; c += Tile::panel_columns)
       tile_.multiply_from(tile_.first_row(begin, c), out_lines_.data(),
-                          value_lines_.data() + (begin + c) * words_, false, products() + c);
+                          value_lines_.data() + (begin + c) * words_, false, products() + c, stride);
     for (Index a = 0; a < tile_.padded_rows(); ++a) {
       const Index seen = tile_.visible_of(a, begin);
       const C* const dp = products() + a * stride;
@@ -173,26 +192,38 @@ class BackwardHead {
   /// sums += s^T x for the tile's rows x.
   void add_to_keys(Index begin, const Element* s, const C* x, C* sums) {
     const bool full = tile_.full(begin);
-    const Index keys = round_up(tile_.columns(begin), Tile::panel_rows),
-                step = full ? keys : Tile::panel_rows;
+    const Index keys = round_up(tile_.columns(begin), product_rows<T>), step = full ? keys : product_rows<T>;
     const auto [words, next] = by_rows(s, stride, keys);
-    for (Index j = 0; j < width_; j += Tile::panel_columns)
-      for (Index c = 0; c < keys; c += step) {
-        const Index a = words_of<T>(full ? 0 : tile_.first_row(begin, c));
-        multiply_panel<0, T>(step, words_of<T>(tile_.rows()) - a, words + a * next + c, next,
-                             Tile::panel_rows, x + j * words_of<T>(Tile::rows) + a * Tile::panel_columns,
-                             true, sums + (begin + c) * width_ + j, width_);
+    for (Index c = 0; c < keys; c += step)
+      multiply_columns(full ? 0 : tile_.first_row(begin, c), step, words + c, next, x,
+                       sums + (begin + c) * width_);
+  }
+
+  /// sums += s^T x over the tile's rows from `first` on, for `columns` columns of words of s and all of x.
+  /// With amx, sums are panels of [element][column].
+  void multiply_columns(Index first, Index columns, const C* s, Index next, const C* x, C* sums) {
+    const Index a = words_of<T>(first);
+    if constexpr (fits_amx<T>)
+      if (tile_.amx()) {
+        for (Index c = 0; c < columns; c += AmxProduct::columns)
+          multiply_amx(width_, (tile_.padded_rows() - first) / (2 * AmxProduct::words),
+                       reinterpret_cast<const T*>(x + a), Tile::rows, s + a * next + c, next, true,
+                       sums + c * width_, AmxProduct::columns);
+        return;
       }
+    for (Index j = 0; j < width_; j += Tile::panel_columns)
+      multiply_panel<0, T>(columns, words_of<T>(tile_.rows()) - a, s + a * next, next, Tile::panel_rows,
+                           x + j * words_of<T>(Tile::rows) + a * Tile::panel_columns, true, sums + j, width_);
   }
 
   /// The content part of the queries' gradients.
   void add_to_queries(Index begin) {
-    const Index rows = tile_.padded_rows(), step = tile_.full(begin) ? rows : Tile::panel_rows;
+    const Index rows = tile_.padded_rows(), step = tile_.full(begin) ? rows : product_rows<T>;
     for (Index j = 0; j < width_; j += Tile::panel_columns)
       for (Index a = 0; a < rows; a += step) {
         const Index depth = tile_.visible_of(std::min(a + step, tile_.rows()) - 1, begin);
-        multiply_panel<stride, T>(
-            step, words_of<T>(depth), gradients() + a * stride, 0, 0,
+        multiply_rows<stride, T>(
+            tile_.amx(), step, words_of<T>(depth), gradients() + a * stride,
             key_elements_.data() + j * words_of<T>(padded_keys_) + words_of<T>(begin) * Tile::panel_columns,
             true, query_sums_.data() + a * width_ + j, width_);
       }
@@ -207,16 +238,14 @@ class BackwardHead {
     if (depth <= 0) return;
     const Element* const skewed = score_gradients_.data();
     const C* const x = query_elements_.data() + query_size();
-    const Index lines = round_up(depth, Tile::panel_rows);
+    const Index lines = round_up(depth, product_rows<T>);
     const auto [words, next] = by_rows(skewed, stride + 1, lines);
-    for (Index j = 0; j < width_; j += Tile::panel_columns) {
-      multiply_panel<stride + 1, T>(tile_.padded_rows(), words_of<T>(depth), skewed, 0, 0,
-                                    position_elements_.data() + j * words_of<T>(distances().count) +
-                                        words_of<T>(from) * Tile::panel_columns,
-                                    true, query_sums_.data() + Tile::rows * width_ + j, width_);
-      multiply_panel<0, T>(lines, words_of<T>(tile_.rows()), words, next, Tile::panel_rows,
-                           x + j * words_of<T>(Tile::rows), true, position_sums_ + from * width_ + j, width_);
-    }
+    for (Index j = 0; j < width_; j += Tile::panel_columns)
+      multiply_rows<stride + 1, T>(tile_.amx(), tile_.padded_rows(), words_of<T>(depth), skewed,
+                                   position_elements_.data() + j * words_of<T>(distances().count) +
+                                       words_of<T>(from) * Tile::panel_columns,
+                                   true, query_sums_.data() + Tile::rows * width_ + j, width_);
+    multiply_columns(0, lines, words, next, x, position_sums_ + from * width_);
     for (Index a = 0; a < tile_.padded_rows(); ++a)
       std::copy_n(score_gradients_.data() + a * stride + Tile::columns, Tile::rows,
                   score_gradients_.data() + a * stride);
@@ -296,6 +325,7 @@ class GradientWriter {
   }
   void write_item(C* sums, Index slot, Index item, Index key_head) const {
     const Index d = e_.head_width, at = item * e_.keys * e_.key_width() + key_head * d;
+    layout_.make_rows(layout_.keys(sums, slot), 2 * layout_.keys_size);
     // The queries that the keys' sums were made of are scaled, to the base 2.
     put_rows<C>(layout_.keys(sums, slot), layout_.padded_width, e_.keys, d, C(1 / log2_e), out_.keys + at,
                 e_.key_width());
@@ -304,6 +334,7 @@ class GradientWriter {
   }
   void write_positions(C* sums, const DistanceRows& distances, Index head) const {
     const Index d = e_.head_width, width = layout_.padded_width;
+    layout_.make_rows(layout_.positions(sums), layout_.positions_size);
     put_rows<C>(layout_.positions(sums) + (distances.last - e_.keys + 1) * width, width, e_.keys, d,
                 C(1 / log2_e), out_.positions + (e_.keys - 1) * e_.width() + head * d, -e_.width());
     put_rows<C>(layout_.content_bias(sums), width, 1, d, C(1), out_.content_bias + head * d, d);

@@ -41,7 +41,8 @@ void attention_backward(Cpu, const AttentionExtents& e, const AttentionOperands<
   const auto distances = DistanceRows::of<C>(e);
   const Index units = e.key_heads * (relative ? 1 : e.batch), items = relative ? e.batch : 1;
   const Index parts = attention_parts(units, (e.queries + 1023) / 1024);
-  const GradientSums<C> layout{e, relative ? distances.count : 0, parts > 1 ? items : 1};
+  const GradientSums<C> layout{e, relative ? distances.count : 0, parts > 1 ? items : 1,
+                               multiplies_in_amx<T>()};
   const GradientWriter<T> writer{e, layout, gradients};
   const Scratch<C> shared{parts > 1 ? units * parts * layout.size() : 0};
   parallel_tasks(units * parts, [&](Index task) {

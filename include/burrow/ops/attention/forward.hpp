@@ -2,6 +2,8 @@
 // Gimelshein 2018), of which only the log-sum-exp of each row is kept.
 #pragma once
 
+#include <optional>
+
 #include <burrow/ops/attention/tile.hpp>
 
 namespace burrow::cpu {
@@ -31,15 +33,17 @@ class ForwardHead {
         padded_width_{round_up(e.head_width, Tile::panel_columns)},
         padded_keys_{round_up(e.keys, Tile::columns)},
         tile_{e},
-        keys_{padded_keys_ * words_of<T>(e.head_width)},
+        keys_{padded_keys_ * head_words<T>(e.head_width)},
         values_{words_of<T>(padded_keys_) * padded_width_},
-        positions_{in.positions != nullptr ? tile_.distances().count * words_of<T>(e.head_width) : 0},
+        positions_{in.positions != nullptr ? tile_.distances().count * head_words<T>(e.head_width) : 0},
         result_{Tile::rows * padded_width_} {}
 
   /// Every `parts`-th block of queries from `part` on, of the heads of one key head.
   void run(Index item, Index key_head, Index part, Index parts) {
     const Index first_head = key_head * e_.group();
     const HeadView<T> view{e_, in_, item, first_head};
+    std::optional<AmxTiles> registers;
+    if (tile_.amx()) registers.emplace();
     pack_lines<Tile::panel_columns>(view.keys(), padded_keys_, keys_.data());
     pack_elements(view.values(), padded_keys_, values_.data());
     if (in_.positions != nullptr)
@@ -93,12 +97,12 @@ class ForwardHead {
   }
 
   void add_values(Index begin) {
-    const Index rows = tile_.padded_rows(), step = tile_.full(begin) ? rows : Tile::panel_rows;
+    const Index rows = tile_.padded_rows(), step = tile_.full(begin) ? rows : product_rows<T>;
     for (Index j = 0; j < padded_width_; j += Tile::panel_columns)
       for (Index a = 0; a < rows; a += step) {
         const Index depth = tile_.visible_of(std::min(a + step, tile_.rows()) - 1, begin);
-        multiply_panel<Tile::stride, T>(
-            step, words_of<T>(depth), tile_.probabilities(a), 0, 0,
+        multiply_rows<Tile::stride, T>(
+            tile_.amx(), step, words_of<T>(depth), tile_.probabilities(a),
             values_.data() + j * words_of<T>(padded_keys_) + words_of<T>(begin) * Tile::panel_columns,
             begin > 0, result_.data() + a * padded_width_ + j, padded_width_);
       }

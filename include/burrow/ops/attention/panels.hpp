@@ -5,6 +5,7 @@
 #pragma once
 
 #include <burrow/core/packet.hpp>
+#include <burrow/ops/attention/amx.hpp>
 #include <burrow/ops/matmul/cpu.hpp>
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -36,6 +37,17 @@ using TileElement = std::conditional_t<elements_per_word<T> == 1, compute_type<T
 template <class T>
 constexpr Index words_of(Index elements) {
   return (elements + elements_per_word<T> - 1) / elements_per_word<T>;
+}
+
+/// Rows that a product of T takes at once.
+template <class T>
+inline constexpr Index product_rows =
+    fits_amx<T> ? AmxProduct::rows : AttentionTile<compute_type<T>>::panel_rows;
+
+/// Words of a head's row in a packed operand, those of zeros included that fill the matrix unit's registers.
+template <class T>
+constexpr Index head_words(Index head_width) {
+  return round_up(words_of<T>(head_width), fits_amx<T> ? AmxProduct::words : 1);
 }
 
 /// The word that begins at p, which need not be aligned.
@@ -100,6 +112,18 @@ template <Index RowStride, class T, class A>
   }
 }
 
+/// c (+)= a b as by multiply_panel for rows a[i * RowStride] on; with `amx`, zeros follow a and b where the
+/// depth does not fill registers.
+template <Index RowStride, class T>
+void multiply_rows(bool amx, Index rows, Index depth, const TileElement<T>* a, const compute_type<T>* b,
+                   bool accumulate, compute_type<T>* c, Index stride) {
+  if constexpr (fits_amx<T>)
+    if (amx)
+      return multiply_amx(rows, (depth + AmxProduct::words - 1) / AmxProduct::words, a, RowStride, b,
+                          AmxProduct::columns, accumulate, c, stride);
+  multiply_panel<RowStride, T>(rows, depth, a, 0, 0, b, accumulate, c, stride);
+}
+
 /// Rows of a head within a wider array, among rows of zeros: row r is data + (r - before) * stride where
 /// before <= r < before + count, and zero elsewhere. A bias is added to each row, and all is scaled.
 template <class T>
@@ -131,6 +155,21 @@ struct HeadRows {
   }
 };
 
+/// to[i * to_stride + j] = from[j * stride + i] for i and j below the number of lanes.
+template <class C>
+void transpose_square(const C* from, Index stride, C* to, Index to_stride) {
+  using P = Packet<C>;
+  constexpr Index n = P::size;
+  if constexpr (n > 1) {
+    burrow::detail::simd::PacketBlock<burrow::detail::native_vector<C>, int{n}> vectors;
+    for (Index i = 0; i < n; ++i) vectors.packet[i] = P::load(from + i * stride).v;
+    burrow::detail::simd::ptranspose(vectors);
+    for (Index i = 0; i < n; ++i) P(vectors.packet[i]).store(to + i * to_stride);
+  } else {
+    *to = *from;
+  }
+}
+
 /// to[l][p] = from[p][l] for `lines` rows p, a multiple of the lanes, that are `stride` apart, and `width`
 /// elements l; Lines of the rows stand together, panels are Lines * width apart.
 template <Index Lines, class C>
@@ -141,14 +180,7 @@ void transpose_lines(const C* from, Index stride, Index lines, Index width, C* t
     for (Index l = 0; l < width; l += n) {
       const Index count = std::min(n, width - l);
       alignas(64) C block[n * n];
-      if constexpr (n > 1) {
-        burrow::detail::simd::PacketBlock<burrow::detail::native_vector<C>, int{n}> vectors;
-        for (Index i = 0; i < n; ++i) vectors.packet[i] = P::load(from + (p + i) * stride + l).v;
-        burrow::detail::simd::ptranspose(vectors);
-        for (Index i = 0; i < n; ++i) P(vectors.packet[i]).store(block + i * n);
-      } else {
-        block[0] = from[p * stride + l];
-      }
+      transpose_square(from + p * stride + l, stride, block, n);
       for (Index i = 0; i < count; ++i)
         for (Index h = 0; h < n; h += part)
           std::copy_n(block + i * n + h, part,
@@ -163,7 +195,7 @@ template <Index Lines, class T>
   using C = compute_type<T>;
   using P = Packet<C>;
   constexpr Index group = std::max(Lines, AttentionTile<C>::panel_columns);
-  const Index width = words_of<T>(x.width), stride = round_up(width, Packet<C>::size);
+  const Index width = head_words<T>(x.width), stride = round_up(width, Packet<C>::size);
   const Scratch<C> room{(group + elements_per_word<T>)*stride};
   std::fill_n(room.data(), (group + elements_per_word<T>)*stride, C(0));
   [[maybe_unused]] C* const wide = room.data() + group * stride;
@@ -180,6 +212,27 @@ template <Index Lines, class T>
     }
     transpose_lines<Lines>(room.data(), stride, group, width, to + first * width);
   }
+}
+
+/// Packs `total` rows as rows of T, filled up with zeros to head_words.
+template <class T>
+void pack_rows(const HeadRows<T>& x, Index total, T* to) {
+  using P = Packet<compute_type<T>>;
+  const Index width = head_words<T>(x.width) * elements_per_word<T>;
+  const Scratch<compute_type<T>> wide{width};
+  std::fill_n(wide.data(), width, compute_type<T>(0));
+  for (Index r = 0; r < total; ++r, to += width) {
+    x.copy(r, wide.data());
+    for (Index j = 0; j < width; j += P::size) store_sums(P::load(wide.data() + j), to + j);
+  }
+}
+
+/// Packs `total` rows as the left operand of products along the head.
+template <class T>
+void pack_left(bool amx, const HeadRows<T>& x, Index total, compute_type<T>* to) {
+  if constexpr (fits_amx<T>)
+    if (amx) return pack_rows(x, total, reinterpret_cast<T*>(to));
+  pack_lines<AttentionTile<compute_type<T>>::panel_rows>(x, total, to);
 }
 
 /// Packs `total` rows, an even number, in panels of panel_columns of their elements: to[panel][row][element],
@@ -204,6 +257,22 @@ template <class T>
       }
     }
   }
+}
+
+/// Packs a tile's rows as pack_elements does or, with `amx`, transposed: to[element][row].
+template <class T>
+void pack_summed(bool amx, const HeadRows<T>& x, compute_type<T>* to) {
+  using C = compute_type<T>;
+  constexpr Index n = Packet<C>::size, rows = AttentionTile<C>::rows;
+  if (!amx) return pack_elements(x, rows, to);
+  constexpr Index panel = AttentionTile<C>::panel_columns, words = words_of<T>(rows);
+  const Index width = round_up(x.width, panel);
+  const Scratch<C> room{words * width};
+  pack_elements(x, rows, room.data());
+  for (Index j = 0; j < width; j += n)
+    for (Index l = 0; l < words; l += n)
+      transpose_square(room.data() + j / panel * panel * words + l * panel + j % panel, panel,
+                       to + j * words + l, words);
 }
 
 /// to[l * columns + j] = the word of x[2 l * stride + j] and x[(2 l + 1) * stride + j], for `pairs` pairs of

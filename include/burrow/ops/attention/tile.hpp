@@ -107,8 +107,9 @@ class ScoreTile {
 
   explicit ScoreTile(const AttentionExtents& e)
       : e_{e},
+        amx_{multiplies_in_amx<T>()},
         distances_{DistanceRows::of<C>(e)},
-        words_{words_of<T>(e.head_width)},
+        words_{head_words<T>(e.head_width)},
         scores_{Tile::rows + Tile::rows * stride},
         probabilities_{in_place ? 0 : Tile::rows * stride},
         content_query_{Tile::rows * words_},
@@ -121,15 +122,16 @@ class ScoreTile {
     relative_ = view.in.positions != nullptr;
     linear_ = view.in.slopes != nullptr;
     if (linear_) slope_ = view.in.slopes[view.head] * C(log2_e);
-    pack_lines<Tile::panel_rows>(view.queries(first, rows_, relative_ ? view.in.content_bias : nullptr),
-                                 Tile::rows, content_query_.data());
+    pack_left(amx_, view.queries(first, rows_, relative_ ? view.in.content_bias : nullptr), Tile::rows,
+              content_query_.data());
     if (relative_)
-      pack_lines<Tile::panel_rows>(view.queries(first, rows_, view.in.position_bias), Tile::rows,
-                                   position_query_.data());
+      pack_left(amx_, view.queries(first, rows_, view.in.position_bias), Tile::rows, position_query_.data());
   }
 
+  /// True where products go through the matrix unit.
+  bool amx() const { return amx_; }
   Index rows() const { return rows_; }
-  Index padded_rows() const { return round_up(rows_, Tile::panel_rows); }
+  Index padded_rows() const { return round_up(rows_, product_rows<T>); }
   /// Keys that any query of the block sees.
   Index visible() const { return first_ + e_.memory() + rows_; }
   /// Keys of the tile from key `begin` on.
@@ -142,9 +144,9 @@ class ScoreTile {
   bool full(Index begin) const {
     return rows_ == Tile::rows && first_ + e_.memory() + 1 - begin >= Tile::columns;
   }
-  /// The first row, rounded down to a panel, that sees key `begin + c`.
+  /// The first row, rounded down to those of a product, that sees key `begin + c`.
   Index first_row(Index begin, Index c) const {
-    return std::max<Index>(begin + c - first_ - e_.memory(), 0) / Tile::panel_rows * Tile::panel_rows;
+    return std::max<Index>(begin + c - first_ - e_.memory(), 0) / product_rows<T> * product_rows<T>;
   }
 
   /// Computes the scores of the tile from key `begin` on, from panels of the keys and of the positions. Tiles
@@ -155,13 +157,19 @@ class ScoreTile {
     const Index count = columns(begin);
     for (Index c = 0; c < count; c += Tile::panel_columns)
       multiply_from(first_row(begin, c), content_query_.data(), keys + (begin + c) * words_,
-                    relative_ || linear_, scores() + c);
+                    relative_ || linear_, scores() + c, stride);
   }
 
-  /// Rows from `a` on of to (+)= x y for packed rows x of the block and one panel y.
-  void multiply_from(Index a, const C* x, const C* y, bool accumulate, C* to) const {
-    multiply_panel<0, T>(padded_rows() - a, words_, x + a * words_, Tile::panel_rows,
-                         Tile::panel_rows * words_, y, accumulate, to + a * stride, stride);
+  /// Rows from `a` on of to (+)= x y for rows x of the block, as pack_left packs them, and one panel y.
+  void multiply_from(Index a, const C* x, const C* y, bool accumulate, C* to, Index to_stride) const {
+    const Index rows = padded_rows() - a;
+    if constexpr (fits_amx<T>)
+      if (amx_)
+        return multiply_amx(rows, words_ / AmxProduct::words, reinterpret_cast<const T*>(x + a * words_),
+                            words_ * elements_per_word<T>, y, Tile::panel_columns, accumulate,
+                            to + a * to_stride, to_stride);
+    multiply_panel<0, T>(rows, words_, x + a * words_, Tile::panel_rows, Tile::panel_rows * words_, y,
+                         accumulate, to + a * to_stride, to_stride);
   }
 
   /// Probabilities 2^(score - shift) of row a, which sees a key, zeros beyond the visible keys. Each vector
@@ -215,15 +223,15 @@ class ScoreTile {
   /// that each of its rows finds the one of distance delta under its key at that distance. What reaches
   /// beyond the tile is kept for the next one.
   void position_scores(Index begin, const C* positions) {
-    const Index rows = padded_rows(), from = distances_.begin(first_) + begin;
+    const Index from = distances_.begin(first_) + begin;
     const auto strip = [&](Index c) {
-      multiply_panel<0, T>(rows, words_, position_query_.data(), Tile::panel_rows, Tile::panel_rows * words_,
-                           positions + (from + c) * words_, false, scores() + c, stride + 1);
+      multiply_from(0, position_query_.data(), positions + (from + c) * words_, false, scores() + c,
+                    stride + 1);
     };
     if (begin == 0) {
       for (Index c = -Tile::rows; c < 0; c += Tile::panel_columns) strip(c);
     } else {
-      for (Index a = 0; a < rows; ++a) std::copy_n(row(a) + Tile::columns, a, row(a));
+      for (Index a = 0; a < padded_rows(); ++a) std::copy_n(row(a) + Tile::columns, a, row(a));
     }
     for (Index c = 0; c < Tile::columns && from + c <= distances_.last; c += Tile::panel_columns) strip(c);
   }
@@ -236,6 +244,7 @@ class ScoreTile {
   }
 
   const AttentionExtents& e_;
+  bool amx_;
   DistanceRows distances_;
   Index words_;
   Scratch<C> scores_;
