@@ -29,9 +29,13 @@ struct AmxProduct {
 /// c (+)= a b for `rows` rows, a multiple of 32, and 32 columns, over `steps` times 32 numbers. Row i of a is
 /// a[i * a_stride] on, pairs of rows of b are b[l * b_stride] on. The calling thread holds AmxTiles.
 template <class T>
+void multiply_amx(Index rows, Index steps, const T* a, Index a_stride, const float* b, Index b_stride,
+                  bool accumulate, float* c, Index stride);
+
+#ifdef BURROW_WITH_AMX
+template <class T>
 [[gnu::noinline]] void multiply_amx(Index rows, Index steps, const T* a, Index a_stride, const float* b,
                                     Index b_stride, bool accumulate, float* c, Index stride) {
-#ifdef BURROW_WITH_AMX
   constexpr Index half = 16;  // rows, and columns, of one register of sums
   const std::size_t row = sizeof(float) * static_cast<std::size_t>(stride),
                     a_row = sizeof(T) * static_cast<std::size_t>(a_stride),
@@ -68,9 +72,7 @@ template <class T>
     _tile_stored(3, to + half * stride + half, row);
   }
   asm volatile("" ::: "memory");
-#else
-  static_assert(fits_amx<T>, "this build has no AMX");
-#endif
 }
+#endif
 
 }  // namespace burrow::cpu::detail
