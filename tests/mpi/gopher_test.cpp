@@ -1,45 +1,20 @@
 // A small Gopher, 20 steps on one rank and on all: the same losses for every stage.
 #include <burrow/autodiff/reduce.hpp>
 #include <burrow/distributed/data_parallel.hpp>
-#include <burrow/distributed/init.hpp>
-#include <burrow/distributed/parallel_layers.hpp>
 #include <burrow/distributed/sharded.hpp>
 #include <burrow/optim/adam.hpp>
 #include <catch2/catch.hpp>
 #include <map>
 
-#include "gopher_model/model/gopher.hpp"
+#include "small_gopher.hpp"
 #include "world.hpp"
 
 using namespace burrow;
 using mpi_test::world;
 
+using namespace small_gopher;
+
 namespace {
-
-using Whole = Float32<Cpu>;
-using Divided = TensorParallel<Float32<Cpu>, distributed::World>;
-using Tokens = Tensor<std::int32_t, Shape<dyn, dyn>>;
-
-constexpr Index batch = 12, context = 6, vocabulary = 30, micro_batch = 3;
-constexpr gopher::ModelSize size{.layers = 2,
-                                 .width = 16,
-                                 .heads = 4,
-                                 .head_width = 4,
-                                 .feed_forward = 30,
-                                 .vocabulary = vocabulary,
-                                 .context = context};
-
-/// Sequences [begin, end) of a step; every fifth target is not counted.
-Tokens tokens(Index step, Index begin, Index end, bool targets) {
-  Tokens t{Shape<dyn, dyn>{{end - begin, context}}};
-  for (Index i = 0; i < t.size(); ++i) {
-    const auto at = static_cast<std::uint64_t>(begin * context + i + targets);
-    const bool ignored = targets && (begin * context + i) % 5 == 0;
-    const float u = Key{77}.fold_in(static_cast<std::uint64_t>(step)).uniform(at);
-    t.data()[i] = ignored ? -1 : static_cast<std::int32_t>(u * u * float(vocabulary));
-  }
-  return t;
-}
 
 template <class Policy, class C>
 auto make_model(const Mesh<C>& mesh, bool rematerialize = false) {

@@ -5,4 +5,6 @@
 #include <burrow/distributed/init.hpp>
 #include <burrow/distributed/mesh.hpp>
 #include <burrow/distributed/parallel_layers.hpp>
+#include <burrow/distributed/pipeline.hpp>
 #include <burrow/distributed/sharded.hpp>
+#include <burrow/distributed/stage_blocks.hpp>

@@ -141,15 +141,27 @@ class Sharded {
   /// calls, in each of which buckets are added over the ranks while the backward pass goes on.
   template <class F>
   auto accumulate(const Model& model, const F& f, Location where = Location::here()) {
-    if (options_.stage == 2) return accumulate_own(model, f, where);
+    if (options_.stage == 2) return accumulate_overlapped(model, f, where);
     refuse_after_last(where);
     return accumulate_gradient(model, whole_gradient(model), f);
+  }
+  /// As `accumulate`, where add(gradient) adds to the gradient by itself, as a pipeline does for all
+  /// micro-batches of a step, and returns a value.
+  template <class Add>
+  auto accumulate_with(const Model& model, const Add& add, Location where = Location::here()) {
+    refuse_after_last(where);
+    if (options_.stage < 2) return add(whole_gradient(model));
+    Gradient<Model> gradient{model};
+    const auto value = add(gradient);
+    reduce(gradient, where);
+    add_own(gradient);
+    return value;
   }
   /// As `accumulate`, for the last micro-batch of a step: with every stage, buckets of the gradient are added
   /// over the ranks as soon as they are complete, while the backward pass goes on. The bits are the same.
   template <class F>
   auto accumulate_last(const Model& model, const F& f, Location where = Location::here()) {
-    if (options_.stage == 2) return accumulate_own(model, f, where);
+    if (options_.stage == 2) return accumulate_overlapped(model, f, where);
     refuse_after_last(where);
     reducing_ = true;
     return overlapped(model, whole_gradient(model), f, where);
@@ -297,10 +309,16 @@ class Sharded {
   }
 
   template <class F>
-  auto accumulate_own(const Model& model, const F& f, Location where) {
+  auto accumulate_overlapped(const Model& model, const F& f, Location where) {
     Gradient<Model> gradient{model};
     const auto value = overlapped(model, gradient, f, where);
     begun_.wait();
+    add_own(gradient);
+    return value;
+  }
+
+  /// Adds this rank's part of a gradient that was added over the ranks.
+  void add_own(const Gradient<Model>& gradient) {
     own_.resize(at(own_size_));
     if (!std::exchange(accumulating_, true)) std::fill(own_.begin(), own_.end(), G(0));
     for (const Bucket& bucket : buckets_) {
@@ -310,7 +328,6 @@ class Sharded {
         for (Index i = begin; i < end; ++i) sum[i] += part[i];
       });
     }
-    return value;
   }
 
   void refuse_after_last(Location where) const {

@@ -40,9 +40,11 @@ void take_part_of(P& parameter, const Partition& parts, int rank) {
   for (std::size_t axis = Axis + 1; axis < extents.size(); ++axis) inner *= extents[axis];
   const Index whole = extents[Axis], own = parts.size(rank);
   const Initializer rule = parameter.initializer().resolved(extents[0]);
+  const ParameterShare share = parameter.share();
   extents[Axis] = own;
   parameter =
       P{typename P::shape_type{extents}, rule.part(own * inner, whole * inner, parts.begin(rank) * inner)};
+  parameter.set_share(share);
 }
 
 }  // namespace detail
@@ -57,7 +59,7 @@ Model parted(Model model, const Ranks& ranks) {
   });
   detail::walk_parameters(model, [&](const detail::ModulePath& path, auto& p) {
     const bool whole = p.initializer().columns == 0;
-    p.set_share({!whole || ranks.rank() == 0, detail::draws_of(path.text())});
+    p.set_share({p.share().counted && (!whole || ranks.rank() == 0), detail::draws_of(path.text())});
   });
   return model;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -22,13 +23,20 @@ inline constexpr bool is_parameter = requires {
   requires std::remove_cv_t<M>::is_parameter;
 };
 
-/// Types that hold modules by number: std::array, std::vector and what declares `modules()`.
+/// Types that hold modules by number: std::array, std::vector and what declares `modules()`. What declares
+/// `number(i)` as well says by which.
 template <class M>
 inline constexpr bool is_sequence = false;
 template <class M, std::size_t N>
 inline constexpr bool is_sequence<std::array<M, N>> = Reflectable<M> || is_parameter<M>;
 template <class M, class A>
 inline constexpr bool is_sequence<std::vector<M, A>> = Reflectable<M> || is_parameter<M>;
+
+/// A module that may be absent; it has no name of its own.
+template <class M>
+inline constexpr bool is_optional_module = false;
+template <class M>
+inline constexpr bool is_optional_module<std::optional<M>> = true;
 
 template <class M>
 concept NumberedModules = requires(M& m) {
@@ -58,7 +66,13 @@ void walk_module(M& module, const ModulePath& path, const F& f, const Enter& ent
     f(path, module);
   } else if constexpr (NumberedModules<M>) {
     enter(path, module);
-    walk_module(module.modules(), path, f, enter);
+    if constexpr (requires { module.number(std::size_t{}); })
+      for (std::size_t i = 0; i < module.modules().size(); ++i)
+        walk_module(module.modules()[i], ModulePath{&path, {}, module.number(i)}, f, enter);
+    else
+      walk_module(module.modules(), path, f, enter);
+  } else if constexpr (is_optional_module<Plain>) {
+    if (module) walk_module(*module, path, f, enter);
   } else if constexpr (is_sequence<Plain>) {
     for (std::size_t i = 0; i < module.size(); ++i)
       walk_module(module[i], ModulePath{&path, {}, i}, f, enter);
@@ -163,6 +177,8 @@ template <class M, std::size_t N>
 struct module_element<std::array<M, N>> : module_element<M> {};
 template <class M, class A>
 struct module_element<std::vector<M, A>> : module_element<M> {};
+template <class M>
+struct module_element<std::optional<M>> : module_element<M> {};
 
 /// A 64-bit hash of a parameter's name (FNV-1a), so that its first values depend on the name and not on the
 /// order.

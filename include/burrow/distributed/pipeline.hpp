@@ -1,0 +1,260 @@
+// Pipeline: the ranks that have the stages of a model, and take micro-batches through them by a schedule.
+//
+//   Pipeline pipeline{mesh.pipeline(), one_forward_one_backward(mesh.pipeline().size(), micro_batches)};
+//   auto loss = optimizer.accumulate_with(model, [&](auto& gradient) {
+//     return pipeline.accumulate(model, gradient, [&](Index m) { return batch(m); }, share);
+//   });
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <burrow/distributed/communicator.hpp>
+#include <burrow/distributed/schedule.hpp>
+#include <burrow/nn/module.hpp>
+
+namespace burrow {
+
+/// A model of which this rank has some stages: `enter(inputs)` is the start of the first, `pass(chunk, h)`
+/// takes hidden values through one of them, `loss(h, targets)` ends the last. h is a `hidden_type`, whose
+/// shape `hidden_shape(inputs)` tells. `for_each_tied(f)` calls f for the parameters that the first and the
+/// last stage both have.
+template <class M>
+concept StagedModel = Module<M> && requires(const M& model) {
+  typename M::hidden_type;
+  model.for_each_tied([](const auto&) {});
+};
+
+/// A rank's part in a pipeline of the ranks of C, of which the first has the first stage.
+template <Communicator C>
+class Pipeline {
+ public:
+  /// All ranks call it. Throws ConfigError where the schedule is for another number of ranks.
+  Pipeline(C ranks, PipelineSchedule schedule)
+      : ranks_{std::move(ranks)}, schedule_{std::move(schedule)}, expected_(schedule_.actions.size()) {
+    if (schedule_.ranks != ranks_.size())
+      throw ConfigError("pipeline: the schedule is for " + std::to_string(schedule_.ranks) + " ranks, not " +
+                        std::to_string(ranks_.size()));
+    const int last = ranks_.size() - 1, rank = ranks_.rank();
+    const bool end = rank == 0 || rank == last;
+    C group = ranks_.split(end ? 0 : 1, rank);
+    if (end) ends_ = std::move(group);
+    for (int from = 0; from <= last; ++from)
+      for (const PipelineAction& action : schedule_.actions[at(from)])
+        if (const auto message = message_of(from, action); message && message->to == rank)
+          expected_[at(from)].push_back(*message);
+  }
+
+  const PipelineSchedule& schedule() const { return schedule_; }
+  const C& ranks() const { return ranks_; }
+
+  /// Takes the micro-batches m = 0, 1, ... of the schedule through the stages, adds the gradient of `scale`
+  /// times the sum of their losses to `gradient`, and returns that sum, on every rank. batch(m) has `inputs`
+  /// and `targets`, the same on all ranks. Gradients of tied parameters are added over the first and the last
+  /// rank.
+  template <StagedModel Model, class Batch>
+  double accumulate(const Model& model, Gradient<Model>& gradient, const Batch& batch, float scale,
+                    Location where = Location::here()) const {
+    const Untied<Model> before{model, gradient, ends_};
+    Run<Model, Batch> run{*this, model, gradient, batch, scale, where};
+    const double loss = run.all();
+    before.add(where);
+    return ranks_.all_reduce(loss, Reduction::sum, where);
+  }
+
+ private:
+  /// Hidden values or their gradient, on their way to a stage.
+  struct Message {
+    Pass pass;
+    Index micro_batch;
+    int stage, to;
+    bool operator==(const Message&) const = default;
+  };
+
+  static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+  /// What a rank sends after an action; nothing at the ends of the pipeline.
+  std::optional<Message> message_of(int rank, const PipelineAction& action) const {
+    const int stage = schedule_.stage(rank, action.chunk) + (action.pass == Pass::forward ? 1 : -1);
+    if (stage < 0 || stage >= schedule_.stages()) return std::nullopt;
+    return Message{action.pass, action.micro_batch, stage, stage % schedule_.ranks};
+  }
+
+  /// The gradients of tied parameters as they were, so that only what is new is added over the ends.
+  template <class Model>
+  class Untied {
+    using G = typename Gradient<Model>::element;
+
+   public:
+    Untied(const Model& model, Gradient<Model>& gradient, const C& ends)
+        : model_{model}, gradient_{gradient}, ends_{ends} {
+      if (ends.size() == 1) return;
+      each([&](std::span<G> values) {
+        before_.emplace_back(values.begin(), values.end());
+        std::fill(values.begin(), values.end(), G(0));
+      });
+    }
+    void add(Location where) const {
+      if (ends_.size() == 1) return;
+      std::size_t number = 0;
+      each([&](std::span<G> values) {
+        ends_.all_reduce(values, Reduction::sum, where);
+        const auto& before = before_[number++];
+        for (std::size_t i = 0; i < values.size(); ++i) values[i] += before[i];
+      });
+    }
+
+   private:
+    template <class F>
+    void each(const F& f) const {
+      model_.for_each_tied([&](const auto& parameter) {
+        f(gradient_.values().subspan(at(parameter.offset()), at(parameter.size())));
+      });
+    }
+
+    const Model& model_;
+    Gradient<Model>& gradient_;
+    const C& ends_;
+    std::vector<std::vector<G, PoolAllocator<G>>> before_;
+  };
+
+  /// One passage of all micro-batches.
+  template <class Model, class Batch>
+  class Run {
+    using Hidden = typename Model::hidden_type;
+    using T = typename Hidden::element;
+    using Traced = decltype(std::declval<Tape&>().watch(std::declval<const Hidden&>()));
+    using Loss = decltype(std::declval<const Model&>()
+                              .loss(std::declval<const Traced&>(), std::declval<const Batch&>()(0).targets)
+                              .sum);
+
+    /// A forward pass that waits for its backward pass.
+    struct Passed {
+      Tape tape;
+      std::optional<Traced> in, out;
+      std::optional<Loss> loss;
+    };
+
+   public:
+    Run(const Pipeline& pipeline, const Model& model, Gradient<Model>& gradient, const Batch& batch,
+        float scale, Location where)
+        : pipeline_{pipeline},
+          schedule_{pipeline.schedule_},
+          model_{model},
+          gradient_{gradient},
+          batch_{batch},
+          scale_{scale},
+          where_{where},
+          passed_(at(schedule_.chunks * schedule_.micro_batches)),
+          arrived_(2 * passed_.size()),
+          taken_(schedule_.actions.size(), 0) {}
+
+    double all() {
+      // Tapes end in another order than they begin, so what they found is put back here.
+      auto& store = parameters(model_).store();
+      const struct Restored {
+        detail::ParameterStore& store;
+        detail::Recording recording;
+        ~Restored() { store.recording = recording; }
+      } restored{store, store.recording};
+      for (const PipelineAction& action : schedule_.actions[at(rank())])
+        action.pass == Pass::forward ? forward(action) : backward(action);
+      for (Sent& sent : sent_) sent.pending.wait();
+      return loss_;
+    }
+
+   private:
+    struct Sent {
+      Pending pending;
+      Hidden values;
+    };
+
+    int rank() const { return pipeline_.ranks_.rank(); }
+    std::size_t place(const PipelineAction& action) const {
+      return at(action.chunk * schedule_.micro_batches + action.micro_batch);
+    }
+
+    void forward(const PipelineAction& action) {
+      const int stage = schedule_.stage(rank(), action.chunk);
+      auto& passed = passed_[place(action)];
+      passed = std::make_unique<Passed>();
+      Tape& tape = passed->tape;
+      tape.differentiate(parameters(model_).store(), gradient_.values().data(), gradient_.ranges());
+      const auto batch = batch_(action.micro_batch);
+      std::optional<Traced> h;
+      if (stage == 0)
+        h = materialize(model_.enter(tape.watch(batch.inputs)));
+      else
+        h = passed->in = tape.watch(received(action));
+      h = model_.pass(action.chunk, *h);
+      if (stage + 1 < schedule_.stages()) {
+        passed->out = h;
+        return send(action, h->value());
+      }
+      passed->loss = materialize(model_.loss(*h, batch.targets).sum * scale_);
+      loss_ += static_cast<double>(passed->loss->item());
+    }
+
+    void backward(const PipelineAction& action) {
+      const auto passed = std::move(passed_[place(action)]);
+      if (passed->loss)
+        passed->tape.backward(*passed->loss, where_);
+      else
+        passed->tape.backward(*passed->out, received(action), where_);
+      if (passed->in) send(action, passed->tape.gradient(*passed->in));
+    }
+
+    void send(const PipelineAction& action, const Hidden& values) {
+      const auto message = pipeline_.message_of(rank(), action);
+      if (message->to == rank()) {
+        mailbox(*message) = values;
+        return;
+      }
+      sent_.push_back({pipeline_.ranks_.start_send(values.values(), message->to, where_), values});
+      std::erase_if(sent_, [](Sent& sent) { return sent.pending.ready(); });
+    }
+
+    /// What a rank before or after this one, or this one, has sent for an action.
+    Hidden received(const PipelineAction& action) {
+      const int stage = schedule_.stage(rank(), action.chunk);
+      const Message wanted{action.pass, action.micro_batch, stage, rank()};
+      const int from = (stage + (action.pass == Pass::forward ? schedule_.ranks - 1 : 1)) % schedule_.ranks;
+      auto& place = mailbox(wanted);
+      while (!place) {  // messages come in the order in which they were sent
+        const Message& next = pipeline_.expected_[at(from)][taken_[at(from)]++];
+        Hidden values{model_.hidden_shape(batch_(next.micro_batch).inputs)};
+        pipeline_.ranks_.receive(values.values(), from, where_);
+        mailbox(next) = std::move(values);
+      }
+      Hidden values = std::move(*place);
+      place.reset();
+      return values;
+    }
+
+    std::optional<Hidden>& mailbox(const Message& message) {
+      const Index chunk = message.stage / schedule_.ranks;
+      return arrived_[at((chunk * schedule_.micro_batches + message.micro_batch) * 2 +
+                         (message.pass == Pass::backward ? 1 : 0))];
+    }
+
+    const Pipeline& pipeline_;
+    const PipelineSchedule& schedule_;
+    const Model& model_;
+    Gradient<Model>& gradient_;
+    const Batch& batch_;
+    float scale_;
+    Location where_;
+    std::vector<std::unique_ptr<Passed>> passed_;
+    std::vector<std::optional<Hidden>> arrived_;
+    std::vector<std::size_t> taken_;  // messages taken from each rank
+    std::vector<Sent> sent_;
+    double loss_ = 0;
+  };
+
+  C ranks_, ends_{};  // the first and the last rank; alone on the others
+  PipelineSchedule schedule_;
+  std::vector<std::vector<Message>> expected_;  // what each rank sends here, in order
+};
+
+}  // namespace burrow

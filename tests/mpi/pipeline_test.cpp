@@ -1,0 +1,169 @@
+// A small Gopher whose stages lie on several ranks, alone and with data and tensor parallelism, against one
+// rank.
+#include <burrow/autodiff/reduce.hpp>
+#include <burrow/distributed/data_parallel.hpp>
+#include <burrow/distributed/pipeline.hpp>
+#include <burrow/distributed/sharded.hpp>
+#include <burrow/optim/adam.hpp>
+#include <catch2/catch.hpp>
+
+#include "gopher_model/model/stages.hpp"
+#include "small_gopher.hpp"
+#include "world.hpp"
+
+using namespace small_gopher;
+using mpi_test::world;
+
+namespace {
+
+constexpr Index steps = 20, micro_batches = 4;
+
+struct Batch {
+  Tokens inputs, targets;
+};
+
+/// What one rank finds, without a pipeline: losses and norms of the steps.
+const std::vector<double>& single() {
+  static const auto run = [] {
+    auto model = build(gopher::RunTimeGopher<Whole>::make(size), Key{1});
+    Adam optimizer{model, {.learning_rate = 3e-3}};
+    std::vector<double> all;
+    for (Index step = 0; step < steps; ++step) {
+      const auto in = tokens(step, 0, batch, false), out = tokens(step, 0, batch, true);
+      auto [loss, gradient] = value_and_grad(model, [&](Tape& t) {
+        const auto result = model.loss(t.watch(in), out);
+        return result.sum * (1.0f / static_cast<float>(result.count));
+      });
+      const double norm = global_norm(std::span<const float>{gradient.values()});
+      optimizer.step(model, gradient, {.gradient_factor = clip_factor(norm, 0.7)});
+      all.push_back(static_cast<double>(loss));
+      all.push_back(norm);
+    }
+    return all;
+  }();
+  return run;
+}
+
+struct Settings {
+  int stage = 1, chunks = 1;
+  bool rematerialize = false;
+};
+
+PipelineSchedule schedule_for(int ranks, int chunks) {
+  return chunks == 1 ? one_forward_one_backward(ranks, micro_batches)
+                     : interleaved(ranks, chunks, micro_batches);
+}
+
+template <class Policy, class C>
+auto make_stages(const Mesh<C>& mesh, const Settings& settings) {
+  auto whole = gopher::RunTimeGopher<Policy>::make(size);
+  whole.blocks.rematerialize = settings.rematerialize;
+  const auto& ranks = mesh.pipeline();
+  return build(parted(gopher::GopherStages<gopher::run_time_size, Policy>::of(std::move(whole), ranks.rank(),
+                                                                              ranks.size(), settings.chunks),
+                      mesh.tensor()),
+               Key{1});
+}
+
+struct Result {
+  std::vector<double> losses_and_norms;
+  double tied_difference = 0;  // between the copies of the embedding
+  Index pipeline_bytes = 0;    // of one step, by all ranks of the pipeline, from point to point
+};
+
+template <class Policy>
+Result train(const Mesh<distributed::World>& mesh, const Settings& settings) {
+  auto model = make_stages<Policy>(mesh, settings);
+  const Pipeline pipeline{mesh.pipeline(), schedule_for(mesh.pipeline().size(), settings.chunks)};
+  auto optimizer = Sharded{Adam{model, {.learning_rate = 3e-3}}, mesh, {settings.stage, 1000}};
+  using Model = decltype(model);
+  const Partition rows{batch, mesh.data().size()};
+  const Index first = rows.begin(mesh.data().rank()), own = rows.size(mesh.data().rank());
+  Result result;
+  for (Index step = 0; step < steps; ++step) {
+    LossSum terms;
+    for (const auto target : tokens(step, 0, batch, true).values()) terms.count += target >= 0;
+    const float share = 1.0f / static_cast<float>(terms.count);
+    const auto micro = [&](Index m) {
+      const Index from = first + own * m / micro_batches, to = first + own * (m + 1) / micro_batches;
+      return Batch{tokens(step, from, to, false), tokens(step, from, to, true)};
+    };
+    mesh.pipeline().reset_traffic();
+    const double loss = optimizer.accumulate_with(
+        model, [&](Gradient<Model>& gradient) { return pipeline.accumulate(model, gradient, micro, share); });
+    result.pipeline_bytes =
+        mesh.pipeline().all_reduce(mesh.pipeline().traffic()[Collective::point_to_point].bytes);
+    const auto reduced = optimizer.reduce();
+    const double norm = optimizer.norm(reduced);
+    optimizer.step(model, reduced, {.gradient_factor = clip_factor(norm, 0.7)});
+    result.losses_and_norms.push_back(mesh.data().all_reduce(loss));
+    result.losses_and_norms.push_back(norm);
+  }
+  double sum = 0;
+  if (model.embedding)
+    for (const float x : model.embedding->table.values()) sum += static_cast<double>(x) * x;
+  const double none = 1e300;
+  result.tied_difference = mesh.pipeline().all_reduce(model.embedding ? sum : -none, Reduction::max) -
+                           mesh.pipeline().all_reduce(model.embedding ? sum : none, Reduction::min);
+  return result;
+}
+
+void check(const Result& result) {
+  for (std::size_t i = 0; i < single().size(); ++i)
+    CHECK(result.losses_and_norms[i] == Approx(single()[i]).epsilon(1e-5));
+  CHECK(result.tied_difference == 0);
+}
+
+}  // namespace
+
+TEST_CASE("a small Gopher in stages learns as a whole one", "[mpi]") {
+  const int n = world().size();
+  for (int pipeline = 1; pipeline <= n; ++pipeline)
+    for (int tensor = 1; tensor <= n / pipeline; ++tensor) {
+      if (n % (pipeline * tensor) != 0) continue;
+      const Mesh mesh{world(), {n / pipeline / tensor, pipeline, tensor}};
+      for (const Settings settings : {Settings{0, 1, false}, Settings{1, 1, true}, Settings{2, 1, false},
+                                      Settings{1, 2, false}, Settings{2, 2, true}}) {
+        if (pipeline * settings.chunks > size.layers) continue;
+        if (settings.chunks > 1 && micro_batches % pipeline != 0) continue;
+        INFO(mesh.place() << ", stage " << settings.stage << ", stages of a rank " << settings.chunks
+                          << ", rematerialised: " << settings.rematerialize);
+        check(tensor == 1 ? train<Whole>(mesh, settings) : train<Divided>(mesh, settings));
+      }
+    }
+}
+
+TEST_CASE("stages send hidden values forward and their gradients back, and nothing else", "[mpi]") {
+  const int n = world().size();
+  const Mesh mesh{world(), {.pipeline = n}};
+  const Index hidden = batch * context * size.width * Index{sizeof(float)};
+  CHECK(train<Whole>(mesh, {}).pipeline_bytes == 2 * (n - 1) * hidden);
+  if (2 * n <= size.layers && n > 1)
+    CHECK(train<Whole>(mesh, {.chunks = 2}).pipeline_bytes == 2 * (2 * n - 1) * hidden);
+}
+
+TEST_CASE("the stages of a Gopher have the elements of the whole one, by name", "[mpi]") {
+  const int n = world().size();
+  const Mesh mesh{world(), {.pipeline = n}};
+  const auto whole = build(gopher::RunTimeGopher<Whole>::make(size), Key{1});
+  const auto stages = make_stages<Whole>(mesh, {});
+  Index counted = 0;
+  for_each_parameter(stages, [&](const std::string& name, const auto& p) {
+    if (p.share().counted) counted += p.size();
+    bool found = false;
+    for_each_parameter(whole, [&](const std::string& other, const auto& q) {
+      if (other == name) found = std::ranges::equal(p.values(), q.values());
+    });
+    INFO(name);
+    CHECK(found);
+  });
+  CHECK(world().all_reduce(counted) == count_parameters(whole));
+}
+
+TEST_CASE("pipelines that do not fit are refused", "[mpi]") {
+  CHECK_THROWS_WITH((Pipeline{SelfCommunicator{}, one_forward_one_backward(2, 4)}),
+                    "pipeline: the schedule is for 2 ranks, not 1");
+  CHECK_THROWS_WITH((gopher::GopherStages<gopher::run_time_size, Whole>::of(
+                        gopher::RunTimeGopher<Whole>::make(size), 0, 5)),
+                    "pipeline: 4 blocks are not enough for 5 stages");
+}
