@@ -6,7 +6,7 @@
 namespace burrow::detail {
 
 template <class C>
-bool is_nan(C value) {
+constexpr bool is_nan(C value) {
   if constexpr (std::is_floating_point_v<C>)
     return std::isnan(value);
   else

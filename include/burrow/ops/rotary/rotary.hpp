@@ -14,15 +14,17 @@ namespace detail {
 
 /// Cosines, then sines, of the angles of one position: row p is [cos(p w_0), ..., sin(p w_0), ...] with w_m =
 /// base^(-2 m / head_width). Rows are kept and shared: asking again computes nothing.
-template <class C>
-Tensor<C, Shape<dyn, dyn>> rotary_angles(Index positions, Index head_width, double base) {
+template <class C, class D>
+Tensor<C, Shape<dyn, dyn>, D> rotary_angles(Index positions, Index head_width, double base) {
+  using Table = Tensor<C, Shape<dyn, dyn>, D>;
   static std::mutex mutex;
-  static std::map<std::pair<Index, double>, Tensor<C, Shape<dyn, dyn>>> known;
+  static std::map<std::pair<Index, double>, Table> known;
   const std::lock_guard lock{mutex};
   auto& table = known.try_emplace({head_width, base}, Shape<dyn, dyn>{{0, head_width}}).first->second;
   if (table.shape()[0] < positions) {
-    table = Tensor<C, Shape<dyn, dyn>>{Shape<dyn, dyn>{{positions, head_width}}};
-    C* const out = table.data();
+    const Index bytes = positions * head_width * Index{sizeof(C)};
+    const Buffer<Cpu> angles{bytes};
+    C* const out = static_cast<C*>(angles.data());
     const Index half = head_width / 2;
     parallel_for(positions, 64, [&](Index begin, Index end) {
       for (Index p = begin; p < end; ++p)
@@ -33,6 +35,8 @@ Tensor<C, Shape<dyn, dyn>> rotary_angles(Index positions, Index head_width, doub
           out[p * head_width + half + m] = static_cast<C>(std::sin(angle));
         }
     });
+    table = Table{Shape<dyn, dyn>{{positions, head_width}}};
+    copy_bytes(Cpu{}, D{}, table.data(), out, bytes);
   }
   return table;
 }
@@ -86,7 +90,7 @@ auto rotary(const X& x, Index heads, Index first = 0, double base = 10000.0,
   if (heads <= 0 || rows.width % heads != 0 || head_width % 2 != 0 || first < 0)
     throw ShapeError("rotary: " + in.shape().text() + " from position " + std::to_string(first) +
                      " is not made of " + std::to_string(heads) + " heads of an even width" + at(where));
-  const auto angles = detail::rotary_angles<compute_type<T>>(first + length, head_width, base);
+  const auto angles = detail::rotary_angles<compute_type<T>, D>(first + length, head_width, base);
   const auto turns = [angles, first, head_width] { return angles.data() + first * head_width; };
   Tensor<T, shape_of<X>, D> y{in.shape()};
   rotate(D{}, rows, length, head_width, turns(), false, in.view().data(),

@@ -15,7 +15,7 @@ struct Placed {
 /// Smaller values first, NaN last, equal ones in their order.
 struct Ascending {
   template <class C>
-  bool operator()(const Placed<C>& a, const Placed<C>& b) const {
+  constexpr bool operator()(const Placed<C>& a, const Placed<C>& b) const {
     if (a.value < b.value) return true;
     if (b.value < a.value) return false;
     if (is_nan(a.value) != is_nan(b.value)) return is_nan(b.value);
@@ -26,7 +26,7 @@ struct Ascending {
 /// NaN first, then larger values first, equal ones in their order.
 struct Descending {
   template <class C>
-  bool operator()(const Placed<C>& a, const Placed<C>& b) const {
+  constexpr bool operator()(const Placed<C>& a, const Placed<C>& b) const {
     if (b.value < a.value) return true;
     if (a.value < b.value) return false;
     if (is_nan(a.value) != is_nan(b.value)) return is_nan(a.value);
