@@ -1,7 +1,6 @@
 // GradientSlots: the memory in which a tape collects the gradients of its values.
 #pragma once
 
-#include <cstring>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -19,6 +18,7 @@ class GradientSlots {
   struct Slot {
     Storage storage;
     void* data = nullptr;
+    const DeviceMemory* memory = nullptr;
     Index size = 0;
     bool wanted = false;
     bool filled = false;
@@ -29,8 +29,9 @@ class GradientSlots {
 
   const Slot& operator[](int slot) const { return slots_[static_cast<std::size_t>(slot)]; }
 
-  [[gnu::noinline]] int add(Index size, bool wanted, bool kept = false) {
+  [[gnu::noinline]] int add(const DeviceMemory& memory, Index size, bool wanted, bool kept = false) {
     slots_.push_back({});
+    slots_.back().memory = &memory;
     slots_.back().size = size;
     slots_.back().wanted = wanted;
     slots_.back().kept = kept;
@@ -38,9 +39,9 @@ class GradientSlots {
   }
 
   /// A slot whose gradient is added to `gradient`, or -1 where that is null.
-  [[gnu::noinline]] int add_external(void* gradient, Index count) {
+  [[gnu::noinline]] int add_external(const DeviceMemory& memory, void* gradient, Index count) {
     if (gradient == nullptr) return -1;
-    const int slot = add(count, true);
+    const int slot = add(memory, count, true);
     slots_.back().external = true;
     slots_.back().filled = true;
     slots_.back().data = gradient;
@@ -63,18 +64,18 @@ class GradientSlots {
   [[gnu::noinline]] bool prepare(int slot, Index count, std::size_t element_size,
                                  FirstNonfinite first_nonfinite) {
     Slot& s = at(slot);
-    if (observed()) written_.push_back({slot, first_nonfinite, traffic(count, element_size, s.filled)});
+    if (observed()) note(slot, first_nonfinite, traffic(count, element_size, s.filled));
     if (s.external) return true;
-    const auto bytes = static_cast<std::size_t>(s.size) * element_size;
+    const Index bytes = s.size * static_cast<Index>(element_size);
     const void* const before = s.data;
     if (!s.data || (s.filled && !s.storage.unique())) {
-      Buffer<Cpu> own{static_cast<Index>(bytes)};
-      if (before != nullptr) std::memcpy(own.data(), before, bytes);
+      Storage own = s.memory->allocate(bytes);
+      if (before != nullptr) s.memory->copy(own.data(), before, bytes);
       s.data = own.data();
       s.storage = std::move(own);
     }
     const bool all = std::exchange(s.filled, true) || count != s.size;
-    if (all && before == nullptr && bytes > 0) std::memset(s.data, 0, bytes);
+    if (all && before == nullptr && bytes > 0) s.memory->zero(s.data, bytes);
     return all;
   }
 
@@ -83,7 +84,7 @@ class GradientSlots {
                                std::size_t element_size, FirstNonfinite first_nonfinite) {
     Slot& s = at(slot);
     if (s.external || s.filled || s.size != count) return false;
-    if (observed()) written_.push_back({slot, first_nonfinite, traffic(count, element_size, false)});
+    if (observed()) note(slot, first_nonfinite, traffic(count, element_size, false));
     s.storage = storage;
     s.data = data;
     s.filled = true;
@@ -120,6 +121,11 @@ class GradientSlots {
     FirstNonfinite first_nonfinite;
     double traffic;  // the gradient's bytes, and those of the operand, which the backward pass reads
   };
+
+  /// Values that are not on the host are not looked at.
+  [[gnu::cold, gnu::noinline]] void note(int slot, FirstNonfinite first_nonfinite, double bytes) {
+    written_.push_back({slot, at(slot).memory->is_host ? first_nonfinite : nullptr, bytes});
+  }
 
   static double traffic(Index count, std::size_t element_size, bool accumulate) {
     return static_cast<double>(count) * static_cast<double>(element_size) * (accumulate ? 3 : 2);

@@ -48,6 +48,21 @@ constexpr Initializer uniform(float limit) { return {Initializer::Kind::uniform,
 constexpr Initializer fan_in(float scale = 1.0f) { return {Initializer::Kind::fan_in, scale}; }
 }  // namespace init
 
+namespace detail {
+/// Adds values of a narrow type to sums of the type that it is computed in.
+template <class G, class T>
+void add_converted(Cpu, G* sums, const T* values, Index count) {
+  parallel_for(count, elementwise_grain, [&](Index begin, Index end) {
+    for_packets<lanes<G>>(begin, end, [&]<bool Full>(Index i, Index n) {
+      if constexpr (Full)
+        (Packet<G>::load(sums + i) + Packet<G>::load(values + i)).store(sums + i);
+      else
+        (Packet<G>::load(sums + i, n) + Packet<G>::load(values + i, n)).store(sums + i, n);
+    });
+  });
+}
+}  // namespace detail
+
 /// A parameter as a leaf of an expression: a view that a traced operand beside it makes traced.
 template <class T, class S, class D, class L = Contiguous>
 class ParameterView : public detail::LeafTraits<T, S, D, L> {
@@ -78,17 +93,7 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
       G* const gradient = tape.parameter_gradient<G>(*store_, offset_);
       const auto whole = Tensor<T, Shape<dyn>, D>::over(
           {Buffer<D>{store_->storage}, const_cast<T*>(base), Shape<dyn>{{count_}}});
-      const auto add = [gradient](const auto& dy) {
-        const T* const from_values = dy.data();
-        parallel_for(dy.size(), detail::elementwise_grain, [&](Index begin, Index end) {
-          detail::for_packets<lanes<G>>(begin, end, [&]<bool Full>(Index i, Index n) {
-            if constexpr (Full)
-              (Packet<G>::load(gradient + i) + Packet<G>::load(from_values + i)).store(gradient + i);
-            else
-              (Packet<G>::load(gradient + i, n) + Packet<G>::load(from_values + i, n)).store(gradient + i, n);
-          });
-        });
-      };
+      const auto add = [gradient](const auto& dy) { add_converted(D{}, gradient, dy.data(), dy.size()); };
       return tape.record("parameter", whole, gradient != nullptr, add).rebind(view_);
     }
   }

@@ -46,6 +46,7 @@ class SweepListener {
 /// The flat parameters of a built model, as a tape knows them.
 struct ParameterStore {
   Storage storage;
+  const DeviceMemory* memory = &device_memory<Cpu>;
   Index size = 0;
   Recording recording = Recording::off;
   std::span<const ParameterRange> differentiated = {};  // all of the store where empty

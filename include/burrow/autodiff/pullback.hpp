@@ -205,7 +205,7 @@ struct Swept {
 
 /// Takes the gradient of what needs none.
 struct NoPush {
-  void operator()(auto) const {}
+  constexpr void operator()(auto) const {}
 };
 
 /// The packets of one step of the loop: C, N and Full as `at` of a cursor takes them.
@@ -217,26 +217,27 @@ struct SweepStep {
   /// the sinks of its leaves, from the first to the last. Values stay in variables of the functions that
   /// these calls become, which is to say in registers.
   template <class Cursor, class Next>
-  [[gnu::always_inline]] void sweep(const Cursor& cursor, NoSink&, const Next& next) const {
+  [[gnu::always_inline]] constexpr void sweep(const Cursor& cursor, NoSink&, const Next& next) const {
     next(cursor.template at<C, N, Full>(i, count), NoPush{});
   }
   template <class Cursor, class Sink, class Next>
-  [[gnu::always_inline]] void sweep(const Cursor& cursor, Sink& sink, const Next& next) const {
+  [[gnu::always_inline]] constexpr void sweep(const Cursor& cursor, Sink& sink, const Next& next) const {
     next(
         cursor.template at<C, N, Full>(i, count), [&](auto gradient) __attribute__((always_inline)) {
           sink.add(gradient, i, count, Full);
         });
   }
   template <class Cursor, class... S, class Next>
-  [[gnu::always_inline]] void sweep(const Cursor& cursor, SinkList<S...>& sinks, const Next& next) const {
+  [[gnu::always_inline]] constexpr void sweep(const Cursor& cursor, SinkList<S...>& sinks,
+                                              const Next& next) const {
     arguments<0>(cursor, sinks, next);
   }
 
  private:
   /// Sweeps the arguments from number A on; those before it are `known`.
   template <std::size_t A, class Cursor, class... S, class Next, class... Known>
-  [[gnu::always_inline]] void arguments(const Cursor& cursor, SinkList<S...>& sinks, const Next& next,
-                                        const Known&... known) const {
+  [[gnu::always_inline]] constexpr void arguments(const Cursor& cursor, SinkList<S...>& sinks,
+                                                  const Next& next, const Known&... known) const {
     if constexpr (A == sizeof...(S)) {
       const auto value = cursor.call(known.value...);
       next(
@@ -254,15 +255,15 @@ struct SweepStep {
 
   /// Pushes the gradient of a map times the slopes to its arguments.
   template <std::size_t... I, class Cursor, class Value, class P, class... Known>
-  [[gnu::always_inline]] static void push_scaled(std::index_sequence<I...>, const Cursor& cursor, Value value,
-                                                 P gradient, const Known&... known) {
+  [[gnu::always_inline]] static constexpr void push_scaled(std::index_sequence<I...>, const Cursor& cursor,
+                                                           Value value, P gradient, const Known&... known) {
     const auto taken = Cursor::converted(known.value...);
     const auto slopes = derivatives_of(cursor.function(), value, detail::get<I>(taken)...);
     (push_product(detail::get<I>(cursor.arguments()), known.push, gradient, std::get<I>(slopes)), ...);
   }
   template <class Argument, class Push, class P, class Slope>
-  [[gnu::always_inline]] static void push_product(const Argument&, const Push& push, P gradient,
-                                                  Slope slope) {
+  [[gnu::always_inline]] static constexpr void push_product(const Argument&, const Push& push, P gradient,
+                                                            Slope slope) {
     if constexpr (!std::same_as<Push, NoPush>)
       push(convert<compute_type<typename Argument::element>>(convert<typename Slope::value_type>(gradient) *
                                                              slope));

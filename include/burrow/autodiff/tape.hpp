@@ -64,7 +64,7 @@ class Tape {
   template <class T, class S, class D>
   Var<T, S, D> watch(const Tensor<T, S, D>& x) {
     const bool wanted = Real<T> && inputs_ == Inputs::differentiated;
-    return Var<T, S, D>{this, slots_.add(x.size(), wanted, wanted), x.leaf()};
+    return Var<T, S, D>{this, slots_.add(detail::device_memory<D>, x.size(), wanted, wanted), x.leaf()};
   }
 
   /// Computes the gradients of a traced scalar with respect to everything watched, and drops the record.
@@ -132,10 +132,11 @@ class Tape {
                   at(where));
     Tensor<T, S, D> result{x.shape()};
     T* const out = result.data();
-    if (slot.filled)
-      std::copy_n(static_cast<const T*>(slot.data) + x.offset(), x.shape().size(), out);
-    else
-      std::fill_n(out, x.shape().size(), T(0));
+    const Index bytes = result.size() * Index{sizeof(T)};
+    if (slot.filled && bytes > 0)
+      copy_bytes(D{}, D{}, out, static_cast<const T*>(slot.data) + x.offset(), bytes);
+    else if (bytes > 0)
+      fill_zero(D{}, out, bytes);
     return result;
   }
 
@@ -154,7 +155,7 @@ class Tape {
   /// operations; see detail::TapeReference::record.
   template <class T, class S, class D, class Backward>
   Var<T, S, D> record(const char* name, const Tensor<T, S, D>& value, bool wanted, Backward&& backward) {
-    const int slot = Real<T> ? slots_.add(value.size(), wanted) : -1;
+    const int slot = Real<T> ? slots_.add(detail::device_memory<D>, value.size(), wanted) : -1;
     if constexpr (Real<T>)
       if (wanted)
         add_entry(Entry<T, S, D, std::decay_t<Backward>>::make(name, slot, value.shape(),
@@ -185,7 +186,7 @@ class Tape {
   /// A slot for the parameters at `offset` of a store, or -1 where they are not differentiated.
   template <class T>
   int parameter_slot(const detail::ParameterStore& store, Index offset, Index count) {
-    return slots_.add_external(parameter_gradient<T>(store, offset), count);
+    return slots_.add_external(*store.memory, parameter_gradient<T>(store, offset), count);
   }
 
   /// Where the gradient of the parameters from `offset` of a store goes, or null where they are not

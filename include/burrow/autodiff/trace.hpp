@@ -124,7 +124,7 @@ void add_gradient(const X& x, const Gradient& gradient) {
     };
     detail::apply([&](const auto&... a) { (hand_over(a), ...); }, x.arguments());
   } else if constexpr (!Node::is_leaf) {
-    detail::pull_back(device_of<X>{}, x, detail::as_node(gradient));
+    pull_back(device_of<X>{}, x, detail::as_node(gradient));
   } else {
     if (!x.wanted()) return;
     if constexpr (std::same_as<Gradient, Dense>)
@@ -133,15 +133,13 @@ void add_gradient(const X& x, const Gradient& gradient) {
       const auto target = x.gradient_target();
       if (target.accumulate) {
         const View<element_of<X>, shape_of<X>, device_of<X>> old{{}, target.data, x.shape()};
-        detail::evaluate(device_of<X>{}, cast<element_of<X>>(old + gradient), x.shape(), target.data);
+        evaluate(device_of<X>{}, cast<element_of<X>>(old + gradient), x.shape(), target.data);
       } else {
-        detail::evaluate(device_of<X>{}, detail::to_node(cast<element_of<X>>(gradient)), x.shape(),
-                         target.data);
+        evaluate(device_of<X>{}, detail::to_node(cast<element_of<X>>(gradient)), x.shape(), target.data);
       }
     } else {
       Dense dense{x.shape()};
-      detail::evaluate(device_of<X>{}, detail::to_node(cast<element_of<X>>(gradient)), x.shape(),
-                       dense.data());
+      evaluate(device_of<X>{}, detail::to_node(cast<element_of<X>>(gradient)), x.shape(), dense.data());
       add_strided(device_of<X>{}, x.shape(), x.gradient_target(), std::as_const(dense).data());
     }
   }
@@ -156,7 +154,7 @@ auto materialize(const E& e) {
   } else {
     const auto tape = tape_of(e);
     Tensor<element_of<E>, shape_of<E>, device_of<E>> value{e.shape()};
-    detail::evaluate(device_of<E>{}, e, e.shape(), value.data());
+    evaluate(device_of<E>{}, e, e.shape(), value.data());
     return record(
         tape, detail::node_name<Node>(), value, [node = e](const auto& dy) { add_gradient(node, dy); }, e);
   }

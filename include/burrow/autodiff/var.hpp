@@ -18,6 +18,15 @@ struct GradientTarget {
   explicit operator bool() const { return data != nullptr; }
 };
 
+/// The seed of a sweep, or 1 where it is null, written or added to the gradient of what it starts from.
+template <class T>
+void seed_gradient(Cpu, T* target, bool accumulate, const T* seed, Index count) {
+  for (Index i = 0; i < count; ++i) {
+    const T value = seed == nullptr ? T(1) : seed[i];
+    target[i] = accumulate ? static_cast<T>(target[i] + value) : value;
+  }
+}
+
 }  // namespace detail
 
 /// A traced value: a leaf of expressions like a view, with the tape it is recorded on.
@@ -85,10 +94,8 @@ void Tape::sweep(const Var<T, S, D>& y, const std::type_identity_t<Tensor<T, S, 
   begin_sweep(extents, seed == nullptr ? extents : seed->shape().values(), seed != nullptr, keep, where);
   if (y.wanted()) {
     const auto target = y.gradient_target();
-    for (Index i = 0; i < y.shape().size(); ++i) {
-      const T value = seed == nullptr ? T(1) : seed->data()[i];
-      target.data[i] = target.accumulate ? static_cast<T>(target.data[i] + value) : value;
-    }
+    seed_gradient(D{}, target.data, target.accumulate, seed == nullptr ? nullptr : seed->data(),
+                  y.shape().size());
   }
   run_recorded(keep);
 }

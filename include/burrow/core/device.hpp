@@ -22,6 +22,12 @@ struct Cuda : detail::Device {
   static constexpr const char* name = "cuda";
 };
 
+namespace detail {
+/// True where the host reads and writes the device's memory as its own.
+template <class D>
+inline constexpr bool on_host = std::same_as<D, Cpu>;
+}  // namespace detail
+
 /// What a module computes with: `parameter` is stored, `compute` is the type of activations, `accumulate`
 /// that of sums.
 template <class ParameterType, class ComputeType, class D>

@@ -62,12 +62,14 @@ class Key {
     return static_cast<float>(bits(index) >> 8) * 0x1p-24f;
   }
 
-  /// Standard normal for element `index` (Box-Muller; a pair of words makes a pair of elements).
-  float normal(std::uint64_t index) const {
+  /// Standard normal for element `index`, computed in C (Box-Muller; a pair of words makes a pair of
+  /// elements).
+  template <class C = double>
+  constexpr float normal(std::uint64_t index) const {
     const auto w = words(index / 4);
     const std::size_t pair = (index % 4) / 2 * 2;
-    const double radius = std::sqrt(-2.0 * std::log((static_cast<double>(w[pair]) + 1.0) * 0x1p-32));
-    const double angle = 2.0 * std::numbers::pi * (static_cast<double>(w[pair + 1]) * 0x1p-32);
+    const C radius = std::sqrt(C(-2) * std::log((static_cast<C>(w[pair]) + C(1)) * C(0x1p-32)));
+    const C angle = C(2) * std::numbers::pi_v<C> * (static_cast<C>(w[pair + 1]) * C(0x1p-32));
     return static_cast<float>(radius * (index % 2 == 0 ? std::cos(angle) : std::sin(angle)));
   }
 

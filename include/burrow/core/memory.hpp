@@ -12,6 +12,7 @@
 #include <cstring>
 #include <mutex>
 #include <new>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -235,6 +236,55 @@ class Buffer : public Storage {
 };
 
 namespace detail {
+/// What can be done with the memory of a device, for those who do not know its type.
+struct DeviceMemory {
+  Storage (*allocate)(Index bytes);
+  void (*zero)(void* data, Index bytes);
+  void (*copy)(void* to, const void* from, Index bytes);
+  void (*to_host)(void* to, const void* from, Index bytes);
+  void (*from_host)(void* to, const void* from, Index bytes);
+  bool is_host;
+};
+template <class D>
+inline constexpr DeviceMemory device_memory{
+    [](Index bytes) -> Storage { return Buffer<D>{bytes}; },
+    [](void* data, Index bytes) { fill_zero(D{}, data, bytes); },
+    [](void* to, const void* from, Index bytes) { copy_bytes(D{}, D{}, to, from, bytes); },
+    [](void* to, const void* from, Index bytes) { copy_bytes(D{}, Cpu{}, to, from, bytes); },
+    [](void* to, const void* from, Index bytes) { copy_bytes(Cpu{}, D{}, to, from, bytes); },
+    on_host<D>};
+
+/// A flat array of some device for the host to read or to fill: in its place, or in a copy.
+template <class T>
+class HostValues {
+ public:
+  HostValues(const DeviceMemory& memory, std::span<T> values) : memory_{memory}, device_{values} {
+    if (!memory.is_host) copy_ = Buffer<Cpu>{bytes()};
+  }
+
+  std::span<T> values() const { return {data(), device_.size()}; }
+  T* data() const { return memory_.is_host ? device_.data() : static_cast<T*>(copy_.data()); }
+  /// What keeps the copy; empty where there is none.
+  const Storage& storage() const { return copy_; }
+
+  /// Gets the device's values.
+  void get() const {
+    if (!memory_.is_host && bytes() > 0) memory_.to_host(copy_.data(), device_.data(), bytes());
+  }
+  /// Gives them to the device.
+  void put() const {
+    if (!memory_.is_host && bytes() > 0)
+      memory_.from_host(const_cast<std::remove_const_t<T>*>(device_.data()), copy_.data(), bytes());
+  }
+
+ private:
+  Index bytes() const { return static_cast<Index>(device_.size_bytes()); }
+
+  const DeviceMemory& memory_;
+  std::span<T> device_;
+  Storage copy_;
+};
+
 /// A handle for memory that others own: it never counts as the only one, so tensors that share such memory
 /// copy it before they write.
 inline Storage borrowed_storage() {

@@ -16,6 +16,8 @@ template <class Operation, class... Shapes>
 struct shapes_do_not_fit;  // the operation's comment in its header says which extents meet
 template <class Operation, class... Devices>
 struct devices_differ;  // operands lie on one device
+template <class Shape, class Device>
+struct elements_are_not_on_the_host;  // copy them there first: to<Cpu>(x)
 template <class Operation, class... Elements>
 struct element_types_are_refused;  // the operation's comment in its header says which types it takes
 template <class Operation, class Shape, int... Axes>

@@ -61,7 +61,7 @@ struct NarrowLanes {
   template <Narrow T>
   static native_vector<float> rounded(native_vector<float> v) {
     if constexpr (std::same_as<T, bf16>)
-      return std::bit_cast<native_vector<float>>(upper_bf16(v) & 0xFFFF0000u);
+      return __builtin_bit_cast(native_vector<float>, upper_bf16(v) & 0xFFFF0000u);
     else
       return widen<T>(narrow<T>(v));
   }
@@ -87,7 +87,7 @@ struct NarrowLanes {
 #if defined(__AVX512F__) && defined(__AVX512BW__)
   // Of the vector code below, g++ 12 makes twice as many instructions.
   static native_vector<float> widen_bf16(Short bits) {
-    const __m512i wide = _mm512_cvtepu16_epi32(std::bit_cast<__m256i>(bits));
+    const __m512i wide = _mm512_cvtepu16_epi32(__builtin_bit_cast(__m256i, bits));
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
   }
   // Not by vcvtneps2bf16, which takes denormal numbers for zero.
@@ -96,21 +96,21 @@ struct NarrowLanes {
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)), bits);
     const __mmask16 is_nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-    return std::bit_cast<Wide>(_mm512_mask_or_epi32(rounded, is_nan, bits, _mm512_set1_epi32(0x400000)));
+    return __builtin_bit_cast(Wide, _mm512_mask_or_epi32(rounded, is_nan, bits, _mm512_set1_epi32(0x400000)));
   }
   static Short upper_halves(Wide wide) {
     const __m512i odd = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1,  //
                                          31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-    const __m512i halves = _mm512_permutexvar_epi16(odd, std::bit_cast<__m512i>(wide));
-    return std::bit_cast<Short>(_mm512_castsi512_si256(halves));
+    const __m512i halves = _mm512_permutexvar_epi16(odd, __builtin_bit_cast(__m512i, wide));
+    return __builtin_bit_cast(Short, _mm512_castsi512_si256(halves));
   }
 #else
   static native_vector<float> widen_bf16(Short bits) {
-    return std::bit_cast<native_vector<float>>(__builtin_convertvector(bits, Wide) << 16);
+    return __builtin_bit_cast(native_vector<float>, __builtin_convertvector(bits, Wide) << 16);
   }
   /// Bits whose upper halves are v rounded to bf16; the lower ones have no meaning.
   static Wide upper_bf16(native_vector<float> v) {
-    const Wide bits = std::bit_cast<Wide>(v);
+    const Wide bits = __builtin_bit_cast(Wide, v);
     const Wide is_nan = (Wide)((bits & 0x7FFFFFFFu) > 0x7F800000u);
     return choose(is_nan, bits | 0x400000u, bits + 0x7FFFu + ((bits >> 16) & 1u));
   }
@@ -118,30 +118,35 @@ struct NarrowLanes {
 #endif
 
 #if defined(__AVX512F__)
-  static native_vector<float> widen_half(Short bits) { return _mm512_cvtph_ps(std::bit_cast<__m256i>(bits)); }
+  static native_vector<float> widen_half(Short bits) {
+    return _mm512_cvtph_ps(__builtin_bit_cast(__m256i, bits));
+  }
   static Short narrow_half(native_vector<float> v) {
-    return std::bit_cast<Short>(_mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    return __builtin_bit_cast(Short, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 #elif defined(__F16C__)
-  static native_vector<float> widen_half(Short bits) { return _mm256_cvtph_ps(std::bit_cast<__m128i>(bits)); }
+  static native_vector<float> widen_half(Short bits) {
+    return _mm256_cvtph_ps(__builtin_bit_cast(__m128i, bits));
+  }
   static Short narrow_half(native_vector<float> v) {
-    return std::bit_cast<Short>(_mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    return __builtin_bit_cast(Short, _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 #else
   // Class half's steps, lane by lane.
   static native_vector<float> widen_half(Short bits) {
     const Wide wide = __builtin_convertvector(bits, Wide);
     const Wide magnitude = (wide & 0x7FFFu) << 13;
-    const Wide small = std::bit_cast<Wide>(std::bit_cast<Float>((wide & 0x7FFFu) + 0x3F000000u) - 0.5f);
+    const Wide small =
+        __builtin_bit_cast(Wide, __builtin_bit_cast(Float, (wide & 0x7FFFu) + 0x3F000000u) - 0.5f);
     const Wide quiet = (Wide)(magnitude > 0x0F800000u) & 0x400000u;
     Wide result = choose((Wide)(magnitude < 0x00800000u), small, magnitude + 0x38000000u);
     result = choose((Wide)(magnitude >= 0x0F800000u), magnitude | 0x7F800000u | quiet, result);
-    return std::bit_cast<native_vector<float>>((wide & 0x8000u) << 16 | result);
+    return __builtin_bit_cast(native_vector<float>, (wide & 0x8000u) << 16 | result);
   }
   static Short narrow_half(native_vector<float> v) {
-    const Wide bits = std::bit_cast<Wide>(v);
+    const Wide bits = __builtin_bit_cast(Wide, v);
     const Wide magnitude = bits & 0x7FFFFFFFu;
-    const Wide small = std::bit_cast<Wide>(std::bit_cast<Float>(magnitude) + 0.5f) - 0x3F000000u;
+    const Wide small = __builtin_bit_cast(Wide, __builtin_bit_cast(Float, magnitude) + 0.5f) - 0x3F000000u;
     const Wide normal = (magnitude - 0x38000000u + 0xFFFu + (magnitude >> 13 & 1u)) >> 13;
     const Wide nan = 0x7E00u | (magnitude >> 13 & 0x3FFu);
     Wide result = choose((Wide)(magnitude < 0x38800000u), small, normal);
@@ -271,15 +276,15 @@ struct Packet<T, 1> {
   constexpr Packet(T value) : v{value} {}
 
   template <class U>
-  static Packet load(const U* p, Index = 1) {
+  static constexpr Packet load(const U* p, Index = 1) {
     return static_cast<T>(*p);
   }
   template <class U>
-  static Packet gather(const U* p, Index, Index = 1) {
+  static constexpr Packet gather(const U* p, Index, Index = 1) {
     return static_cast<T>(*p);
   }
   template <class U>
-  void store(U* p, Index = 1) const {
+  constexpr void store(U* p, Index = 1) const {
     *p = static_cast<U>(v);
   }
 
@@ -296,7 +301,7 @@ struct Packet<T, 1> {
     return static_cast<T>(a.v / b.v);
   }
   friend constexpr Packet operator-(Packet a) { return static_cast<T>(-W(a.v)); }
-  friend Packet fused_multiply_add(Packet a, Packet b, Packet c) { return a * b + c; }
+  friend constexpr Packet fused_multiply_add(Packet a, Packet b, Packet c) { return a * b + c; }
   // The bits of integers; a shift by a negative number, or by all bits, shifts all out.
   friend constexpr Packet operator&(Packet a, Packet b) { return static_cast<T>(a.v & b.v); }
   friend constexpr Packet operator|(Packet a, Packet b) { return static_cast<T>(a.v | b.v); }
@@ -322,21 +327,21 @@ struct Packet<T, 1> {
 };
 
 template <class T, int N>
-Mask<T, N> operator!(Mask<T, N> m) {
+constexpr Mask<T, N> operator!(Mask<T, N> m) {
   if constexpr (N == 1)
     return {!m.bits};
   else
     return {detail::simd::pandnot(detail::simd::ptrue(m.bits), m.bits)};
 }
 template <class T, int N>
-Mask<T, N> operator&&(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator&&(Mask<T, N> a, Mask<T, N> b) {
   if constexpr (N == 1)
     return {a.bits && b.bits};
   else
     return {detail::simd::pand(a.bits, b.bits)};
 }
 template <class T, int N>
-Mask<T, N> operator||(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator||(Mask<T, N> a, Mask<T, N> b) {
   if constexpr (N == 1)
     return {a.bits || b.bits};
   else
@@ -344,59 +349,60 @@ Mask<T, N> operator||(Mask<T, N> a, Mask<T, N> b) {
 }
 
 template <class T, int N>
-Mask<T, N> operator==(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator==(Mask<T, N> a, Mask<T, N> b) {
   return (a && b) || (!a && !b);
 }
 template <class T, int N>
-Mask<T, N> operator!=(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator!=(Mask<T, N> a, Mask<T, N> b) {
   return (a || b) && !(a && b);
 }
 
 // Truth values compute as NumPy's: + and | are or, * and & are and, and false is less than true.
 template <class T, int N>
-Mask<T, N> operator&(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator&(Mask<T, N> a, Mask<T, N> b) {
   return a && b;
 }
 template <class T, int N>
-Mask<T, N> operator|(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator|(Mask<T, N> a, Mask<T, N> b) {
   return a || b;
 }
 template <class T, int N>
-Mask<T, N> operator^(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator^(Mask<T, N> a, Mask<T, N> b) {
   return a != b;
 }
 template <class T, int N>
-Mask<T, N> operator~(Mask<T, N> a) {
+constexpr Mask<T, N> operator~(Mask<T, N> a) {
   return !a;
 }
 template <class T, int N>
-Mask<T, N> operator+(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator+(Mask<T, N> a, Mask<T, N> b) {
   return a || b;
 }
 template <class T, int N>
-Mask<T, N> operator*(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator*(Mask<T, N> a, Mask<T, N> b) {
   return a && b;
 }
 template <class T, int N>
-Mask<T, N> operator<(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator<(Mask<T, N> a, Mask<T, N> b) {
   return !a && b;
 }
 template <class T, int N>
-Mask<T, N> operator<=(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> operator<=(Mask<T, N> a, Mask<T, N> b) {
   return !a || b;
 }
 template <class T, int N>
-Mask<T, N> maximum(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> maximum(Mask<T, N> a, Mask<T, N> b) {
   return a || b;
 }
 template <class T, int N>
-Mask<T, N> minimum(Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> minimum(Mask<T, N> a, Mask<T, N> b) {
   return a && b;
 }
 
 /// a where the mask is true, b elsewhere.
 template <class M, class T, int N>
-requires(N == 1 || std::same_as<M, T>) Packet<T, N> select(Mask<M, N> m, Packet<T, N> a, Packet<T, N> b) {
+requires(N == 1 || std::same_as<M, T>) constexpr Packet<T, N> select(Mask<M, N> m, Packet<T, N> a,
+                                                                     Packet<T, N> b) {
   if constexpr (N == 1)
     return m.bits ? a : b;
   else
@@ -404,7 +410,7 @@ requires(N == 1 || std::same_as<M, T>) Packet<T, N> select(Mask<M, N> m, Packet<
 }
 
 template <class T, int N>
-Mask<T, N> select(Mask<T, N> m, Mask<T, N> a, Mask<T, N> b) {
+constexpr Mask<T, N> select(Mask<T, N> m, Mask<T, N> a, Mask<T, N> b) {
   return (m && a) || (!m && b);
 }
 

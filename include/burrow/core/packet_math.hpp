@@ -21,7 +21,7 @@ concept Inexact = !std::is_integral_v<T>;
 namespace detail {
 /// Applies a function of one number to each lane.
 template <class T, int N, class F>
-Packet<T, N> lanewise(Packet<T, N> x, F f) {
+constexpr Packet<T, N> lanewise(Packet<T, N> x, F f) {
   if constexpr (N == 1) {
     return static_cast<T>(f(x.v));
   } else {
@@ -32,7 +32,7 @@ Packet<T, N> lanewise(Packet<T, N> x, F f) {
   }
 }
 template <class T, int N, class F>
-Packet<T, N> lanewise(Packet<T, N> x, Packet<T, N> y, F f) {
+constexpr Packet<T, N> lanewise(Packet<T, N> x, Packet<T, N> y, F f) {
   if constexpr (N == 1) {
     return static_cast<T>(f(x.v, y.v));
   } else {
@@ -62,7 +62,7 @@ __attribute__((noinline)) Packet<T, N> sine(Packet<T, N> x) {
 }
 
 template <class T>
-Packet<T, 1> integer_power(Packet<T, 1> base, T exponent) {
+constexpr Packet<T, 1> integer_power(Packet<T, 1> base, T exponent) {
   Packet<T, 1> result(T(1));
   if (exponent < T(0)) {
     base = result / base;
@@ -78,16 +78,16 @@ Packet<T, 1> integer_power(Packet<T, 1> base, T exponent) {
 
 /// The larger of two, NaN where one of them is; of equals the first.
 template <class T, int N>
-Packet<T, N> maximum(Packet<T, N> a, Packet<T, N> b) {
+constexpr Packet<T, N> maximum(Packet<T, N> a, Packet<T, N> b) {
   return select(a >= b || a != a, a, b);
 }
 /// The smaller of two, NaN where one of them is; of equals the first.
 template <class T, int N>
-Packet<T, N> minimum(Packet<T, N> a, Packet<T, N> b) {
+constexpr Packet<T, N> minimum(Packet<T, N> a, Packet<T, N> b) {
   return select(a <= b || a != a, a, b);
 }
 template <class T, int N>
-Packet<T, N> abs(Packet<T, N> x) {
+constexpr Packet<T, N> abs(Packet<T, N> x) {
   if constexpr (N != 1)
     return detail::simd::pabs(x.v);
   else if constexpr (std::is_unsigned_v<T>)
@@ -99,7 +99,7 @@ Packet<T, N> abs(Packet<T, N> x) {
 }
 /// Correctly rounded.
 template <Inexact T, int N>
-Packet<T, N> sqrt(Packet<T, N> x) {
+constexpr Packet<T, N> sqrt(Packet<T, N> x) {
   if constexpr (requires { detail::square_root(x.v); }) {
     return detail::square_root(x.v);
   } else {
@@ -108,7 +108,7 @@ Packet<T, N> sqrt(Packet<T, N> x) {
 }
 /// e^x; overflows to infinity, and vectors to zero below the smallest normal number.
 template <Inexact T, int N>
-Packet<T, N> exp(Packet<T, N> x) {
+constexpr Packet<T, N> exp(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::exp_vector(x);
   } else {
@@ -117,7 +117,7 @@ Packet<T, N> exp(Packet<T, N> x) {
 }
 /// 2^x, exact for integers.
 template <Inexact T, int N>
-Packet<T, N> exp2(Packet<T, N> x) {
+constexpr Packet<T, N> exp2(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::exp2_vector(x);
   } else {
@@ -125,7 +125,7 @@ Packet<T, N> exp2(Packet<T, N> x) {
   }
 }
 template <Inexact T, int N>
-Packet<T, N> expm1(Packet<T, N> x) {
+constexpr Packet<T, N> expm1(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::expm1_vector(x);
   } else {
@@ -133,7 +133,7 @@ Packet<T, N> expm1(Packet<T, N> x) {
   }
 }
 template <Inexact T, int N>
-Packet<T, N> log(Packet<T, N> x) {
+constexpr Packet<T, N> log(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::log_vector(x);
   } else {
@@ -141,7 +141,7 @@ Packet<T, N> log(Packet<T, N> x) {
   }
 }
 template <Inexact T, int N>
-Packet<T, N> log2(Packet<T, N> x) {
+constexpr Packet<T, N> log2(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::log_vector(x) * (Packet<T, N>(T(1.442695040888963407)));
   } else {
@@ -149,11 +149,11 @@ Packet<T, N> log2(Packet<T, N> x) {
   }
 }
 template <Inexact T, int N>
-Packet<T, N> log10(Packet<T, N> x) {
+constexpr Packet<T, N> log10(Packet<T, N> x) {
   return detail::lanewise(x, detail::number::log10);
 }
 template <Inexact T, int N>
-Packet<T, N> log1p(Packet<T, N> x) {
+constexpr Packet<T, N> log1p(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::log1p_vector(x);
   } else {
@@ -161,7 +161,7 @@ Packet<T, N> log1p(Packet<T, N> x) {
   }
 }
 template <Inexact T, int N>
-Packet<T, N> sin(Packet<T, N> x) {
+constexpr Packet<T, N> sin(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::sine<0>(x);
   } else {
@@ -169,7 +169,7 @@ Packet<T, N> sin(Packet<T, N> x) {
   }
 }
 template <Inexact T, int N>
-Packet<T, N> cos(Packet<T, N> x) {
+constexpr Packet<T, N> cos(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::sine<1>(x);
   } else {
@@ -177,7 +177,7 @@ Packet<T, N> cos(Packet<T, N> x) {
   }
 }
 template <Inexact T, int N>
-Packet<T, N> tan(Packet<T, N> x) {
+constexpr Packet<T, N> tan(Packet<T, N> x) {
   if constexpr (N != 1) {
     return sin(x) / cos(x);
   } else {
@@ -185,43 +185,43 @@ Packet<T, N> tan(Packet<T, N> x) {
   }
 }
 template <Inexact T, int N>
-Packet<T, N> asin(Packet<T, N> x) {
+constexpr Packet<T, N> asin(Packet<T, N> x) {
   return detail::lanewise(x, detail::number::asin);
 }
 template <Inexact T, int N>
-Packet<T, N> acos(Packet<T, N> x) {
+constexpr Packet<T, N> acos(Packet<T, N> x) {
   return detail::lanewise(x, detail::number::acos);
 }
 template <Inexact T, int N>
-Packet<T, N> atan(Packet<T, N> x) {
+constexpr Packet<T, N> atan(Packet<T, N> x) {
   return detail::lanewise(x, detail::number::atan);
 }
 template <Inexact T, int N>
-Packet<T, N> sinh(Packet<T, N> x) {
+constexpr Packet<T, N> sinh(Packet<T, N> x) {
   return detail::lanewise(x, detail::number::sinh);
 }
 template <Inexact T, int N>
-Packet<T, N> cosh(Packet<T, N> x) {
+constexpr Packet<T, N> cosh(Packet<T, N> x) {
   return detail::lanewise(x, detail::number::cosh);
 }
 template <Inexact T, int N>
-Packet<T, N> asinh(Packet<T, N> x) {
+constexpr Packet<T, N> asinh(Packet<T, N> x) {
   return detail::lanewise(x, detail::number::asinh);
 }
 template <Inexact T, int N>
-Packet<T, N> acosh(Packet<T, N> x) {
+constexpr Packet<T, N> acosh(Packet<T, N> x) {
   return detail::lanewise(x, detail::number::acosh);
 }
 template <Inexact T, int N>
-Packet<T, N> atanh(Packet<T, N> x) {
+constexpr Packet<T, N> atanh(Packet<T, N> x) {
   return detail::lanewise(x, detail::number::atanh);
 }
 template <Inexact T, int N>
-Packet<T, N> cbrt(Packet<T, N> x) {
+constexpr Packet<T, N> cbrt(Packet<T, N> x) {
   return detail::lanewise(x, detail::number::cbrt);
 }
 template <Inexact T, int N>
-Packet<T, N> tanh(Packet<T, N> x) {
+constexpr Packet<T, N> tanh(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::tanh_vector(x);
   } else {
@@ -229,7 +229,7 @@ Packet<T, N> tanh(Packet<T, N> x) {
   }
 }
 template <Inexact T, int N>
-Packet<T, N> erf(Packet<T, N> x) {
+constexpr Packet<T, N> erf(Packet<T, N> x) {
   if constexpr (N != 1) {
     return detail::erf_vector(x);
   } else {
@@ -237,16 +237,16 @@ Packet<T, N> erf(Packet<T, N> x) {
   }
 }
 template <Inexact T, int N>
-Packet<T, N> atan2(Packet<T, N> y, Packet<T, N> x) {
+constexpr Packet<T, N> atan2(Packet<T, N> y, Packet<T, N> x) {
   return detail::lanewise(y, x, detail::number::atan2);
 }
 template <Inexact T, int N>
-Packet<T, N> hypot(Packet<T, N> x, Packet<T, N> y) {
+constexpr Packet<T, N> hypot(Packet<T, N> x, Packet<T, N> y) {
   return detail::lanewise(x, y, detail::number::hypot);
 }
 /// x to the power of y. Powers of integers wrap around; negative ones are truncated, 0 of them for 0.
 template <class T, int N>
-Packet<T, N> pow(Packet<T, N> x, Packet<T, N> y) {
+constexpr Packet<T, N> pow(Packet<T, N> x, Packet<T, N> y) {
   if constexpr (std::is_integral_v<T>) {
     return detail::integer_power(x, y.v);
   } else {
@@ -255,7 +255,7 @@ Packet<T, N> pow(Packet<T, N> x, Packet<T, N> y) {
 }
 /// The nearest integer, ties to even.
 template <class T, int N>
-Packet<T, N> round(Packet<T, N> x) {
+constexpr Packet<T, N> round(Packet<T, N> x) {
   if constexpr (std::is_integral_v<T>) {
     return x;
   } else if constexpr (N != 1) {
@@ -265,7 +265,7 @@ Packet<T, N> round(Packet<T, N> x) {
   }
 }
 template <class T, int N>
-Packet<T, N> floor(Packet<T, N> x) {
+constexpr Packet<T, N> floor(Packet<T, N> x) {
   if constexpr (std::is_integral_v<T>) {
     return x;
   } else if constexpr (N != 1) {
@@ -275,7 +275,7 @@ Packet<T, N> floor(Packet<T, N> x) {
   }
 }
 template <class T, int N>
-Packet<T, N> ceil(Packet<T, N> x) {
+constexpr Packet<T, N> ceil(Packet<T, N> x) {
   if constexpr (std::is_integral_v<T>) {
     return x;
   } else if constexpr (N != 1) {
@@ -286,7 +286,7 @@ Packet<T, N> ceil(Packet<T, N> x) {
 }
 /// Without the fraction.
 template <class T, int N>
-Packet<T, N> trunc(Packet<T, N> x) {
+constexpr Packet<T, N> trunc(Packet<T, N> x) {
   if constexpr (std::is_integral_v<T>) {
     return x;
   } else if constexpr (N != 1) {
@@ -297,7 +297,7 @@ Packet<T, N> trunc(Packet<T, N> x) {
 }
 /// The remainder of x / y with the sign of x; of integers 0 where y is 0.
 template <class T, int N>
-Packet<T, N> fmod(Packet<T, N> x, Packet<T, N> y) {
+constexpr Packet<T, N> fmod(Packet<T, N> x, Packet<T, N> y) {
   if constexpr (std::is_integral_v<T>) {
     if (y.v == T(0)) return T(0);
     return x - (x / y) * y;
@@ -307,7 +307,7 @@ Packet<T, N> fmod(Packet<T, N> x, Packet<T, N> y) {
 }
 /// The remainder of x / y with the sign of y, as Python's %.
 template <class T, int N>
-Packet<T, N> remainder(Packet<T, N> x, Packet<T, N> y) {
+constexpr Packet<T, N> remainder(Packet<T, N> x, Packet<T, N> y) {
   using P = Packet<T, N>;
   const P rest = fmod(x, y), zero(T(0));
   const auto against = (rest < zero && y > zero) || (rest > zero && y < zero);
@@ -315,7 +315,7 @@ Packet<T, N> remainder(Packet<T, N> x, Packet<T, N> y) {
 }
 /// x / y rounded down, as Python's //; of integers 0 where y is 0.
 template <class T, int N>
-Packet<T, N> floor_divide(Packet<T, N> x, Packet<T, N> y) {
+constexpr Packet<T, N> floor_divide(Packet<T, N> x, Packet<T, N> y) {
   using P = Packet<T, N>;
   if constexpr (std::is_integral_v<T>) {
     const P quotient = x / y, rest = fmod(x, y), zero(T(0));
@@ -326,7 +326,7 @@ Packet<T, N> floor_divide(Packet<T, N> x, Packet<T, N> y) {
 }
 /// -1, 0 or 1; NaN of NaN.
 template <class T, int N>
-Packet<T, N> sign(Packet<T, N> x) {
+constexpr Packet<T, N> sign(Packet<T, N> x) {
   using P = Packet<T, N>;
   const P zero(T(0)), below = select(x < zero, P(static_cast<T>(-1)), x);
   return select(x > zero, P(T(1)), below);

@@ -193,13 +193,19 @@ template <class A, class B>
 requires Broadcastable<A, B>
 using Broadcast = ShapeOf<detail::broadcast_pair<A, B>>;
 
-/// True where two shapes are the same, or may be at run time.
+namespace detail {
 template <class A, class B>
-concept Matching = A::rank == B::rank&& [] {
+constexpr bool extents_match() {
+  if (A::rank != B::rank) return false;
   for (std::size_t i = 0; i < A::extents.size(); ++i)
     if (A::extents[i] != B::extents[i] && A::extents[i] != dyn && B::extents[i] != dyn) return false;
   return true;
-}();
+}
+}  // namespace detail
+
+/// True where two shapes are the same, or may be at run time.
+template <class A, class B>
+concept Matching = detail::extents_match<A, B>();
 
 /// The broadcast of two run-time shapes; throws ShapeError where dynamic extents differ.
 template <class A, class B>

@@ -9,17 +9,20 @@ namespace burrow {
 
 /// The entries that write a flat array laid out as a model's parameters (the parameters themselves, a
 /// gradient, an optimizer's moments), one to a parameter: `prefix` + its name, with its shape. They point
-/// into `flat`.
+/// into `flat`, or to a copy where the model, and so the array, lies on another device than the host.
 template <Module Model, class T>
 std::vector<TensorEntry> tensor_entries(const Model& model, std::span<T> flat,
                                         const std::string& prefix = "") {
   std::vector<TensorEntry> entries;
+  const detail::HostValues<T> values{detail::memory_of(model), flat};
+  values.get();
   for_each_parameter(model, [&](const std::string& name, const auto& p) {
     const auto& extents = p.shape().values();
     const std::span<const T> part =
-        flat.subspan(static_cast<std::size_t>(p.offset()), static_cast<std::size_t>(p.size()));
+        values.values().subspan(static_cast<std::size_t>(p.offset()), static_cast<std::size_t>(p.size()));
     entries.push_back(
         tensor_entry<std::remove_const_t<T>>(prefix + name, {extents.begin(), extents.end()}, part));
+    entries.back().kept = values.storage();
   });
   return entries;
 }
@@ -29,6 +32,7 @@ std::vector<TensorEntry> tensor_entries(const Model& model, std::span<T> flat,
 template <Module Model, class T>
 void read_tensors(const SafetensorsFile& file, const Model& model, std::span<T> flat,
                   const std::string& prefix = "") {
+  const detail::HostValues<T> values{detail::memory_of(model), flat};
   for_each_parameter(model, [&](const std::string& name, const auto& p) {
     const TensorEntry& entry = file.at(prefix + name);
     const auto& extents = p.shape().values();
@@ -36,9 +40,10 @@ void read_tensors(const SafetensorsFile& file, const Model& model, std::span<T> 
       throw IoError(file.path().string() + ": tensor '" + prefix + name + "' is of " +
                     detail::shape_text(entry.shape.data(), entry.shape.size()) + " where the model has " +
                     p.shape().text());
-    file.copy_to(prefix + name,
-                 flat.subspan(static_cast<std::size_t>(p.offset()), static_cast<std::size_t>(p.size())));
+    file.copy_to(prefix + name, values.values().subspan(static_cast<std::size_t>(p.offset()),
+                                                        static_cast<std::size_t>(p.size())));
   });
+  values.put();
 }
 
 namespace detail {
@@ -56,10 +61,10 @@ inline std::optional<std::vector<std::int64_t>> state_extents(StateExtent extent
   return all;
 }
 
-/// Calls f(name, extents, values) for each parameter that the part has values for.
+/// Calls f(name, extents, values) for each parameter that the part has values for, which the host has now.
 template <Module Model, class C, class F>
-void for_each_state(const Model& model, const NamedValues<C>& part, const std::string& prefix, const F& f) {
-  std::span<C> rest = part.values;
+void for_each_state(const Model& model, const NamedValues<C>& part, std::span<C> rest,
+                    const std::string& prefix, const F& f) {
   for_each_parameter(model, [&](const std::string& name, const auto& p) {
     const auto& shape = p.shape().values();
     auto extents = state_extents(part.extent, {shape.data(), shape.size()});
@@ -74,14 +79,17 @@ void for_each_state(const Model& model, const NamedValues<C>& part, const std::s
 }  // namespace detail
 
 /// The entries that write a part of a model's optimizer's state: `prefix` + the part's name + "." + the
-/// parameter's name. They point into the state.
+/// parameter's name. They point into the state, or to a copy where the model lies on another device.
 template <Module Model, class C>
 std::vector<TensorEntry> tensor_entries(const Model& model, const NamedValues<C>& part,
                                         const std::string& prefix = "") {
   std::vector<TensorEntry> entries;
-  detail::for_each_state(model, part, prefix,
+  const detail::HostValues<C> held{detail::memory_of(model), part.values};
+  held.get();
+  detail::for_each_state(model, part, held.values(), prefix,
                          [&](std::string name, std::vector<std::int64_t> extents, std::span<C> values) {
                            entries.push_back(tensor_entry<C>(std::move(name), std::move(extents), values));
+                           entries.back().kept = held.storage();
                          });
   return entries;
 }
@@ -91,8 +99,9 @@ std::vector<TensorEntry> tensor_entries(const Model& model, const NamedValues<C>
 template <Module Model, class C>
 void read_tensors(const SafetensorsFile& file, const Model& model, const NamedValues<C>& part,
                   const std::string& prefix = "") {
+  const detail::HostValues<C> held{detail::memory_of(model), part.values};
   detail::for_each_state(
-      model, part, prefix,
+      model, part, held.values(), prefix,
       [&](const std::string& name, const std::vector<std::int64_t>& extents, std::span<C> values) {
         if (const auto& shape = file.at(name).shape; shape != extents)
           throw IoError(file.path().string() + ": tensor '" + name + "' is of " +
@@ -100,6 +109,7 @@ void read_tensors(const SafetensorsFile& file, const Model& model, const NamedVa
                         detail::shape_text(extents.data(), extents.size()));
         file.copy_to(name, values);
       });
+  held.put();
 }
 
 /// Writes a built model to a safetensors file, whole or not at all. Throws IoError.

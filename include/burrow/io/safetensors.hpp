@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <burrow/core/error.hpp>
+#include <burrow/core/memory.hpp>
 #include <burrow/io/file.hpp>
 #include <burrow/io/safetensors_header.hpp>
 #include <burrow/io/stored_type.hpp>
@@ -25,12 +26,14 @@ namespace burrow {
 
 static_assert(std::endian::native == std::endian::little, "burrow stores values as they are in memory");
 
-/// A tensor in a file: `bytes` are its elements, row-major, little-endian; they belong to someone else.
+/// A tensor in a file: `bytes` are its elements, row-major, little-endian; they belong to someone else, or to
+/// `kept` where they were copied for the file.
 struct TensorEntry {
   std::string name;
   StoredType dtype;
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;
+  Storage kept = {};
 };
 
 /// The entry for values of T.

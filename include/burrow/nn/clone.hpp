@@ -37,22 +37,59 @@ M without_elements(const M& module) {
 template <Module Model>
 Model clone(const Model& model) {
   using T = detail::module_element_of<Model>;
-  (void)parameters(model);  // refuses a model without elements by name
+  const detail::DeviceMemory& memory = detail::memory_of(model);  // refuses a model without elements by name
   std::vector<const T*> values;
   for_each_parameter(model, [&](const std::string&, const auto& p) { values.push_back(p.data()); });
   Model copy = detail::without_elements(model);
-  auto store = std::make_shared<detail::ParameterStore>();
-  store->size = count_parameters(model);
-  Index offset = 0;
+  detail::place(copy);
   std::size_t number = 0;
-  for_each_parameter(copy, [&]<class P>(const std::string&, P& p) {
-    if (offset == 0 && !store->storage.data())
-      store->storage = Buffer<typename P::device>{store->size * Index{sizeof(T)}};
-    p.place(store, offset);
-    std::copy_n(values[number++], p.size(), p.data());
-    offset += p.size();
+  for_each_parameter(copy, [&](const std::string&, auto& p) {
+    const T* const from = values[number++];
+    if (p.size() > 0) memory.copy(p.data(), from, p.size() * Index{sizeof(T)});
   });
   return copy;
+}
+
+/// Copies a built model's values to another built model with parameters of the same names, shapes and element
+/// type, be they on another device. Throws Error where names or shapes differ.
+template <Module From, Module To>
+void copy_parameters(const From& from, To& to) {
+  using T = detail::module_element_of<From>;
+  static_assert(std::same_as<T, detail::module_element_of<To>>,
+                "copy_parameters: the parameters of both models have the same element type");
+  std::vector<std::pair<std::string, const T*>> values;
+  for_each_parameter(from, [&](const std::string& name, const auto& p) {
+    values.emplace_back(name + " " + p.shape().text(), p.data());
+  });
+  std::size_t number = 0;
+  for_each_parameter(to, [&](const std::string& name, auto& p) {
+    const std::string own = name + " " + p.shape().text();
+    const std::string other = number < values.size() ? values[number].first : "nothing";
+    if (own != other)
+      throw Error("copy_parameters: the models differ: " + own + " here, " + other + " there");
+    if (p.size() > 0)
+      copy_bytes(detail::module_device_of<From>{}, detail::module_device_of<To>{}, p.data(),
+                 values[number].second, p.size() * Index{sizeof(T)});
+    ++number;
+  });
+  if (number != values.size())
+    throw Error("copy_parameters: the models differ: " + values[number].first + " has no counterpart");
+}
+
+/// A model's values as another type of model, which differs in its device: `to<Mlp<Float32<Cuda>>>(model)`.
+/// Extents are static, or those of `To::make()`; else build the other model and use copy_parameters. Throws
+/// Error where names or shapes differ.
+template <class To, class From>
+requires(!std::derived_from<To, detail::Device> && Module<To> && Module<From>) To to(const From& from) {
+  To model = [] {
+    if constexpr (requires { To::make(); })
+      return To::make();
+    else
+      return To{};
+  }();
+  detail::place(model);
+  copy_parameters(from, model);
+  return model;
 }
 
 }  // namespace burrow

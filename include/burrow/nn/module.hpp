@@ -143,42 +143,56 @@ struct CountParameters<std::array<M, N>> {
   static constexpr Index value = static_cast<Index>(N) * count_parameters<M>();
 };
 
-/// The element type of a module's parameters; the first one found.
+/// What a module's parameters are made of.
+template <class T, class D>
+struct ParameterKind {
+  using element = T;
+  using device = D;
+};
+struct NoParameters {
+  using element = void;
+  using device = Cpu;
+};
+
+/// The kind of a module's parameters; that of the first one found.
 template <class M>
-struct module_element;
+struct module_kind;
 template <class M>
-using module_element_of = typename module_element<M>::type;
+using module_kind_of = typename module_kind<M>::type;
+template <class M>
+using module_element_of = typename module_kind_of<M>::element;
+template <class M>
+using module_device_of = typename module_kind_of<M>::device;
 
 template <class List>
-struct first_module_element {
-  using type = void;
+struct first_module_kind {
+  using type = NoParameters;
 };
 template <class First, class... Rest>
-struct first_module_element<TypeList<First, Rest...>> {
-  using type =
-      std::conditional_t<std::is_void_v<module_element_of<First>>,
-                         typename first_module_element<TypeList<Rest...>>::type, module_element_of<First>>;
+struct first_module_kind<TypeList<First, Rest...>> {
+  using type = std::conditional_t<std::is_void_v<module_element_of<First>>,
+                                  typename first_module_kind<TypeList<Rest...>>::type, module_kind_of<First>>;
 };
 template <class M>
-struct module_element {
+struct module_kind {
   static auto find() {
     if constexpr (is_parameter<M>)
-      return std::type_identity<typename M::element>{};
+      return std::type_identity<ParameterKind<typename M::element, typename M::device>>{};
     else if constexpr (NumberedModules<M>)
-      return module_element<typename M::module_type>{};
+      return module_kind<typename M::module_type>{};
     else if constexpr (Reflectable<M>)
-      return first_module_element<member_types<M>>{};
+      return first_module_kind<member_types<M>>{};
     else
-      return std::type_identity<void>{};
+      return std::type_identity<NoParameters>{};
   }
   using type = typename decltype(find())::type;
 };
 template <class M, std::size_t N>
-struct module_element<std::array<M, N>> : module_element<M> {};
+struct module_kind<std::array<M, N>> : module_kind<M> {};
 template <class M, class A>
-struct module_element<std::vector<M, A>> : module_element<M> {};
+struct module_kind<std::vector<M, A>> : module_kind<M> {};
 template <class M>
-struct module_element<std::optional<M>> : module_element<M> {};
+struct module_kind<std::optional<M>> : module_kind<M> {};
 
 /// A 64-bit hash of a parameter's name (FNV-1a), so that its first values depend on the name and not on the
 /// order.
@@ -209,7 +223,7 @@ Index count_parameters(const Model& model) {
   return count;
 }
 
-/// A built model's parameters as one flat array.
+/// A built model's parameters as one flat array, in the memory of the model's device.
 template <class T>
 class FlatParameters {
  public:
@@ -262,25 +276,47 @@ auto parameters(const Model& model) {
   return FlatParameters<T>{store == nullptr ? nullptr : *store};
 }
 
+namespace detail {
+
+/// The memory that a built model's elements lie in.
+template <class Model>
+const DeviceMemory& memory_of(const Model& model) {
+  return *parameters(model).store().memory;
+}
+
+/// Gives a model its place in one flat storage; its elements are not initialised.
+template <class Model>
+void place(Model& model) {
+  using T = module_element_of<Model>;
+  using D = module_device_of<Model>;
+  const StoreHandle store{std::make_shared<ParameterStore>()};
+  store->size = burrow::count_parameters(model);
+  store->storage = Buffer<D>{store->size * Index{sizeof(T)}};
+  store->memory = &device_memory<D>;
+  Index offset = 0;
+  walk_parameters(model, [&]<class P>(const ModulePath& path, P& p) {
+    static_assert(std::same_as<typename P::element, T> && std::same_as<typename P::device, D>,
+                  "build: all parameters of a model have the same element type, on one device");
+    if (!P::shape_type::is_static && p.size() == 0) no_extents(path);
+    p.place(store, offset);
+    offset += p.size();
+  });
+}
+
+}  // namespace detail
+
 /// Gives a model its elements: one flat storage, first values by each parameter's rule. Element i of a
-/// parameter depends on the key, the parameter's name and i only. The model may hold run-time extents.
+/// parameter depends on the key, the parameter's name and i only; it is drawn on the host, so that a model
+/// has the same bits on every device. The model may hold run-time extents.
 template <Module Model>
 Model build(Model model, Key key) {
   using T = detail::module_element_of<Model>;
-  const detail::StoreHandle store{std::make_shared<detail::ParameterStore>()};
-  store->size = count_parameters(model);
-  detail::walk_parameters(model, [&]<class P>(const detail::ModulePath& path, P& p) {
-    static_assert(std::same_as<typename P::element, T>,
-                  "build: all parameters of a model have the same element type");
-    if (!P::shape_type::is_static && p.size() == 0) detail::no_extents(path);
-    store->storage = Buffer<typename P::device>{store->size * Index{sizeof(T)}};
-  });
-  Index offset = 0;
+  detail::place(model);
+  detail::HostValues<T> values{detail::memory_of(model), parameters(model).values()};
   detail::walk_parameters(model, [&](const detail::ModulePath& path, auto& p) {
-    p.place(store, offset);
-    offset += p.size();
-    detail::initialise(p.data(), p.shape().values(), p.initializer(), key, path);
+    detail::initialise(values.data() + p.offset(), p.shape().values(), p.initializer(), key, path);
   });
+  values.put();
   return model;
 }
 
@@ -294,20 +330,22 @@ Model build(Key key) {
     return build(Model{}, key);
 }
 
-template <Real T>
+template <Real T, class D>
 class ParameterSelection;
 
 namespace detail {
 template <class M>
 inline constexpr bool is_selection = false;
-template <class T>
-inline constexpr bool is_selection<ParameterSelection<T>> = true;
+template <class T, class D>
+inline constexpr bool is_selection<ParameterSelection<T, D>> = true;
 }  // namespace detail
 
 /// The gradient of a loss with respect to a model's parameters: flat, in the order of the parameters, zero at
-/// first. fp32 for bf16 parameters.
+/// first. fp32 for bf16 parameters. It lies on the model's device, and so do the spans that it gives.
 template <Module Model>
 class Gradient {
+  using D = detail::module_device_of<Model>;
+
  public:
   using element = compute_type<detail::module_element_of<Model>>;
 
@@ -316,10 +354,14 @@ class Gradient {
     clear();
   }
 
-  std::span<element> values() { return values_.values(); }
-  std::span<const element> values() const { return values_.values(); }
+  std::span<element> values() { return {values_.data(), static_cast<std::size_t>(values_.size())}; }
+  std::span<const element> values() const {
+    return {values_.data(), static_cast<std::size_t>(values_.size())};
+  }
   void clear() {
-    const auto all = values_.values();
+    const auto all = values();
+    if constexpr (!detail::on_host<D>)
+      return fill_zero(D{}, all.data(), static_cast<Index>(all.size_bytes()));
     parallel_for(static_cast<Index>(all.size()), Index{1} << 16, [&](Index begin, Index end) {
       std::fill(all.begin() + begin, all.begin() + end, element(0));
     });
@@ -345,7 +387,7 @@ class Gradient {
       return {};
   }
 
-  Tensor<element, Shape<dyn>> values_;
+  Tensor<element, Shape<dyn>, D> values_;
   std::vector<detail::ParameterRange> ranges_;
 };
 

@@ -12,7 +12,7 @@ namespace burrow {
 
 /// Some of the parameters of a built model, as ranges of its flat storage; made by `wrt`. It stands where a
 /// model stands in `value_and_grad`, `accumulate_gradient` and `Gradient`.
-template <Real T>
+template <Real T, class D>
 class ParameterSelection {
  public:
   ParameterSelection(std::shared_ptr<detail::ParameterStore> store,
@@ -30,9 +30,9 @@ class ParameterSelection {
 
 namespace detail {
 
-template <class T>
-struct module_element<ParameterSelection<T>> {
-  using type = T;
+template <class T, class D>
+struct module_kind<ParameterSelection<T, D>> {
+  using type = ParameterKind<T, D>;
 };
 
 /// Sorts ranges and joins those that touch.
@@ -51,8 +51,8 @@ inline std::vector<ParameterRange> joined_ranges(std::vector<ParameterRange> ran
 }  // namespace detail
 
 /// The whole model's flat parameters, of which a part is selected.
-template <class T>
-auto parameters(const ParameterSelection<T>& selection) {
+template <class T, class D>
+auto parameters(const ParameterSelection<T, D>& selection) {
   return FlatParameters<T>{selection.store()};
 }
 
@@ -77,7 +77,8 @@ auto wrt(const First& first, const Rest&... rest) {
   };
   for_each_parameter(first, add);
   (for_each_parameter(rest, add), ...);
-  return ParameterSelection<T>{std::move(store), detail::joined_ranges(std::move(ranges))};
+  return ParameterSelection<T, detail::module_device_of<First>>{std::move(store),
+                                                                detail::joined_ranges(std::move(ranges))};
 }
 
 }  // namespace burrow

@@ -101,8 +101,11 @@ inline Index cut_adafactor_pieces(std::vector<AdafactorPart>& parts, std::vector
 /// must hold whole parameters: their rows, columns and root mean squares are taken over all of each. Three
 /// passes read the gradient, one of them writes the parameters. Of more than two axes all but the last are
 /// rows.
-template <Real P>
+template <Real P, class D = Cpu>
 class AdafactorSlice {
+  static_assert(detail::on_host<D>,
+                "Adafactor: runs on the CPU alone; on other devices take Adam, Sgd, Lion or RmsProp");
+
  public:
   using Compute = compute_type<P>;
   using Options = AdafactorOptions;

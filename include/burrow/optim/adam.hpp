@@ -48,7 +48,7 @@ struct AdamRule {
           rate{every_lane<V>(learning_rate / (1 - std::pow(o.beta1, step)))},
           keep{every_lane<V>(1 - learning_rate * decay)} {}
 
-    V operator()(V p, V g, V& first, V& second) const {
+    constexpr V operator()(V p, V g, V& first, V& second) const {
       first = beta1 * first + rest1 * g;
       second = beta2 * second + rest2 * (g * g);
       return keep * p - rate * first / (sqrt(second) * root_correction + epsilon);
@@ -59,8 +59,8 @@ struct AdamRule {
 }  // namespace detail
 
 /// Adam for a slice of a flat buffer, whose first element has the index `first_index` there.
-template <Real P>
-using AdamSlice = detail::ElementwiseSlice<P, detail::AdamRule>;
+template <Real P, class D = Cpu>
+using AdamSlice = detail::ElementwiseSlice<P, detail::AdamRule, D>;
 
 /// Adam for all parameters of a model.
 template <class Model>

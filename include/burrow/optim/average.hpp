@@ -94,6 +94,8 @@ class AverageSlice {
 template <Module Model>
 class ParameterAverage {
   using P = detail::module_element_of<Model>;
+  static_assert(detail::on_host<detail::module_device_of<Model>>,
+                "ParameterAverage: averages models on the CPU alone");
 
  public:
   /// Throws ValueError unless 0 <= decay < 1.

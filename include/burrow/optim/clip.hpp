@@ -10,7 +10,7 @@
 #include <span>
 #include <type_traits>
 
-#include <burrow/core/dtype.hpp>
+#include <burrow/core/device.hpp>
 #include <burrow/core/eigen.hpp>
 #include <burrow/core/error.hpp>
 #include <burrow/core/parallel.hpp>
@@ -48,8 +48,8 @@ class SquaresInDouble {
   static Doubles square(Values values) {
 #if defined(__AVX512F__)
     if constexpr (std::same_as<Loaded, float>) {
-      const __m512d wide = _mm512_cvtps_pd(std::bit_cast<__m256>(values));
-      return std::bit_cast<Doubles>(_mm512_mul_pd(wide, wide));
+      const __m512d wide = _mm512_cvtps_pd(__builtin_bit_cast(__m256, values));
+      return __builtin_bit_cast(Doubles, _mm512_mul_pd(wide, wide));
     }
 #endif
     const auto wide = __builtin_convertvector(values, Doubles);
@@ -75,10 +75,10 @@ double sum_of_squares_in_order(std::span<const G> values) {
 
 }  // namespace detail
 
-/// The sum of the squares of all values, in double; the same bits for every number of threads. Ranks that own
-/// slices add these before they take the root.
+namespace detail {
+
 template <Real G>
-double sum_of_squares(std::span<const G> values) {
+double sum_of_squares(Cpu, std::span<const G> values) {
   constexpr Index parts = 256;
   std::array<double, parts> sums{};
   const auto count = static_cast<Index>(values.size());
@@ -88,18 +88,29 @@ double sum_of_squares(std::span<const G> values) {
   const Index grain = count < (Index{1} << 16) ? parts : 1;
   parallel_for(parts, grain, [&](Index begin, Index end) {
     for (Index part = begin; part < end; ++part)
-      sums[static_cast<std::size_t>(part)] = detail::sum_of_squares_in_order(
-          values.subspan(boundary(part), boundary(part + 1) - boundary(part)));
+      sums[static_cast<std::size_t>(part)] =
+          sum_of_squares_in_order(values.subspan(boundary(part), boundary(part + 1) - boundary(part)));
   });
   double sum = 0;
   for (const double part : sums) sum += part;
   return sum;
 }
 
-/// The Euclidean norm of all values together.
-template <Real G>
+}  // namespace detail
+
+/// The sum of the squares of all values, in double; the same bits for every number of threads. Ranks that own
+/// slices add these before they take the root. D is the device that the values lie on; from another than the
+/// host the sum is copied, which waits for the device.
+template <class D = Cpu, Real G>
+double sum_of_squares(std::span<const G> values) {
+  return sum_of_squares(D{}, values);
+}
+
+/// The Euclidean norm of all values together; that of a gradient on the GPU is
+/// `global_norm<Cuda>(gradient.values())`.
+template <class D = Cpu, Real G>
 double global_norm(std::span<const G> values) {
-  return std::sqrt(sum_of_squares(values));
+  return std::sqrt(sum_of_squares<D>(values));
 }
 
 /// What to multiply a gradient of that norm by, so that its norm is at most `max_norm`: min(1, max_norm /

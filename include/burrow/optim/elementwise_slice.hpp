@@ -11,9 +11,10 @@
 
 namespace burrow::detail {
 
-/// An optimizer for a slice of a flat buffer, whose first element has the index `first_index` there. What is
-/// remembered is fp32, double for double parameters. One pass reads gradient, parameters and what is
-/// remembered, and writes the latter two; its result does not depend on the number of threads or slices.
+/// An optimizer for a slice of a flat buffer on device D, whose first element has the index `first_index`
+/// there. What is remembered is fp32, double for double parameters. One pass reads gradient, parameters and
+/// what is remembered, and writes the latter two; its result does not depend on the number of threads or
+/// slices.
 ///
 /// The rule has the options, the names of the numbers that it remembers for each element and, as the last
 /// one, that of an fp32 copy; `check(options)` throws ValueError; `remembers(options)` says how many of the
@@ -21,7 +22,7 @@ namespace burrow::detail {
 /// Rule::Numbers<V>{options, step, learning rate, weight decay} is made, with the number of the step from 1
 /// on; its call with packets of parameters, gradient and, by reference, remembered numbers returns the new
 /// parameters.
-template <Real P, class Rule>
+template <Real P, class Rule, class D = Cpu>
 class ElementwiseSlice {
   static constexpr std::size_t most = Rule::names.size() - 1;
 

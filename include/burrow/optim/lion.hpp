@@ -42,7 +42,7 @@ struct LionRule {
           rate{every_lane<V>(learning_rate)},
           keep{every_lane<V>(1 - learning_rate * decay)} {}
 
-    V operator()(V p, V g, V& momentum) const {
+    constexpr V operator()(V p, V g, V& momentum) const {
       const V zero = every_lane<V>(0), direction = beta1 * momentum + rest1 * g;
       momentum = beta2 * momentum + rest2 * g;
       return keep * p - select(direction > zero, rate, select(direction < zero, -rate, zero));
@@ -55,8 +55,8 @@ struct LionRule {
 /// Lion for a slice of a flat buffer, whose first element has the index `first_index` there: the parameter
 /// moves by -learning_rate * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * p), then m = beta2 * m + (1
 /// - beta2) * g.
-template <Real P>
-using LionSlice = detail::ElementwiseSlice<P, detail::LionRule>;
+template <Real P, class D = Cpu>
+using LionSlice = detail::ElementwiseSlice<P, detail::LionRule, D>;
 
 /// Lion for all parameters of a model.
 template <class Model>

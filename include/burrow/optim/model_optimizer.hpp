@@ -33,14 +33,14 @@ ParameterLayout layout_for(const Model& model, ParameterLayout given) {
 
 /// An optimizer of all parameters of a model, by one slice that spans them. It takes memory for what it
 /// remembers when it is first used, so that `Sharded` can take its place before that.
-template <class Model, template <class> class Slice>
+template <class Model, template <class, class> class Slice>
 class ModelOptimizer {
   using Parameter = detail::flat_element<decltype(parameters(std::declval<const Model&>()))>;
-  using Options = typename Slice<Parameter>::Options;
+  using Options = typename Slice<Parameter, detail::module_device_of<Model>>::Options;
 
  public:
   using model_type = Model;
-  using slice_type = Slice<Parameter>;
+  using slice_type = Slice<Parameter, detail::module_device_of<Model>>;
 
   /// `groups` come from `parameter_groups(model, ...)`; without them all parameters are updated alike. Throws
   /// ValueError for options out of range, ShapeError for the groups of another model.

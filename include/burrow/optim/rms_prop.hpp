@@ -40,7 +40,7 @@ struct ScaledBySquares {
         rate{every_lane<V>(learning_rate)},
         keep{every_lane<V>(1 - learning_rate * decay)} {}
 
-  V operator()(V p, V g, V& square) const {
+  constexpr V operator()(V p, V g, V& square) const {
     square = keep_square * square + take_square * (g * g);
     return keep * p - rate * g / (sqrt(square) + epsilon);
   }
@@ -86,12 +86,12 @@ struct AdaGradRule {
 }  // namespace detail
 
 /// RMSProp for a slice of a flat buffer, whose first element has the index `first_index` there.
-template <Real P>
-using RmsPropSlice = detail::ElementwiseSlice<P, detail::RmsPropRule>;
+template <Real P, class D = Cpu>
+using RmsPropSlice = detail::ElementwiseSlice<P, detail::RmsPropRule, D>;
 
 /// AdaGrad for a slice of a flat buffer, whose first element has the index `first_index` there.
-template <Real P>
-using AdaGradSlice = detail::ElementwiseSlice<P, detail::AdaGradRule>;
+template <Real P, class D = Cpu>
+using AdaGradSlice = detail::ElementwiseSlice<P, detail::AdaGradRule, D>;
 
 /// RMSProp for all parameters of a model.
 template <class Model>

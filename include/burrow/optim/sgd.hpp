@@ -46,8 +46,8 @@ struct SgdRule {
           keep{every_lane<V>(1 - learning_rate * decay)},
           nesterov{o.nesterov} {}
 
-    V operator()(V p, V g) const { return keep * p - rate * g; }
-    V operator()(V p, V g, V& velocity) const {
+    constexpr V operator()(V p, V g) const { return keep * p - rate * g; }
+    constexpr V operator()(V p, V g, V& velocity) const {
       velocity = momentum * velocity + fresh * g;
       return (*this)(p, nesterov ? g + momentum * velocity : velocity);
     }
@@ -60,8 +60,8 @@ struct SgdRule {
 /// velocity = momentum * velocity + (1 - dampening) * gradient, from 0 on; the parameter moves by
 /// -learning_rate * velocity, or, with Nesterov's momentum, by -learning_rate * (gradient + momentum *
 /// velocity).
-template <Real P>
-using SgdSlice = detail::ElementwiseSlice<P, detail::SgdRule>;
+template <Real P, class D = Cpu>
+using SgdSlice = detail::ElementwiseSlice<P, detail::SgdRule, D>;
 
 /// Gradient descent for all parameters of a model.
 template <class Model>

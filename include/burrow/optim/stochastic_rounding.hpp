@@ -155,7 +155,7 @@ void store_stochastically(Packet<float, N> values, bf16* rounded, const std::uin
     using Lanes = NarrowLanes;
     Lanes::Short random;
     std::memcpy(&random, bits, sizeof(random));
-    const auto value = std::bit_cast<Lanes::Wide>(values.v);
+    const auto value = __builtin_bit_cast(Lanes::Wide, values.v);
     const auto magnitude = value & 0x7FFFFFFFu;
     const auto is_finite = (Lanes::Wide)(magnitude < 0x7F800000u);
     const auto is_nan = (Lanes::Wide)(magnitude > 0x7F800000u);

@@ -157,6 +157,18 @@ class UpdateBlock {
   Key key_;
 };
 
+template <Real P>
+void check_bf16_update(Bf16Update mode) {
+  require_option(!std::same_as<P, half> || mode != Bf16Update::stochastic,
+                 "optimizer: half parameters are not rounded stochastically; keep an fp32 copy");
+}
+
+inline void check_update_size(std::size_t size, const char* what, Index built_for) {
+  if (static_cast<Index>(size) != built_for)
+    throw ShapeError("optimizer: " + std::to_string(size) + " " + what + ", built for " +
+                     std::to_string(built_for));
+}
+
 /// The parameters [first_index, first_index + count) of a flat buffer, and how they take updates.
 template <Real P>
 class ParameterUpdate {
@@ -170,8 +182,7 @@ class ParameterUpdate {
         mode_{mode},
         key_{key},
         ranges_{update_ranges(layout, first_index, count_)} {
-    require_option(!std::same_as<P, half> || mode != Bf16Update::stochastic,
-                   "optimizer: half parameters are not rounded stochastically; keep an fp32 copy");
+    check_bf16_update<P>(mode);
     if (Narrow<P> && mode == Bf16Update::fp32_copy) copy_.assign(parameters.begin(), parameters.end());
   }
 
@@ -181,8 +192,8 @@ class ParameterUpdate {
 
   /// Throws ShapeError when the sizes are not those built for.
   void check(std::size_t parameters, std::size_t gradient) const {
-    check_size(parameters, "parameters");
-    check_size(gradient, "gradient values");
+    check_update_size(parameters, "parameters", count_);
+    check_update_size(gradient, "gradient values", count_);
   }
 
   /// Calls kernel(block, range) for blocks of the parameters, each in one range that is not frozen and among
@@ -211,12 +222,6 @@ class ParameterUpdate {
   }
 
  private:
-  void check_size(std::size_t size, const char* what) const {
-    if (static_cast<Index>(size) != count_)
-      throw ShapeError("optimizer: " + std::to_string(size) + " " + what + ", built for " +
-                       std::to_string(count_));
-  }
-
   Index count_, first_index_;
   Bf16Update mode_;
   Key key_;

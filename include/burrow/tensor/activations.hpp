@@ -10,13 +10,13 @@ namespace functors {
 /// 1 / (1 + e^-x).
 struct Sigmoid : Floating {
   static constexpr const char* name = "sigmoid";
-  auto operator()(auto x) const { return decltype(x)(1) / (decltype(x)(1) + exp(-x)); }
-  static auto derivatives(auto, auto y) { return std::tuple{y * (decltype(y)(1) - y)}; }
+  constexpr auto operator()(auto x) const { return decltype(x)(1) / (decltype(x)(1) + exp(-x)); }
+  static constexpr auto derivatives(auto, auto y) { return std::tuple{y * (decltype(y)(1) - y)}; }
 };
 struct Relu : Numeric {
   static constexpr const char* name = "relu";
-  auto operator()(auto x) const { return maximum(x, decltype(x)(0)); }
-  static auto derivatives(auto x, auto) {
+  constexpr auto operator()(auto x) const { return maximum(x, decltype(x)(0)); }
+  static constexpr auto derivatives(auto x, auto) {
     using P = decltype(x);
     return std::tuple{select(x > P(0), P(1), P(0))};
   }
@@ -24,8 +24,8 @@ struct Relu : Numeric {
 /// x sigmoid(x).
 struct Silu : Floating {
   static constexpr const char* name = "silu";
-  auto operator()(auto x) const { return x / (decltype(x)(1) + exp(-x)); }
-  static auto derivatives(auto x, auto y) {
+  constexpr auto operator()(auto x) const { return x / (decltype(x)(1) + exp(-x)); }
+  static constexpr auto derivatives(auto x, auto y) {
     using P = decltype(x);
     const P s = P(1) / (P(1) + exp(-x));
     return std::tuple{s + y * (P(1) - s)};
@@ -36,13 +36,13 @@ struct Silu : Floating {
 struct Gelu : Floating {
   static constexpr const char* name = "gelu";
   template <class P>
-  static P gate(P x) {
+  static constexpr P gate(P x) {
     using T = typename P::value_type;
     constexpr T scale = T(-2 * 0.7978845608028654);
     return P(1) / (P(1) + exp(x * (P(scale) + P(scale * T(0.044715)) * x * x)));
   }
-  auto operator()(auto x) const { return x * gate(x); }
-  static auto derivatives(auto x, auto y) {
+  constexpr auto operator()(auto x) const { return x * gate(x); }
+  static constexpr auto derivatives(auto x, auto y) {
     using P = decltype(x);
     using T = typename P::value_type;
     const P s = gate(x);
@@ -54,19 +54,21 @@ struct Gelu : Floating {
 /// log(1 + e^x), computed without overflow.
 struct Softplus : Floating {
   static constexpr const char* name = "softplus";
-  auto operator()(auto x) const { return maximum(x, decltype(x)(0)) + log1p(exp(-abs(x))); }
-  static auto derivatives(auto x, auto) { return std::tuple{decltype(x)(1) / (decltype(x)(1) + exp(-x))}; }
+  constexpr auto operator()(auto x) const { return maximum(x, decltype(x)(0)) + log1p(exp(-abs(x))); }
+  static constexpr auto derivatives(auto x, auto) {
+    return std::tuple{decltype(x)(1) / (decltype(x)(1) + exp(-x))};
+  }
 };
 
 /// x Phi(x) with the distribution function of the normal distribution, Phi(x) = (1 + erf(x / sqrt 2)) / 2.
 struct GeluErf : Floating {
   static constexpr const char* name = "gelu_erf";
-  static auto distribution(auto x) {
+  static constexpr auto distribution(auto x) {
     using P = decltype(x);
     return P(0.5f) + P(0.5f) * erf(x * detail::constant(x, 1 / std::numbers::sqrt2));
   }
-  auto operator()(auto x) const { return x * distribution(x); }
-  static auto derivatives(auto x, auto) {
+  constexpr auto operator()(auto x) const { return x * distribution(x); }
+  static constexpr auto derivatives(auto x, auto) {
     using P = decltype(x);
     const P density = detail::constant(x, 0.3989422804014326779) * exp(P(-0.5f) * x * x);
     return std::tuple{distribution(x) + x * density};
@@ -75,8 +77,8 @@ struct GeluErf : Floating {
 /// x above 0, slope x below.
 struct LeakyRelu : Floating {
   static constexpr const char* name = "leaky_relu";
-  auto operator()(auto x, auto slope) const { return select(x > decltype(x)(0), x, slope * x); }
-  static auto derivatives(auto x, auto slope, auto) {
+  constexpr auto operator()(auto x, auto slope) const { return select(x > decltype(x)(0), x, slope * x); }
+  static constexpr auto derivatives(auto x, auto slope, auto) {
     using P = decltype(x);
     const auto above = x > P(0);
     return std::tuple{select(above, P(1), slope), select(above, P(0), x)};
@@ -85,8 +87,10 @@ struct LeakyRelu : Floating {
 /// x above 0, alpha (e^x - 1) below.
 struct Elu : Floating {
   static constexpr const char* name = "elu";
-  auto operator()(auto x, auto alpha) const { return select(x > decltype(x)(0), x, alpha * expm1(x)); }
-  static auto derivatives(auto x, auto alpha, auto y) {
+  constexpr auto operator()(auto x, auto alpha) const {
+    return select(x > decltype(x)(0), x, alpha * expm1(x));
+  }
+  static constexpr auto derivatives(auto x, auto alpha, auto y) {
     using P = decltype(x);
     const auto above = x > P(0);
     return std::tuple{select(above, P(1), y + alpha), select(above, P(0), expm1(x))};
@@ -95,7 +99,7 @@ struct Elu : Floating {
 /// x / 6 clamp(x + 3, 0, 6).
 struct HardSwish : Floating {
   static constexpr const char* name = "hard_swish";
-  auto operator()(auto x) const {
+  constexpr auto operator()(auto x) const {
     using P = decltype(x);
     return x * minimum(maximum(x + P(3), P(0)), P(6)) / P(6);
   }
@@ -103,13 +107,13 @@ struct HardSwish : Floating {
 /// x tanh(softplus(x)).
 struct Mish : Floating {
   static constexpr const char* name = "mish";
-  auto operator()(auto x) const { return x * tanh(Softplus{}(x)); }
+  constexpr auto operator()(auto x) const { return x * tanh(Softplus{}(x)); }
 };
 /// x / (1 + |x|).
 struct Softsign : Floating {
   static constexpr const char* name = "softsign";
-  auto operator()(auto x) const { return x / (decltype(x)(1) + abs(x)); }
-  static auto derivatives(auto x, auto) {
+  constexpr auto operator()(auto x) const { return x / (decltype(x)(1) + abs(x)); }
+  static constexpr auto derivatives(auto x, auto) {
     const auto inverse = decltype(x)(1) / (decltype(x)(1) + abs(x));
     return std::tuple{inverse * inverse};
   }

@@ -9,11 +9,47 @@
 
 namespace burrow {
 
+namespace detail {
+template <class T>
+void fill(Cpu, T* data, Index count, T value) {
+  std::fill_n(data, count, value);
+}
+
+/// Calls fill(elements) for the elements of a tensor on the host, and copies them where it is on another
+/// device.
+template <class T, class S, class D, class Fill>
+void fill_on_host(Tensor<T, S, D>& tensor, const Fill& fill) {
+  if constexpr (on_host<D>) {
+    fill(tensor.data());
+  } else {
+    Tensor<T, S> elements{tensor.shape()};
+    fill(elements.data());
+    tensor = to<D>(elements);
+  }
+}
+
+/// Elements [begin, end) of random numbers: draw(i) for each index i.
+template <class T, class Draw>
+void draw(Cpu, const Draw& draw_one, T* out, Index count) {
+  parallel_for(count, 4096, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) out[i] = static_cast<T>(draw_one(static_cast<std::uint64_t>(i)));
+  });
+}
+struct NormalDraw {
+  Key key;
+  constexpr float operator()(auto index) const { return key.normal(index); }
+};
+struct UniformDraw {
+  Key key;
+  constexpr float operator()(auto index) const { return key.uniform(index); }
+};
+}  // namespace detail
+
 /// A tensor with every element `value`.
 template <class S, Element T = float, class D = Cpu>
 Tensor<T, S, D> full(T value, const S& shape = {}) {
   Tensor<T, S, D> result{shape};
-  std::fill_n(result.data(), result.size(), value);
+  fill(D{}, result.data(), result.size(), value);
   return result;
 }
 /// A tensor of zeros.
@@ -47,8 +83,9 @@ auto ones_like(const E& x) {
 template <class S, Element T = float, class D = Cpu>
 Tensor<T, S, D> arange(const S& shape = {}) {
   Tensor<T, S, D> result{shape};
-  T* const out = result.data();
-  for (Index i = 0; i < result.size(); ++i) out[i] = static_cast<T>(i);
+  detail::fill_on_host(result, [count = result.size()](T* out) {
+    for (Index i = 0; i < count; ++i) out[i] = static_cast<T>(i);
+  });
   return result;
 }
 
@@ -77,9 +114,10 @@ requires(std::is_arithmetic_v<B>&& std::is_arithmetic_v<E>&& std::is_arithmetic_
   using C = std::common_type_t<B, E, Step>;
   const Shape<dyn> shape{{detail::sequence_length<C>(begin, end, step, where)}};
   Tensor<Result, Shape<dyn>, D> result{shape};
-  Result* const out = result.data();
-  for (Index i = 0; i < result.size(); ++i)
-    out[i] = static_cast<Result>(static_cast<C>(begin) + static_cast<C>(i) * static_cast<C>(step));
+  detail::fill_on_host(result, [&, count = result.size()](Result* out) {
+    for (Index i = 0; i < count; ++i)
+      out[i] = static_cast<Result>(static_cast<C>(begin) + static_cast<C>(i) * static_cast<C>(step));
+  });
   return result;
 }
 
@@ -87,12 +125,12 @@ requires(std::is_arithmetic_v<B>&& std::is_arithmetic_v<E>&& std::is_arithmetic_
 template <Element T = float, class D = Cpu, Index Count>
 requires Real<T> Tensor<T, Shape<Count>, D> linspace(double begin, double end, const Shape<Count>& count) {
   Tensor<T, Shape<Count>, D> result{count};
-  T* const out = result.data();
-  const Index last = result.size() - 1;
-  for (Index i = 0; i <= last; ++i) {
-    const double t = last > 0 ? static_cast<double>(i) / static_cast<double>(last) : 0.0;
-    out[i] = static_cast<T>(static_cast<compute_type<T>>(begin * (1 - t) + end * t));
-  }
+  detail::fill_on_host(result, [&, last = result.size() - 1](T* out) {
+    for (Index i = 0; i <= last; ++i) {
+      const double t = last > 0 ? static_cast<double>(i) / static_cast<double>(last) : 0.0;
+      out[i] = static_cast<T>(static_cast<compute_type<T>>(begin * (1 - t) + end * t));
+    }
+  });
   return result;
 }
 /// The same with a static number of elements, linspace<5>(0, 1), or one known at run time.
@@ -110,10 +148,7 @@ template <class S, Element T = float, class D = Cpu>
 Tensor<T, S, D> normal(Key key, const S& shape = {}) {
   if (detail::observed()) detail::tell_beginning();
   Tensor<T, S, D> result{shape};
-  T* const out = result.data();
-  parallel_for(result.size(), 4096, [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) out[i] = static_cast<T>(key.normal(static_cast<std::uint64_t>(i)));
-  });
+  draw(D{}, detail::NormalDraw{key}, result.data(), result.size());
   if (detail::observed()) detail::tell_value("normal", std::as_const(result), 0);
   return result;
 }
@@ -123,10 +158,7 @@ template <class S, Element T = float, class D = Cpu>
 Tensor<T, S, D> uniform(Key key, const S& shape = {}) {
   if (detail::observed()) detail::tell_beginning();
   Tensor<T, S, D> result{shape};
-  T* const out = result.data();
-  parallel_for(result.size(), 4096, [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) out[i] = static_cast<T>(key.uniform(static_cast<std::uint64_t>(i)));
-  });
+  draw(D{}, detail::UniformDraw{key}, result.data(), result.size());
   if (detail::observed()) detail::tell_value("uniform", std::as_const(result), 0);
   return result;
 }

@@ -81,7 +81,7 @@ template <class... Nodes>
 using LoopOf = typename LoopType<Nodes...>::type;
 
 template <class To, class From, int N>
-auto convert(Packet<From, N> x) {
+constexpr auto convert(Packet<From, N> x) {
   if constexpr (std::same_as<To, From>)
     return x;
   else if constexpr (std::same_as<To, bool>)
@@ -95,7 +95,7 @@ auto convert(Packet<From, N> x) {
   }
 }
 template <class To, class From, int N>
-auto convert(Mask<From, N> x) {
+constexpr auto convert(Mask<From, N> x) {
   if constexpr (std::same_as<To, bool> && N == 1)
     return Mask<float, 1>{x.bits};
   else if constexpr (std::same_as<To, bool>)
@@ -110,10 +110,10 @@ template <class T>
 class ScalarCursor {
  public:
   using element = T;
-  explicit ScalarCursor(compute_type<T> value) : value_{value} {}
-  void seek(const auto&) {}
+  constexpr explicit ScalarCursor(compute_type<T> value) : value_{value} {}
+  constexpr void seek(const auto&) {}
   template <class C, int N, bool>
-  auto at(Index, Index) const {
+  constexpr auto at(Index, Index) const {
     if constexpr (std::same_as<T, bool>)
       return Packet<C, N>(C(value_)) != Packet<C, N>(C(0));
     else
@@ -128,15 +128,20 @@ template <class T, std::size_t OuterRank, InnerWalk Inner>
 class LeafCursor {
  public:
   using element = T;
-  LeafCursor(const T* data, const Steps<OuterRank>& steps) : data_{data}, steps_{steps} {}
+  constexpr LeafCursor(const T* data, const Steps<OuterRank>& steps) : data_{data}, steps_{steps} {}
 
-  void seek(const std::array<Index, OuterRank>& coordinates) {
+  constexpr void seek(const std::array<Index, OuterRank>& coordinates) {
     row_ = data_ + steps_.row_offset(coordinates);
   }
 
+  // How the elements lie, for loops that read them in other ways.
+  constexpr const T* data() const { return data_; }
+  constexpr const Steps<OuterRank>& steps() const { return steps_; }
+  constexpr const T* row() const { return row_; }
+
   /// The packet at element i of the row; `count` elements of it exist where not Full.
   template <class C, int N, bool Full>
-  [[gnu::always_inline]] auto at(Index i, Index count) const {
+  [[gnu::always_inline]] constexpr auto at(Index i, Index count) const {
     using W = std::conditional_t<std::same_as<T, bool>, C, compute_type<T>>;
     using P = Packet<W, N>;
     P value;
@@ -169,7 +174,7 @@ struct argument_type {
 
 /// The values as they are once stored as elements of type To.
 template <Narrow To, int N>
-Packet<float, N> rounded(Packet<float, N> x) {
+constexpr Packet<float, N> rounded(Packet<float, N> x) {
   if constexpr (N == 1)
     return static_cast<float>(To(x.v));
   else
@@ -181,22 +186,22 @@ template <class F, class T, class... Args>
 class MapCursor {
  public:
   using element = T;
-  explicit MapCursor(const F& function, const Args&... arguments)
+  constexpr explicit MapCursor(const F& function, const Args&... arguments)
       : function_{function}, arguments_{arguments...} {}
 
-  void seek(const auto& coordinates) {
+  constexpr void seek(const auto& coordinates) {
     detail::apply([&](auto&... a) { (a.seek(coordinates), ...); }, arguments_);
   }
 
   template <class C, int N, bool Full>
-  [[gnu::always_inline]] auto at(Index i, Index count) const {
+  [[gnu::always_inline]] constexpr auto at(Index i, Index count) const {
     return detail::apply([&](const auto&... a) { return call(a.template at<C, N, Full>(i, count)...); },
                          arguments_);
   }
 
   /// The functor's arguments as it takes them.
   template <class... P>
-  [[gnu::always_inline]] static auto converted(P... p) {
+  [[gnu::always_inline]] static constexpr auto converted(P... p) {
     if constexpr (std::same_as<F, functors::Where>) {
       using W = compute_type<element>;
       return [](auto condition, auto a, auto b) {
@@ -210,18 +215,18 @@ class MapCursor {
     }
   }
 
-  const F& function() const { return function_; }
-  const auto& arguments() const { return arguments_; }
+  constexpr const F& function() const { return function_; }
+  constexpr const auto& arguments() const { return arguments_; }
 
   /// The result for the arguments' packets.
   template <class... P>
-  [[gnu::always_inline]] auto call(P... p) const {
+  [[gnu::always_inline]] constexpr auto call(P... p) const {
     return convert_result(detail::apply(function_, converted(p...)));
   }
 
  private:
   template <class P>
-  static auto convert_result(P value) {
+  static constexpr auto convert_result(P value) {
     if constexpr (requires { requires F::rounds; })
       return rounded<element>(convert<float>(value));
     else

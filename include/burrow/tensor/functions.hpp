@@ -390,7 +390,7 @@ template <class F>
 struct Lambda : Arithmetic {
   static constexpr const char* name = "elementwise";
   [[no_unique_address]] F function;
-  auto operator()(auto... x) const { return function(x...); }
+  constexpr auto operator()(auto... x) const { return function(x...); }
 };
 }  // namespace functors
 

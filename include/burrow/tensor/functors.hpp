@@ -61,36 +61,38 @@ struct Shift : Arithmetic {
 
 struct Add : Arithmetic {
   static constexpr const char* name = "operator+";
-  auto operator()(auto a, auto b) const { return a + b; }
-  static auto derivatives(auto a, auto, auto) { return std::tuple{decltype(a)(1), decltype(a)(1)}; }
+  constexpr auto operator()(auto a, auto b) const { return a + b; }
+  static constexpr auto derivatives(auto a, auto, auto) { return std::tuple{decltype(a)(1), decltype(a)(1)}; }
 };
 /// Refused for two truth values: write `a != b`, or cast.
 struct Subtract : Numeric {
   static constexpr const char* name = "operator-";
-  auto operator()(auto a, auto b) const { return a - b; }
-  static auto derivatives(auto a, auto, auto) { return std::tuple{decltype(a)(1), decltype(a)(-1)}; }
+  constexpr auto operator()(auto a, auto b) const { return a - b; }
+  static constexpr auto derivatives(auto a, auto, auto) {
+    return std::tuple{decltype(a)(1), decltype(a)(-1)};
+  }
 };
 struct Multiply : Arithmetic {
   static constexpr const char* name = "operator*";
-  auto operator()(auto a, auto b) const { return a * b; }
-  static auto derivatives(auto a, auto b, auto) { return std::tuple{b, a}; }
+  constexpr auto operator()(auto a, auto b) const { return a * b; }
+  static constexpr auto derivatives(auto a, auto b, auto) { return std::tuple{b, a}; }
 };
 /// True division: integers give float.
 struct Divide : Floating {
   static constexpr const char* name = "operator/";
-  auto operator()(auto a, auto b) const { return a / b; }
-  static auto derivatives(auto a, auto b, auto y) { return std::tuple{decltype(a)(1) / b, -y / b}; }
+  constexpr auto operator()(auto a, auto b) const { return a / b; }
+  static constexpr auto derivatives(auto a, auto b, auto y) { return std::tuple{decltype(a)(1) / b, -y / b}; }
 };
 struct Negate : Numeric {
   static constexpr const char* name = "operator-";
-  auto operator()(auto a) const { return -a; }
-  static auto derivatives(auto a, auto) { return std::tuple{decltype(a)(-1)}; }
+  constexpr auto operator()(auto a) const { return -a; }
+  static constexpr auto derivatives(auto a, auto) { return std::tuple{decltype(a)(-1)}; }
 };
 /// The larger of two; where both are equal the gradient goes to the first.
 struct Maximum : Arithmetic {
   static constexpr const char* name = "maximum";
-  auto operator()(auto a, auto b) const { return maximum(a, b); }
-  static auto derivatives(auto a, auto b, auto) {
+  constexpr auto operator()(auto a, auto b) const { return maximum(a, b); }
+  static constexpr auto derivatives(auto a, auto b, auto) {
     using P = decltype(a);
     const auto first = a >= b || a != a;
     return std::tuple{select(first, P(1), P(0)), select(first, P(0), P(1))};
@@ -99,8 +101,8 @@ struct Maximum : Arithmetic {
 /// The smaller of two; where both are equal the gradient goes to the first.
 struct Minimum : Arithmetic {
   static constexpr const char* name = "minimum";
-  auto operator()(auto a, auto b) const { return minimum(a, b); }
-  static auto derivatives(auto a, auto b, auto) {
+  constexpr auto operator()(auto a, auto b) const { return minimum(a, b); }
+  static constexpr auto derivatives(auto a, auto b, auto) {
     using P = decltype(a);
     const auto first = a <= b || a != a;
     return std::tuple{select(first, P(1), P(0)), select(first, P(0), P(1))};
@@ -108,56 +110,56 @@ struct Minimum : Arithmetic {
 };
 struct Less : Comparison {
   static constexpr const char* name = "operator<";
-  auto operator()(auto a, auto b) const { return a < b; }
+  constexpr auto operator()(auto a, auto b) const { return a < b; }
 };
 struct LessEqual : Comparison {
   static constexpr const char* name = "operator<=";
-  auto operator()(auto a, auto b) const { return a <= b; }
+  constexpr auto operator()(auto a, auto b) const { return a <= b; }
 };
 struct Equal : Comparison {
   static constexpr const char* name = "operator==";
-  auto operator()(auto a, auto b) const { return a == b; }
+  constexpr auto operator()(auto a, auto b) const { return a == b; }
 };
 struct NotEqual : Comparison {
   static constexpr const char* name = "operator!=";
-  auto operator()(auto a, auto b) const { return a != b; }
+  constexpr auto operator()(auto a, auto b) const { return a != b; }
 };
 struct And : Logical {
   static constexpr const char* name = "operator&&";
-  auto operator()(auto a, auto b) const { return a && b; }
+  constexpr auto operator()(auto a, auto b) const { return a && b; }
 };
 struct Or : Logical {
   static constexpr const char* name = "operator||";
-  auto operator()(auto a, auto b) const { return a || b; }
+  constexpr auto operator()(auto a, auto b) const { return a || b; }
 };
 struct Not : Logical {
   static constexpr const char* name = "operator!";
-  auto operator()(auto a) const { return !a; }
+  constexpr auto operator()(auto a) const { return !a; }
 };
 
 struct BitAnd : Bitwise {
   static constexpr const char* name = "operator&";
-  auto operator()(auto a, auto b) const { return a & b; }
+  constexpr auto operator()(auto a, auto b) const { return a & b; }
 };
 struct BitOr : Bitwise {
   static constexpr const char* name = "operator|";
-  auto operator()(auto a, auto b) const { return a | b; }
+  constexpr auto operator()(auto a, auto b) const { return a | b; }
 };
 struct BitXor : Bitwise {
   static constexpr const char* name = "operator^";
-  auto operator()(auto a, auto b) const { return a ^ b; }
+  constexpr auto operator()(auto a, auto b) const { return a ^ b; }
 };
 struct BitNot : Bitwise {
   static constexpr const char* name = "operator~";
-  auto operator()(auto a) const { return ~a; }
+  constexpr auto operator()(auto a) const { return ~a; }
 };
 struct ShiftLeft : Shift {
   static constexpr const char* name = "operator<<";
-  auto operator()(auto a, auto b) const { return a << b; }
+  constexpr auto operator()(auto a, auto b) const { return a << b; }
 };
 struct ShiftRight : Shift {
   static constexpr const char* name = "operator>>";
-  auto operator()(auto a, auto b) const { return a >> b; }
+  constexpr auto operator()(auto a, auto b) const { return a >> b; }
 };
 
 /// a where the condition is true, b elsewhere.
@@ -165,8 +167,8 @@ struct Where {
   template <class Condition, class A, class B>
   using result = promoted<A, B>;
   static constexpr const char* name = "where";
-  auto operator()(auto condition, auto a, auto b) const { return select(condition, a, b); }
-  static auto derivatives(auto condition, auto a, auto, auto) {
+  constexpr auto operator()(auto condition, auto a, auto b) const { return select(condition, a, b); }
+  static constexpr auto derivatives(auto condition, auto a, auto, auto) {
     using P = decltype(a);
     return std::tuple{P(0), select(condition, P(1), P(0)), select(condition, P(0), P(1))};
   }
@@ -180,8 +182,8 @@ struct Cast {
   template <class>
   using result = To;
   static constexpr const char* name = "cast";
-  auto operator()(auto x) const { return x; }
-  static auto derivatives(auto x, auto) { return std::tuple{decltype(x)(1)}; }
+  constexpr auto operator()(auto x) const { return x; }
+  static constexpr auto derivatives(auto x, auto) { return std::tuple{decltype(x)(1)}; }
 };
 
 }  // namespace burrow::functors

@@ -65,7 +65,7 @@ struct LoopNest {
     }
   }
 
-  std::array<Index, OuterRank> coordinates(Index row) const {
+  constexpr std::array<Index, OuterRank> coordinates(Index row) const {
     std::array<Index, OuterRank> result{};
     if constexpr (OuterRank == 1) {
       result[0] = row;
@@ -116,7 +116,7 @@ struct Steps {
     }
   }
 
-  Index row_offset(const std::array<Index, OuterRank>& coordinates) const {
+  constexpr Index row_offset(const std::array<Index, OuterRank>& coordinates) const {
     Index offset = 0;
     for (std::size_t i = 0; i < OuterRank; ++i) offset += coordinates[i] * outer[i];
     return offset;

@@ -68,7 +68,7 @@ class TensorPart {
 
   template <class Node>
   void evaluate(const Node& node) {
-    detail::evaluate_into<gapless>(D{}, node, seen_.shape(), tensor_.data() + offset_, seen_.strides());
+    evaluate_into<gapless>(D{}, node, seen_.shape(), tensor_.data() + offset_, seen_.strides());
   }
 
   Tensor<T, S, D>& tensor_;

@@ -113,16 +113,15 @@ class Printer {
 
 /// Writes the elements in nested brackets, numbers with six significant digits; of more than 1000 elements
 /// only the first and last three along each axis. An expression is evaluated, a traced value prints its
-/// value.
+/// value, and what lies on another device is copied to the host.
 template <Expression E>
 requires(!Traced<E> || detail::node_of<E>::is_leaf) std::ostream& operator<<(std::ostream& out, const E& e) {
-  static_assert(std::same_as<device_of<E>, Cpu>, "operator<<: only tensors in the host's memory are printed");
   const auto node = detail::to_node(e);
   if constexpr (decltype(node)::is_leaf) {
-    const auto values = materialize(node.view());
+    const auto values = to<Cpu>(node.view());
     detail::Printer{values}.print(out);
   } else {
-    const auto values = materialize(e);
+    const auto values = to<Cpu>(e);
     detail::Printer{values}.print(out);
   }
   return out;

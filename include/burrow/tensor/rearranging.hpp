@@ -10,13 +10,16 @@ namespace burrow {
 namespace detail {
 
 template <class S, int... Axes>
-concept PermutationOf = sizeof...(Axes) == S::extents.size() && (HasAxis<S, Axes> && ...) && [] {
+constexpr bool names_every_axis() {
   std::array<bool, sizeof...(Axes)> seen{};
   ((seen[axis_of<S, Axes>] = true), ...);
   for (const bool s : seen)
     if (!s) return false;
   return true;
-}();
+}
+template <class S, int... Axes>
+concept PermutationOf = sizeof...(Axes) == S::extents.size() &&
+                        (HasAxis<S, Axes> && ...) && names_every_axis<S, Axes...>();
 
 template <class S, int... Axes>
 struct Permutation {

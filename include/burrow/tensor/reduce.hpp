@@ -137,10 +137,22 @@ auto finished_reduction(const E& e, const Finish& finish, Keep...) {
     return into(dropped_shape<shape_of<E>, Axes...>(e.shape()));
 }
 
+// What finishes reductions, as types that kernels can take.
+struct AsItIs {
+  constexpr auto operator()(auto value) const { return value; }
+};
+template <class C>
+struct DividedBy {
+  C count;
+  constexpr C operator()(C total) const { return total / count; }
+};
+struct IsAboveZero {
+  constexpr bool operator()(auto value) const { return value > 0; }
+};
+
 template <class Op, class T, int... Axes, class E, class... Keep>
 auto reduced(const E& e, Keep... keep) {
-  return finished_reduction<Op, T, Axes...>(
-      e, [](auto value) { return value; }, keep...);
+  return finished_reduction<Op, T, Axes...>(e, AsItIs{}, keep...);
 }
 
 /// The element type of a sum: bool counts, and short integers do not overflow.
@@ -174,8 +186,8 @@ requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...> &&
   using T = element_of<E>;
   using C = compute_type<T>;
   const auto count = static_cast<C>(detail::reduced_count<shape_of<E>, Axes...>(e.shape()));
-  return detail::finished_reduction<detail::SumOf, T, Axes...>(
-      detail::to_node(e), [count](C total) { return total / count; }, keep...);
+  return detail::finished_reduction<detail::SumOf, T, Axes...>(detail::to_node(e),
+                                                               detail::DividedBy<C>{count}, keep...);
 }
 
 /// Largest element along the given axes, as `sum`; NaN where one is NaN.
@@ -214,15 +226,15 @@ auto truth(const E& e) {
 /// Whether an element along the given axes is not zero, as bool; false of nothing.
 template <int... Axes, Expression E, std::same_as<KeepAxes>... Keep>
 requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto any(const E& e, Keep... keep) {
-  return detail::finished_reduction<detail::MaximumOf, bool, Axes...>(
-      detail::truth(e), [](auto largest) { return largest > 0; }, keep...);
+  return detail::finished_reduction<detail::MaximumOf, bool, Axes...>(detail::truth(e), detail::IsAboveZero{},
+                                                                      keep...);
 }
 
 /// Whether all elements along the given axes are not zero, as bool; true of nothing.
 template <int... Axes, Expression E, std::same_as<KeepAxes>... Keep>
 requires(!Traced<E> && detail::ValidAxes<shape_of<E>, Axes...>) auto all(const E& e, Keep... keep) {
-  return detail::finished_reduction<detail::MinimumOf, bool, Axes...>(
-      detail::truth(e), [](auto smallest) { return smallest > 0; }, keep...);
+  return detail::finished_reduction<detail::MinimumOf, bool, Axes...>(detail::truth(e), detail::IsAboveZero{},
+                                                                      keep...);
 }
 
 // What the reductions refuse.

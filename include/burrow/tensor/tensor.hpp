@@ -31,7 +31,7 @@ namespace detail {
 template <class D>
 [[gnu::noinline]] void* copy_elements(Buffer<D>& storage, const void* data, Index count, std::size_t size) {
   Buffer<D> own{count * static_cast<Index>(size)};
-  if (count > 0) std::memcpy(own.data(), data, static_cast<std::size_t>(count) * size);
+  if (count > 0) copy_bytes(D{}, D{}, own.data(), data, count * static_cast<Index>(size));
   storage = std::move(own);
   return storage.data();
 }
@@ -47,7 +47,7 @@ constexpr const char* node_name() {
 
 template <class T, class D>
 constexpr ObservedValues observed_values(const T* data, Index count) {
-  if constexpr (Real<T> && std::same_as<D, Cpu>)
+  if constexpr (Real<T> && on_host<D>)
     return {data, count, &first_nonfinite<T>};
   else
     return {data, count, nullptr};
@@ -115,8 +115,13 @@ class Tensor {
   requires(S::is_static && sizeof...(U) > 0 && (Number<U> && ...)) Tensor(U... values) : Tensor{S{}} {
     if constexpr (Index{sizeof...(U)} != S{}.size())
       misuse::number_of_elements_differs<S, int{sizeof...(U)}>{};
-    Index i = 0;
-    ((data_[i++] = static_cast<T>(values)), ...);
+    if constexpr (detail::on_host<D>) {
+      Index i = 0;
+      ((data_[i++] = static_cast<T>(values)), ...);
+    } else {
+      const T elements[]{static_cast<T>(values)...};
+      copy_bytes(Cpu{}, D{}, data_, elements, Index{sizeof(elements)});
+    }
   }
 
   /// Row-major elements; throws ShapeError where their number does not fit the shape.
@@ -124,7 +129,10 @@ class Tensor {
     if (static_cast<Index>(values.size()) != shape.size())
       throw ShapeError("Tensor: " + std::to_string(values.size()) + " elements do not fill " + shape.text() +
                        at(where));
-    std::copy(values.begin(), values.end(), data_);
+    if constexpr (detail::on_host<D>)
+      std::copy(values.begin(), values.end(), data_);
+    else
+      copy_bytes(Cpu{}, D{}, data_, values.data(), size() * Index{sizeof(T)});
   }
 
   /// The values of an expression, computed now. A traced expression is not accepted: its gradient would be
@@ -136,7 +144,7 @@ class Tensor {
     const auto node = detail::to_node(cast<T>(expression));
     detail::check_untraced(node);
     if (detail::observed()) detail::tell_beginning();
-    detail::evaluate(D{}, node, shape_, data_);
+    evaluate(D{}, node, shape_, data_);
     if (detail::observed())
       detail::tell_value(detail::node_name<decltype(node)>(), *this, detail::leaf_bytes(node));
   }
@@ -168,27 +176,39 @@ class Tensor {
     own();
     return data_;
   }
-  std::span<const T> values() const { return {data_, static_cast<std::size_t>(size())}; }
-  std::span<T> values() { return {data(), static_cast<std::size_t>(size())}; }
+  /// The elements in the host's memory.
+  std::span<const T> values() const requires detail::on_host<D> {
+    return {data_, static_cast<std::size_t>(size())};
+  }
+  std::span<T> values() requires detail::on_host<D> { return {data(), static_cast<std::size_t>(size())}; }
 
   template <std::convertible_to<Index>... I>
-  requires(sizeof...(I) == S::extents.size()) const T& operator()(I... index) const {
+  requires(sizeof...(I) == S::extents.size() && detail::on_host<D>) const T& operator()(I... index) const {
     return data_[leaf().offset({static_cast<Index>(index)...})];
   }
   /// The element for writing.
   template <std::convertible_to<Index>... I>
-  requires(sizeof...(I) == S::extents.size()) T& operator()(I... index) {
+  requires(sizeof...(I) == S::extents.size() && detail::on_host<D>) T& operator()(I... index) {
     own();
     return data_[leaf().offset({static_cast<Index>(index)...})];
   }
   template <std::convertible_to<Index>... I>
   requires(sizeof...(I) != S::extents.size()) auto operator()(I...) const
       -> misuse::number_of_indices_differs<S, int{sizeof...(I)}>;
+  template <std::convertible_to<Index>... I>
+  requires(sizeof...(I) == S::extents.size() && !detail::on_host<D>) auto operator()(I...) const
+      -> misuse::elements_are_not_on_the_host<S, D>;
 
-  /// The only element of a tensor of one element.
+  /// The only element of a tensor of one element; from a device it is copied, which waits for the device.
   T item(Location where = Location::here()) const {
     if (size() != 1) throw ShapeError("item: " + shape_.text() + " has not exactly one element" + at(where));
-    return data_[0];
+    if constexpr (detail::on_host<D>) {
+      return data_[0];
+    } else {
+      T value;
+      copy_bytes(D{}, Cpu{}, &value, data_, Index{sizeof(T)});
+      return value;
+    }
   }
 
   const Buffer<D>& storage() const { return storage_; }
@@ -238,5 +258,28 @@ requires(!Traced<E>) auto materialize(const E& e) {
   else
     return Result(e);
 }
+
+namespace operation {
+struct to;
+}
+
+/// The values of an untraced expression as a tensor on device To: `to<Cuda>(x)`, `to<Cpu>(x)`. What is there
+/// already is handed on without a copy. A copy to the host waits for the device.
+template <class To, Expression E>
+requires(!Traced<E> && std::derived_from<To, detail::Device>) auto to(const E& e) {
+  const auto values = materialize(e);
+  if constexpr (std::same_as<To, device_of<E>>) {
+    return values;
+  } else {
+    Tensor<element_of<E>, shape_of<E>, To> copy{values.shape()};
+    if (copy.size() > 0)
+      copy_bytes(device_of<E>{}, To{}, copy.data(), values.data(),
+                 copy.size() * Index{sizeof(element_of<E>)});
+    return copy;
+  }
+}
+template <class To, Traced E>
+requires std::derived_from<To, detail::Device>
+auto to(const E&) -> misuse::gradient_would_be_lost<operation::to, E>;
 
 }  // namespace burrow

@@ -77,13 +77,16 @@ class View : public detail::LeafTraits<T, S, D, L> {
 
   /// Element at an index for each axis.
   template <std::convertible_to<Index>... I>
-  requires(sizeof...(I) == S::extents.size()) const T& operator()(I... index) const {
+  requires(sizeof...(I) == S::extents.size() && detail::on_host<D>) const T& operator()(I... index) const {
     return data_[offset({static_cast<Index>(index)...})];
   }
 
   template <std::convertible_to<Index>... I>
   requires(sizeof...(I) != S::extents.size()) auto operator()(I...) const
       -> misuse::number_of_indices_differs<S, int{sizeof...(I)}>;
+  template <std::convertible_to<Index>... I>
+  requires(sizeof...(I) == S::extents.size() && !detail::on_host<D>) auto operator()(I...) const
+      -> misuse::elements_are_not_on_the_host<S, D>;
 
   /// Distance in elements from the first element to that at an index for each axis.
   Index offset(const strides_type& index) const {

@@ -40,7 +40,7 @@ template <class T, class P>
 P multiply_add_words(P a, P b, P sum) {
 #if defined(__AVX512BF16__) && defined(__AVX512F__)
   if constexpr (elements_per_word<T> == 2)
-    return _mm512_dpbf16_ps(sum.v, std::bit_cast<__m512bh>(a.v), std::bit_cast<__m512bh>(b.v));
+    return _mm512_dpbf16_ps(sum.v, __builtin_bit_cast(__m512bh, a.v), __builtin_bit_cast(__m512bh, b.v));
 #endif
   return fused_multiply_add(a, b, sum);
 }
@@ -58,8 +58,8 @@ Packet<compute_type<T>> load_rounded(const A* p) {
 /// Two vectors of bf16, widened, as one of pairs: a float's upper half is its bf16.
 inline Packet<float> pair_words(Packet<float> first, Packet<float> second) {
   using Wide = NarrowLanes::Wide;
-  return std::bit_cast<native_vector<float>>(std::bit_cast<Wide>(second.v) |
-                                             (std::bit_cast<Wide>(first.v) >> 16));
+  return __builtin_bit_cast(native_vector<float>,
+                            __builtin_bit_cast(Wide, second.v) | (__builtin_bit_cast(Wide, first.v) >> 16));
 }
 
 /// The words of one line whose elements lie side by side at p.
@@ -95,8 +95,10 @@ Packet<compute_type<T>> load_rounded(const A* p, Index count) {
   if constexpr (std::same_as<A, double> && std::same_as<T, double>)
     return P(_mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p));
   if constexpr (std::same_as<A, bf16> && std::same_as<T, bf16>)
-    return std::bit_cast<native_vector<float>>(_mm512_slli_epi32(
-        _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(mask), p)), 16));
+    return __builtin_bit_cast(
+        native_vector<float>,
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(mask), p)),
+                          16));
 #endif
   A some[P::size]{};
   std::copy_n(p, count, some);

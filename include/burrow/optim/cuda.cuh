@@ -1,0 +1,236 @@
+// Optimizers and clipping on a CUDA device: one pass of the CPU's rules over parameters, gradient and what is
+// remembered. bf16 parameters are rounded with the same random bits.
+#pragma once
+
+#include <type_traits>
+
+#include <burrow/optim/clip.hpp>
+#include <burrow/optim/elementwise_slice.hpp>
+#include <burrow/tensor/cuda.cuh>
+#include <burrow/tensor/reduce.hpp>
+
+namespace burrow::detail {
+
+/// One range of parameters that are updated alike.
+template <class P, class G, class Numbers, std::size_t Count>
+struct RangeUpdate {
+  using C = compute_type<P>;
+
+  P* parameters;
+  const G* gradient;
+  C* copy;  ///< in place of narrow parameters; null where there is none
+  std::array<C*, Count> remembered;
+  Numbers numbers;
+  C factor;  ///< of the gradient
+  std::uint64_t first_index;
+  Key key;
+  bool stochastic;
+};
+
+/// Elements to a thread; sixteen random bits of eight neighbours come from one draw.
+template <class P>
+inline constexpr int update_each = sizeof(P) == 2   ? 8
+                                   : sizeof(P) == 4 ? 4
+                                                    : 2;
+
+/// Updates elements [begin, end), in pieces that begin on multiples of their size.
+template <int Each, class P, class G, class Numbers, std::size_t Count>
+__global__ void update_kernel(RangeUpdate<P, G, Numbers, Count> update, Index begin, Index end) {
+  using C = compute_type<P>;
+  using V = Packet<C, 1>;
+  const Index step = Index{gridDim.x} * blockDim.x, last = (end + Each - 1) / Each;
+  for (Index number = begin / Each + Index{blockIdx.x} * blockDim.x + threadIdx.x; number < last;
+       number += step) {
+    const Index i = number * Each;
+    const bool whole = i >= begin && i + Each <= end;
+    const auto read = [&](const auto* from, C(&to)[Each]) {
+      if (whole) {
+        cuda::load_elements<Each>(from + i, to);
+      } else {
+        for (int k = 0; k < Each; ++k)
+          to[k] = i + k >= begin && i + k < end ? static_cast<C>(from[i + k]) : C(0);
+      }
+    };
+    const auto write = [&](auto* to, const auto(&values)[Each]) {
+      if (whole) {
+        cuda::store_elements<Each>(to + i, values);
+      } else {
+        for (int k = 0; k < Each; ++k)
+          if (i + k >= begin && i + k < end)
+            to[i + k] = static_cast<std::remove_cvref_t<decltype(*to)>>(values[k]);
+      }
+    };
+    C p[Each], g[Each], values[Count == 0 ? 1 : Count][Each];
+    if (std::is_same_v<P, C> || update.copy == nullptr)
+      read(update.parameters, p);
+    else
+      read(update.copy, p);
+    read(update.gradient, g);
+#pragma unroll
+    for (std::size_t r = 0; r < Count; ++r) read(update.remembered[r], values[r]);
+#pragma unroll
+    for (int k = 0; k < Each; ++k) {
+      [&]<std::size_t... R>(std::index_sequence<R...>) {
+        V now[Count == 0 ? 1 : Count] = {V(values[R][k])...};
+        p[k] = update.numbers(V(p[k]), V(g[k]) * V(update.factor), now[R]...).v;
+        ((values[R][k] = now[R].v), ...);
+      }
+      (std::make_index_sequence<Count>{});
+    }
+#pragma unroll
+    for (std::size_t r = 0; r < Count; ++r) write(update.remembered[r], values[r]);
+    if constexpr (std::is_same_v<P, bf16>) {
+      if (update.stochastic) {
+        P rounded[Each];
+        std::array<std::uint32_t, 4> words{};
+#pragma unroll
+        for (int k = 0; k < Each; ++k) {
+          const std::uint64_t index = update.first_index + static_cast<std::uint64_t>(i + k);
+          if (k == 0 || index % 8 == 0) words = update.key.words(index / 8);
+          const std::uint32_t word = words[index % 8 / 2];
+          rounded[k] =
+              round_stochastically(p[k], static_cast<std::uint16_t>(index % 2 == 0 ? word : word >> 16));
+        }
+        write(update.parameters, rounded);
+        continue;
+      }
+    }
+    write(update.parameters, p);
+    if constexpr (!std::is_same_v<P, C>)
+      if (update.copy != nullptr) write(update.copy, p);
+  }
+}
+
+template <class C, class P>
+struct ConvertEach {
+  C* to;
+  const P* from;
+  constexpr void operator()(Index i) const { to[i] = static_cast<C>(from[i]); }
+};
+
+/// The same optimizer where parameters, gradient and what is remembered lie on the device.
+template <Real P, class Rule>
+class ElementwiseSlice<P, Rule, Cuda> {
+  static constexpr std::size_t most = Rule::names.size() - 1;
+
+ public:
+  using Compute = compute_type<P>;
+  using Options = typename Rule::options;
+
+  /// Throws ValueError for options out of range. `layout` is that of the whole buffer.
+  ElementwiseSlice(std::span<const P> parameters, Index first_index, const Options& options,
+                   const ParameterLayout& layout = {})
+      : options_{options},
+        count_{static_cast<Index>(parameters.size())},
+        first_index_{first_index},
+        ranges_{update_ranges(layout, first_index, count_)} {
+    require_option(options.learning_rate >= 0, Rule::negative_rate);
+    Rule::check(options);
+    check_bf16_update<P>(options.bf16_update);
+    const Index bytes = count_ * Index{sizeof(Compute)};
+    if (count_ == 0) return;
+    for (std::size_t i = 0; i < Rule::remembers(options); ++i) {
+      remembered_[i] = Buffer<Cuda>{bytes};
+      fill_zero(Cuda{}, remembered_[i].data(), bytes);
+    }
+    if (Narrow<P> && options.bf16_update == Bf16Update::fp32_copy) {
+      copy_ = Buffer<Cuda>{bytes};
+      for_each_index("optimizer", count_,
+                     ConvertEach<Compute, P>{values_of(copy_).data(), parameters.data()});
+    }
+  }
+
+  /// One update of the slice, in place. Throws ShapeError when the sizes are not those built for.
+  template <Real G>
+  void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {}) {
+    using V = Packet<Compute, 1>;
+    check_update_size(parameters.size(), "parameters", count_);
+    check_update_size(gradient.size(), "gradient values", count_);
+    if constexpr (std::invocable<const typename Rule::template Numbers<V>&, V, V>) {
+      if (Rule::remembers(options_) == 0)
+        update_all<0>(parameters, gradient, now);
+      else
+        update_all<most>(parameters, gradient, now);
+    } else {
+      update_all<most>(parameters, gradient, now);
+    }
+    ++steps_;
+  }
+
+  /// What is remembered, by the rule's names, and where it is kept the fp32 copy, on the device.
+  OptimizerState<Compute> state() {
+    OptimizerState<Compute> state{steps_, {}};
+    for (std::size_t i = 0; i < Rule::remembers(options_); ++i)
+      state.values.push_back({Rule::names[i], values_of(remembered_[i])});
+    if (copy_) state.values.push_back({Rule::names[most], values_of(copy_)});
+    return state;
+  }
+
+  const Options& options() const { return options_; }
+
+ private:
+  std::span<Compute> values_of(const Buffer<Cuda>& buffer) const {
+    return {static_cast<Compute*>(buffer.data()), static_cast<std::size_t>(count_)};
+  }
+
+  /// Runs of neighbouring ranges whose numbers are the same, in one kernel each.
+  template <std::size_t Count, class G>
+  void update_all(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now) {
+    const auto takes_part = [&](const UpdateRange& r) {
+      return !r.frozen && ParameterStore::contains(now.only, first_index_ + r.begin);
+    };
+    for (std::size_t i = 0; i < ranges_.size();) {
+      const UpdateRange& range = ranges_[i];
+      std::size_t next = i + 1;
+      if (takes_part(range)) {
+        while (next < ranges_.size() && takes_part(ranges_[next]) &&
+               ranges_[next].begin == ranges_[next - 1].end &&
+               ranges_[next].learning_rate_factor == range.learning_rate_factor &&
+               ranges_[next].weight_decay == range.weight_decay)
+          ++next;
+        update_range<Count>(parameters, gradient, now, range, ranges_[next - 1].end);
+      }
+      i = next;
+    }
+  }
+
+  template <std::size_t Count, class G>
+  void update_range(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now,
+                    const UpdateRange& range, Index end) {
+    using Numbers = typename Rule::template Numbers<Packet<Compute, 1>>;
+    const double usual_rate = now.learning_rate.value_or(options_.learning_rate);
+    RangeUpdate<P, G, Numbers, Count> update{
+        parameters.data(),
+        gradient.data(),
+        static_cast<Compute*>(copy_.data()),
+        {},
+        Numbers{options_, static_cast<double>(steps_ + 1), range.rate(usual_rate),
+                range.decay(options_.weight_decay)},
+        static_cast<Compute>(now.gradient_factor),
+        static_cast<std::uint64_t>(first_index_),
+        options_.key.fold_in(static_cast<std::uint64_t>(steps_)),
+        options_.bf16_update == Bf16Update::stochastic};
+    for (std::size_t r = 0; r < Count; ++r) update.remembered[r] = values_of(remembered_[r]).data();
+    constexpr int each = update_each<P>;
+    if (end <= range.begin) return;
+    cuda::launch("optimizer", &update_kernel<each, P, G, Numbers, Count>,
+                 cuda::striding_grid((end - range.begin + each - 1) / each + 1,
+                                     cuda::Context::instance().multiprocessors()),
+                 update, range.begin, end);
+  }
+
+  Options options_;
+  Index steps_ = 0, count_, first_index_;
+  std::vector<UpdateRange> ranges_;
+  std::array<Buffer<Cuda>, most> remembered_;
+  Buffer<Cuda> copy_;
+};
+
+template <Real G>
+double sum_of_squares(Cuda, std::span<const G> values) {
+  using Flat = View<G, Shape<dyn>, Cuda>;
+  const Flat all{{}, const_cast<G*>(values.data()), Shape<dyn>{{static_cast<Index>(values.size())}}};
+  return sum(square(cast<double>(all))).item();
+}
+
+}  // namespace burrow::detail

@@ -1,0 +1,97 @@
+// Gradients on the device are those of the CPU: of fused expressions with operands of every kind, and through
+// the tape.
+#include <catch2/catch.hpp>
+
+#include <tuple>
+
+#include <burrow/autodiff/cuda.cuh>
+#include <burrow/autodiff/reduce.hpp>
+#include <burrow/tensor/indexing.hpp>
+
+#include "close.hpp"
+
+namespace {
+
+using namespace burrow;
+
+/// The gradients of sum(f(x...) * seed) with respect to x, on device D.
+template <class D, class F, class... X>
+auto gradients(const F& f, const X&... x) {
+  Tape tape;
+  const std::tuple watched{tape.watch(to<D>(x))...};
+  const auto y = materialize(std::apply(f, watched));
+  using Y = decltype(y.value());
+  const Tensor<element_of<Y>, shape_of<Y>> seed(cast<element_of<Y>>(normal<shape_of<Y>>(Key{77}, y.shape())));
+  tape.backward(y, to<D>(seed));
+  return std::apply([&](const auto&... w) { return std::tuple{to<Cpu>(tape.gradient(w))...}; }, watched);
+}
+
+template <class F, class... X>
+double difference(const F& f, const X&... x) {
+  const auto expected = gradients<Cpu>(f, x...);
+  const auto found = gradients<Cuda>(f, x...);
+  double largest = 0;
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    ((largest = std::max(largest, distance(std::get<I>(found), std::get<I>(expected)))), ...);
+  }
+  (std::index_sequence_for<X...>{});
+  return largest;
+}
+
+template <Index... N>
+auto random(std::uint64_t seed) {
+  return normal<Shape<N...>>(Key{seed});
+}
+
+TEST_CASE("gradients of elementwise expressions", "[cuda]") {
+  const auto f = [](const auto& a, const auto& b) { return gelu(a * 0.5f + b) * tanh(a) - b * b; };
+  CHECK(difference(f, random<4, 64>(1), random<4, 64>(2)) < 1e-5);
+  CHECK(difference(f, random<3, 37>(1), random<3, 37>(2)) < 1e-5);
+  CHECK(difference(f, random<>(1), random<>(2)) < 1e-5);
+  CHECK(difference(f, random<0, 5>(1), random<0, 5>(2)) == 0);
+}
+
+TEST_CASE("operands that repeat get sums", "[cuda]") {
+  const auto f = [](const auto& a, const auto& b) { return gelu(a * b + b); };
+  CHECK(difference(f, random<33, 24>(1), random<24>(2)) < 1e-5);     // along columns
+  CHECK(difference(f, random<33, 24>(1), random<33, 1>(2)) < 1e-5);  // along rows
+  CHECK(difference(f, random<700, 13>(1), random<>(2)) < 1e-5);      // everywhere
+  CHECK(difference(f, random<24>(1), random<7, 24>(2)) < 1e-5);
+  CHECK(difference(f, random<5, 1>(1), random<7>(2)) < 1e-5);  // both are sums
+  CHECK(difference(f, random<2, 3, 4, 5>(1), random<3, 1, 5>(2)) < 1e-5);
+}
+
+TEST_CASE("operands that are parts or other types", "[cuda]") {
+  CHECK(difference([](const auto& a) { return transpose(a) * view(a, range(0, 5), whole_axis); },
+                   random<5, 5>(1)) < 1e-5);
+  CHECK(difference([](const auto& a) { return exp(view(a, range(1, 6, 2), range(2, 4))); }, random<6, 9>(1)) <
+        1e-6);
+  CHECK(difference([](const auto& a) { return view(a, 1) * a; }, random<4, 16>(1)) < 1e-5);
+  const Tensor<bf16, Shape<6, 16>> narrow(cast<bf16>(random<6, 16>(3)));
+  CHECK(difference([](const auto& a, const auto& b) { return a * cast<float>(b); }, random<16>(1), narrow) <
+        1e-6);
+  CHECK(difference([](const auto& a) { return a * a; }, narrow) < 1e-2);
+}
+
+TEST_CASE("gradients through reductions, and of a value that is used twice", "[cuda]") {
+  CHECK(difference([](const auto& a) { return sum<1>(square(a)); }, random<9, 20>(1)) < 1e-5);
+  CHECK(difference([](const auto& a) { return mean<0>(exp(a)) * sum(a); }, random<9, 20>(1)) < 1e-5);
+  CHECK(difference([](const auto& a) { return max<1>(a); }, random<9, 20>(1)) < 1e-5);
+  CHECK(difference(
+            [](const auto& a) {
+              const auto b = materialize(tanh(a));
+              return b * 2 + sum<1>(b, keep_axes) * b;
+            },
+            random<9, 20>(1)) < 1e-5);
+}
+
+TEST_CASE("a tape on the device seeds a loss of one element with 1", "[cuda]") {
+  Tape tape;
+  const auto x = tape.watch(to<Cuda>(random<5, 3>(1)));
+  const auto unused = tape.watch(to<Cuda>(random<4>(2)));
+  tape.backward(mean(x * 2));
+  CHECK(distance(tape.gradient(x), full<Shape<5, 3>>(2.0f / 15)) < 1e-5);
+  CHECK(distance(tape.gradient(unused), zeros<Shape<4>>()) == 0);
+}
+
+}  // namespace
