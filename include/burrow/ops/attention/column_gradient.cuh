@@ -61,10 +61,10 @@ class ColumnTile {
     const Index first = first_tile_row(e, column, tile.rows);
     for (Index query = first; query < e.queries; query += tile.rows) {
       __syncthreads();  // all have done with the tile before
-      copy_rows<Width>(queries, query, tile.rows, content_, view.bias(in.content_bias));
+      copy_biased_rows<Width>(queries, query, tile.rows, content_, view.bias(in.content_bias));
       copy_rows<Width>(view.query_rows(dy.values), query, tile.rows, out_gradient_);
       if (relative_) {
-        copy_rows<Width>(queries, query, tile.rows, position_, view.bias(in.position_bias));
+        copy_biased_rows<Width>(queries, query, tile.rows, position_, view.bias(in.position_bias));
         const Index index = first_of_strip(tile, e.memory(), query, column);
         const int end = query == first ? tile.strip() : tile.rows;
         if constexpr (Distances) {
@@ -74,6 +74,8 @@ class ColumnTile {
           copy_strip<Width>(view.position_rows(in.positions), index, 0, end, ring, strip_);
         }
       }
+      commit_copies();
+      wait_for_copies<0>();
       __syncthreads();
       differentiate(warp, view, dy, query, column, ring);
       __syncthreads();

@@ -92,32 +92,46 @@ __global__ void __launch_bounds__(
   float* const scores = shared.take<float>(0) + Tile::warp() * AttentionTile::warp_rows * tile.score_stride();
 
   const auto queries = view.query_rows(in.queries);
-  copy_rows<Width>(queries, block.query, tile.rows, content, view.bias(in.content_bias));
-  if (relative) copy_rows<Width>(queries, block.query, tile.rows, position, view.bias(in.position_bias));
+  copy_biased_rows<Width>(queries, block.query, tile.rows, content, view.bias(in.content_bias));
+  if (relative)
+    copy_biased_rows<Width>(queries, block.query, tile.rows, position, view.bias(in.position_bias));
 
   Tile warp{e, in.slopes == nullptr ? 0.0f : in.slopes[block.head], scores};
   OnlineSoftmax softmax;
   float outputs[Width / 8][4] = {};
   StripRing ring{tile.strip()};
   const Index visible = visible_columns(e, block.query, tile.rows);
+  const auto start_keys = [&](Index begin) {
+    if (begin < visible) {
+      copy_rows<Width>(view.key_rows(in.keys), begin, tile.columns, keys);
+      if (relative)
+        copy_strip<Width>(view.position_rows(in.positions),
+                          first_of_strip(tile, e.memory(), block.query, begin), begin == 0 ? 0 : tile.rows,
+                          tile.strip(), ring, strip);
+    }
+    commit_copies();
+  };
+  start_keys(0);
   for (Index begin = 0; begin < visible; begin += tile.columns) {
-    __syncthreads();  // all have done with the tile before
-    copy_rows<Width>(view.key_rows(in.keys), begin, tile.columns, keys);
+    wait_for_copies<0>();
+    __syncthreads();  // keys are there, and all have done with the values before
     copy_rows<Width>(view.key_rows(in.values), begin, tile.columns, values);
-    if (relative)
-      copy_strip<Width>(view.position_rows(in.positions),
-                        first_of_strip(tile, e.memory(), block.query, begin), begin == 0 ? 0 : tile.rows,
-                        tile.strip(), ring, strip);
-    __syncthreads();
-    if (warp.start(block.query, begin)) {
-      typename Tile::Sums sums = {};
+    commit_copies();
+    const bool active = warp.start(block.query, begin);
+    typename Tile::Sums sums = {};
+    if (active) {
       if (relative) warp.skewed(sums, position, strip, ring);
       Tile::straight(sums, content, keys);
       warp.score(sums);
       softmax.take(sums, outputs);
-      multiply_scores<T, Width>(outputs, sums, values, reinterpret_cast<T*>(scores), tile.score_stride());
     }
     ring.advance(tile.columns);
+    __syncthreads();  // all have done with the keys
+    start_keys(begin + tile.columns);
+    wait_for_copies<1>();
+    __syncthreads();  // values are there
+    if (active)
+      multiply_scores<T, Width>(outputs, sums, values, reinterpret_cast<T*>(scores), tile.score_stride());
   }
 
   softmax.finish();

@@ -83,9 +83,10 @@ __global__ void __launch_bounds__(
   T* const skewed = shared.take<T>(0);
 
   const auto queries = view.query_rows(in.queries);
-  copy_rows<Width>(queries, block.query, tile.rows, content, view.bias(in.content_bias));
+  copy_biased_rows<Width>(queries, block.query, tile.rows, content, view.bias(in.content_bias));
   copy_rows<Width>(view.query_rows(dy.values), block.query, tile.rows, out_gradient);
-  if (relative) copy_rows<Width>(queries, block.query, tile.rows, position, view.bias(in.position_bias));
+  if (relative)
+    copy_biased_rows<Width>(queries, block.query, tile.rows, position, view.bias(in.position_bias));
   float log_sums[2], of_rows[2];
   read_row_numbers(dy.log_sums + view.row_numbers(), block.query + first_row, e.queries, log_sums);
   read_row_numbers(dy.products + view.row_numbers(), block.query + first_row, e.queries, of_rows);
@@ -104,6 +105,8 @@ __global__ void __launch_bounds__(
       copy_strip<Width>(view.position_rows(in.positions),
                         first_of_strip(tile, e.memory(), block.query, begin), begin == 0 ? 0 : tile.rows,
                         tile.strip(), ring, strip);
+    commit_copies();
+    wait_for_copies<0>();
     __syncthreads();
     if (warp.start(block.query, begin)) {
       typename Tile::Sums p = {}, ds = {};

@@ -2,6 +2,7 @@
 // warp's 16 rows of a tile of scores, with its skewed products.
 #pragma once
 
+#include <burrow/core/async_copy.cuh>
 #include <burrow/core/block_reduce.cuh>
 #include <burrow/ops/attention/cuda_tiles.hpp>
 #include <burrow/ops/attention/fragments.cuh>
@@ -33,13 +34,14 @@ struct HeadRows {
 
   static constexpr int per_piece = elements_per_access<T>;
 
+  __device__ bool has(Index row, int element) const { return row >= 0 && row < count && element < width; }
+  __device__ const T* at(Index row, int element) const { return data + row * stride + element; }
   /// 16 bytes of a row, from `element` on.
   __device__ void read(Index row, int element, T (&to)[per_piece]) const {
-    const bool inside = row >= 0 && row < count && element < width;
-    if (inside && aligned) return load_elements<per_piece>(data + row * stride + element, to);
+    const bool inside = has(row, element);
+    if (inside && aligned) return load_elements<per_piece>(at(row, element), to);
 #pragma unroll
-    for (int i = 0; i < per_piece; ++i)
-      to[i] = inside && element + i < width ? data[row * stride + element + i] : T(0.0f);
+    for (int i = 0; i < per_piece; ++i) to[i] = inside && element + i < width ? at(row, element)[i] : T(0.0f);
   }
 };
 
@@ -71,33 +73,53 @@ struct HeadView {
   }
 };
 
-/// Copies `count` rows to shared memory, all threads of the block together: row row_of(r) to row slot(r). A
-/// bias may be added.
+/// Copies `count` rows to shared memory, all threads of the block together: row row_of(r) to row slot(r).
+/// They are there after `wait_for_copies`, of a group that the caller commits, and a barrier.
 template <int Width, class T, class Slot, class RowOf>
 __device__ inline void copy_rows(const HeadRows<T>& from, int count, T* to, const Slot& slot,
-                                 const RowOf& row_of, const T* bias = nullptr) {
+                                 const RowOf& row_of) {
+  constexpr int per_piece = HeadRows<T>::per_piece, pieces = Width / per_piece;
+  constexpr int stride = AttentionTile::of(sizeof(T), Width).stride();
+#pragma unroll 2
+  for (int p = static_cast<int>(threadIdx.x); p < count * pieces; p += static_cast<int>(blockDim.x)) {
+    const auto piece = RowPiece::of(p, Width, per_piece);
+    const Index row = row_of(piece.row);
+    T* const at = to + slot(piece.row) * stride + piece.element;
+    if (from.aligned) {
+      const bool inside = from.has(row, piece.element);
+      copy_async(at, inside ? from.at(row, piece.element) : from.data, inside);
+    } else {
+      T values[per_piece];
+      from.read(row, piece.element, values);
+      store_elements<per_piece>(at, values);
+    }
+  }
+}
+/// Rows `first` and further, in order.
+template <int Width, class T>
+__device__ inline void copy_rows(const HeadRows<T>& from, Index first, int count, T* to) {
+  copy_rows<Width>(
+      from, count, to, [](int r) { return r; }, [first](int r) { return first + r; });
+}
+/// The same with a bias added, where there is one; it needs no waiting but for the barrier.
+template <int Width, class T>
+__device__ inline void copy_biased_rows(const HeadRows<T>& from, Index first, int count, T* to,
+                                        const T* bias) {
   constexpr int per_piece = HeadRows<T>::per_piece, pieces = Width / per_piece;
   constexpr int stride = AttentionTile::of(sizeof(T), Width).stride();
 #pragma unroll 2
   for (int p = static_cast<int>(threadIdx.x); p < count * pieces; p += static_cast<int>(blockDim.x)) {
     const auto piece = RowPiece::of(p, Width, per_piece);
     T values[per_piece];
-    from.read(row_of(piece.row), piece.element, values);
+    from.read(first + piece.row, piece.element, values);
     if (bias != nullptr) {
 #pragma unroll
       for (int i = 0; i < per_piece; ++i)
         if (piece.element + i < from.width)
           values[i] = T(static_cast<float>(values[i]) + static_cast<float>(bias[piece.element + i]));
     }
-    store_elements<per_piece>(to + slot(piece.row) * stride + piece.element, values);
+    store_elements<per_piece>(to + piece.row * stride + piece.element, values);
   }
-}
-/// Rows `first` and further, in order.
-template <int Width, class T>
-__device__ inline void copy_rows(const HeadRows<T>& from, Index first, int count, T* to,
-                                 const T* bias = nullptr) {
-  copy_rows<Width>(
-      from, count, to, [](int r) { return r; }, [first](int r) { return first + r; }, bias);
 }
 /// Rows `begin` to `end` of a strip whose row c is that of index `index - c`.
 template <int Width, class T>
@@ -131,7 +153,7 @@ __device__ inline void write_rows(const T* from, const HeadRows<T>& to, Index fi
     if (row >= to.count || piece.element >= to.width) continue;
     T values[per_piece];
     load_elements<per_piece>(from + piece.row * stride + piece.element, values);
-    T* const at = const_cast<T*>(to.data) + row * to.stride + piece.element;
+    T* const at = const_cast<T*>(to.at(row, piece.element));
     if (to.aligned) {
       store_elements<per_piece>(at, values);
     } else {
