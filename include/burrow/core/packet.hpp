@@ -77,7 +77,7 @@ struct NarrowLanes {
   template <Narrow T>
   static Short narrow(native_vector<float> v) {
     if constexpr (std::same_as<T, bf16>)
-      return upper_halves(upper_bf16(v));
+      return narrow_bf16(v);
     else
       return narrow_half(v);
   }
@@ -90,7 +90,6 @@ struct NarrowLanes {
     const __m512i wide = _mm512_cvtepu16_epi32(__builtin_bit_cast(__m256i, bits));
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
   }
-  // Not by vcvtneps2bf16, which takes denormal numbers for zero.
   static Wide upper_bf16(native_vector<float> v) {
     const __m512i bits = _mm512_castps_si512(v);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
@@ -116,6 +115,15 @@ struct NarrowLanes {
   }
   static Short upper_halves(Wide wide) { return __builtin_convertvector(wide >> 16, Short); }
 #endif
+
+  static Short narrow_bf16(native_vector<float> v) {
+#if defined(__AVX512BF16__) && defined(__AVX512DQ__)
+    constexpr int denormal = 0x20;  // which the processor's own conversion takes for zero
+    if (_mm512_fpclass_ps_mask(v, denormal) == 0) [[likely]]
+      return std::bit_cast<Short>(_mm512_cvtneps_pbh(v));
+#endif
+    return upper_halves(upper_bf16(v));
+  }
 
 #if defined(__AVX512F__)
   static native_vector<float> widen_half(Short bits) {
