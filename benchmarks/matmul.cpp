@@ -56,7 +56,7 @@ template <class T, class P>
 [[gnu::noinline]] float multiply_in_registers(Index rounds, P a, P b) {
   P sums[chains];
 #pragma GCC unroll 12
-  for (Index c = 0; c < chains; ++c) sums[c] = P(0.0f);
+  for (Index c = 0; c < chains; ++c) sums[c] = P(static_cast<float>(c));  // unlike, or they would be one
 #pragma GCC unroll 1
   for (Index i = 0; i < rounds; ++i) {
 #pragma GCC unroll 12
@@ -68,19 +68,36 @@ template <class T, class P>
   return reduce_add(total);
 }
 
+/// Sums of products in tiles of the matrix unit.
+[[gnu::noinline]] void multiply_in_tiles([[maybe_unused]] Index rounds) {
+  if constexpr (cpu::detail::compiled_for_amx) {
+#if defined(__AMX_BF16__) && defined(__AMX_TILE__)
+    const cpu::detail::AmxTiles tiles;
+    for (Index i = 0; i < rounds; ++i) {
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+#endif
+  }
+}
+
 /// Operations a second of the multipliers alone, without memory.
 template <class T>
 double peak(int threads) {
   using P = Packet<compute_type<T>>;
   constexpr Index rounds = 4'000'000;
-  const auto run = [](Index) {
+  const bool tiles = std::same_as<T, bf16> && cpu::detail::amx_permitted();
+  const auto run = [tiles](Index) {
+    if (tiles) return multiply_in_tiles(rounds);
     volatile float kept = multiply_in_registers<T>(rounds, P(1.0f), P(0.5f));
     static_cast<void>(kept);
   };
   std::vector<double> times;
   for (int i = 0; i < 5; ++i) times.push_back(benchmarks::seconds([&] { parallel_tasks(threads, run); }));
-  const double operations =
-      2.0 * static_cast<double>(rounds * chains * P::size * cpu::detail::elements_per_word<T>);
+  const Index multiplied = tiles ? 4 * 16 * 16 * 32 : chains * P::size * cpu::detail::elements_per_word<T>;
+  const double operations = 2.0 * static_cast<double>(rounds * multiplied);
   return operations * threads / *std::min_element(times.begin(), times.end());
 }
 

@@ -123,6 +123,12 @@ TEST_CASE("products longer than the kernel's blocks agree", "[matmul]") {
   agrees<bf16>({{Wide::block_rows + 7, Wide::block_columns + 5, 2}, {14, 35, 2 * depth + 3}});
 }
 
+TEST_CASE("products of several blocks of tiles agree", "[matmul]") {
+  agrees<bf16>({{33, 70, 1100}, {32, 32, 512}, {65, 1060, 40}, {31, 17, 1030}});
+  agrees<bf16, bf16, float, float>({{47, 530, 545}});
+  agrees<bf16, float, bf16, bf16>({{64, 40, 1057}});
+}
+
 TEST_CASE("vectors times matrices of several parts and blocks agree", "[matmul]") {
   const Threads scope{3};
   agrees<float>({{1, 2100, 523}, {4100, 1, 67}});
@@ -145,7 +151,8 @@ TEST_CASE("sums of bf16 are not rounded before the end", "[matmul]") {
 TEMPLATE_TEST_CASE("a product has the same bits on any number of threads", "[matmul]", double, float, bf16) {
   for (const auto [m, n, k] : {std::array<Index, 3>{150, 70, 90}, std::array<Index, 3>{65, 333, 300},
                                std::array<Index, 3>{1, 700, 400}, std::array<Index, 3>{700, 1, 400},
-                               std::array<Index, 3>{1, 2500, 531}, std::array<Index, 3>{129, 33, 1000}})
+                               std::array<Index, 3>{1, 2500, 531}, std::array<Index, 3>{129, 33, 1000},
+                               std::array<Index, 3>{300, 1100, 1100}})
     for (const bool right : {false, true}) {
       const Placed<TestType> a{1, m, k, false, 0}, b{2, k, n, right, 0};
       const auto product = [rows = m, columns = n, depth = k, &a, &b](int threads) {
@@ -184,5 +191,7 @@ TEST_CASE("the kind of product is told", "[matmul]") {
   CHECK(std::string(cpu::matmul_backend<std::int32_t>()) == "burrow, plain loops");
   CHECK(std::string(cpu::matmul_backend<double>()).starts_with("burrow, vectors of "));
   const std::string narrow = cpu::matmul_backend<bf16>();
-  CHECK((narrow == "burrow, pairs of bf16") == cpu::multiplies_bf16_pairs);
+  const bool tiles = cpu::detail::amx_permitted();
+  CHECK((narrow == "burrow, tiles of bf16 (AMX)") == tiles);
+  CHECK(narrow.starts_with("burrow, pairs of bf16") == (cpu::multiplies_bf16_pairs && !tiles));
 }

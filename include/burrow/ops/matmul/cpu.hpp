@@ -3,6 +3,7 @@
 #pragma once
 
 #include <burrow/core/parallel.hpp>
+#include <burrow/ops/matmul/amx.hpp>
 #include <burrow/ops/matmul/kernel.hpp>
 #include <burrow/ops/matmul/vector.hpp>
 
@@ -22,6 +23,9 @@ constexpr const char* matmul_backend() {
 #ifdef BURROW_WITH_ONEDNN
   if (std::same_as<T, float>) return "oneDNN";
 #endif
+  if constexpr (detail::fits_tiles<T>)
+    return detail::amx_permitted() ? "burrow, tiles of bf16 (AMX)"
+                                   : "burrow, pairs of bf16 (the system refuses AMX)";
   if (detail::elements_per_word<T> == 2) return "burrow, pairs of bf16";
   constexpr Index bytes = lanes<compute_type<T>> * Index{sizeof(compute_type<T>)};
   if (lanes<compute_type<T>> == 1) return "burrow, plain loops";
@@ -134,6 +138,8 @@ void product(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a
       if (c.addend == nullptr || (c.addend == c.data && c.addend_stride == c.stride))
         return onednn_product(m, n, k, alpha, a, b, c.addend != nullptr, {c.data, c.stride});
 #endif
+    if constexpr (fits_tiles<T, A, B>)
+      if (amx_permitted()) return multiply_in_tiles(m, n, k, alpha, a, b, c);
     multiply_packed<T>(m, n, k, alpha, a, b, c);
   }
 }
@@ -220,13 +226,14 @@ void multiply(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> 
     if (pieces % r == 0 && r * n <= (pieces / r) * m * 2) along_rows = r;
   const Index along_columns = pieces / along_rows;
   using Size = detail::Tile<compute_type<T>>;
+  constexpr Index rows_of_tile = detail::fits_tiles<T> ? Size::columns : Size::rows;  // tiles are square
   const auto cut = [](Index length, Index step, Index piece, Index count) {
     return piece == count ? length : std::min(length, (length * piece / count + step - 1) / step * step);
   };
   parallel_tasks(pieces, [&](Index piece) {
     const Index row = piece / along_columns, column = piece % along_columns;
-    const Index i = cut(m, Size::rows, row, along_rows), j = cut(n, Size::columns, column, along_columns);
-    const Index height = cut(m, Size::rows, row + 1, along_rows) - i;
+    const Index i = cut(m, rows_of_tile, row, along_rows), j = cut(n, Size::columns, column, along_columns);
+    const Index height = cut(m, rows_of_tile, row + 1, along_rows) - i;
     const Index width = cut(n, Size::columns, column + 1, along_columns) - j;
     if (height == 0 || width == 0) return;
     detail::product<T>(height, width, k, alpha, a.block(i, 0), b.block(0, j), c.block(i, j));
