@@ -70,17 +70,15 @@ template <class T, class P>
 
 /// Sums of products in tiles of the matrix unit.
 [[gnu::noinline]] void multiply_in_tiles([[maybe_unused]] Index rounds) {
-  if constexpr (cpu::detail::compiled_for_amx) {
-#if defined(__AMX_BF16__) && defined(__AMX_TILE__)
-    const cpu::detail::AmxTiles tiles;
-    for (Index i = 0; i < rounds; ++i) {
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-    }
-#endif
+#ifdef BURROW_WITH_AMX
+  const cpu::detail::AmxTiles tiles;
+  for (Index i = 0; i < rounds; ++i) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
   }
+#endif
 }
 
 /// Operations a second of the multipliers alone, without memory.

@@ -129,6 +129,13 @@ TEST_CASE("products of several blocks of tiles agree", "[matmul]") {
   agrees<bf16, float, bf16, bf16>({{64, 40, 1057}});
 }
 
+TEST_CASE("products of bf16 agree without the matrix unit", "[matmul]") {
+  const cpu::WithoutAmx scope;
+  agrees<bf16>(odd_shapes);
+  agrees<bf16, bf16, float, float>({{13, 33, 65}});
+  agrees<bf16, float, bf16, float>({{13, 33, 65}});
+}
+
 TEST_CASE("vectors times matrices of several parts and blocks agree", "[matmul]") {
   const Threads scope{3};
   agrees<float>({{1, 2100, 523}, {4100, 1, 67}});
@@ -194,4 +201,7 @@ TEST_CASE("the kind of product is told", "[matmul]") {
   const bool tiles = cpu::detail::amx_permitted();
   CHECK((narrow == "burrow, tiles of bf16 (AMX)") == tiles);
   CHECK(narrow.starts_with("burrow, pairs of bf16") == (cpu::multiplies_bf16_pairs && !tiles));
+  const cpu::WithoutAmx scope;
+  CHECK(std::string(cpu::matmul_backend<bf16>()).starts_with("burrow, pairs of bf16") ==
+        cpu::multiplies_bf16_pairs);
 }

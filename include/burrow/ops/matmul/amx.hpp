@@ -2,16 +2,10 @@
 // multiplies tiles of 16 rows of 64 bytes and sums in fp32. Where a build has none, amx_permitted() is false.
 #pragma once
 
+#include <burrow/core/amx.hpp>
 #include <burrow/ops/matmul/kernel.hpp>
 
 namespace burrow::cpu::detail {
-
-#if defined(__AMX_BF16__) && defined(__AMX_TILE__) && defined(__AVX512BF16__) && defined(__AVX512BW__)
-inline constexpr bool compiled_for_amx = true;
-#else
-inline constexpr bool compiled_for_amx = false;
-inline bool amx_permitted() { return false; }
-#endif
 
 /// True where this build can multiply A and B as T in tiles.
 template <class T, class A = T, class B = T>
@@ -22,10 +16,7 @@ inline constexpr bool fits_tiles = compiled_for_amx&& std::same_as<T, bf16> &&
 
 }  // namespace burrow::cpu::detail
 
-#if defined(__AMX_BF16__) && defined(__AMX_TILE__) && defined(__AVX512BF16__) && defined(__AVX512BW__)
-
-#include <sys/syscall.h>
-#include <unistd.h>
+#ifdef BURROW_WITH_AMX
 
 #include <cstdint>
 
@@ -45,33 +36,6 @@ struct AmxTile {
   static constexpr Index panel = 2 * lines;    // lines of an operand that are multiplied at once
   static constexpr Index depth = 512;          // a panel of A: 32 KiB of the first cache
   static constexpr Index block_columns = 512;  // a block of B: 512 KiB of the second cache
-};
-
-/// Asks the kernel, once, for the registers of tiles; false where it refuses.
-inline bool amx_permitted() {
-  static const bool permitted = [] {
-    constexpr int request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
-    return ::syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-  }();
-  return permitted;
-}
-
-/// Gives the calling thread eight tiles of 16 rows of 64 bytes for as long as it lives.
-class AmxTiles {
- public:
-  AmxTiles() {
-    struct alignas(64) {
-      std::uint8_t palette = 1, start = 0, reserved[14] = {};
-      std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-      std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-    } const configuration;
-    static_assert(sizeof(configuration) == 64);
-    asm volatile("" ::"r"(&configuration) : "memory");  // g++ 12's intrinsics do not say what they read
-    _tile_loadconfig(&configuration);
-  }
-  AmxTiles(const AmxTiles&) = delete;
-  AmxTiles& operator=(const AmxTiles&) = delete;
-  ~AmxTiles() { _tile_release(); }
 };
 
 /// Up to 32 numbers of one line as bf16; the others are zero.
