@@ -77,6 +77,13 @@ void launch_elements_of_rows(const char* name, const Rows& rows, bool aligned, c
                  rows, body);
 }
 
+/// Calls forward(source) with the rows of an expression, which is evaluated into `value` before.
+template <class S, class Node, class T, class Forward>
+void with_evaluated_rows(Cuda, const Node& node, const S& shape, T* value, const Forward& forward) {
+  evaluate(Cuda{}, node, shape, value);
+  forward(DenseRows<T>{value, shape[-1]});
+}
+
 inline constexpr unsigned sum_threads = 256;
 
 /// Sums terms(r, column, values) over the rows of each piece: partial[s][piece][column] for N sums.

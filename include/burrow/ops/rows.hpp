@@ -78,6 +78,16 @@ struct EvaluatedRows {
   }
 };
 
+/// Calls forward(source) with the rows of an expression of shape S, each evaluated into `value` while the
+/// operation is at it.
+template <class S, class Node, class T, class Forward>
+void with_evaluated_rows(Cpu, const Node& node, const S& shape, T* value, const Forward& forward) {
+  const auto nest = loop_nest<1>(shape);
+  const auto cursor = lowered<S, 1>(node);
+  forward(EvaluatedRows<LoopOf<Node>, T, std::remove_const_t<decltype(nest)>,
+                        std::remove_const_t<decltype(cursor)>>{nest, cursor, value});
+}
+
 /// An operand of an operation that reads it row by row, each once: calls forward(source), which takes every
 /// row from source(r), and gives the operand as a Var, a view or a tensor without gaps. An expression is
 /// evaluated meanwhile, each row while the operation is at it; `name` is what is recorded.
@@ -93,11 +103,7 @@ auto row_operand(TapeLike tape, const char* name, const X& x, const Forward& for
     if constexpr (!TapeLike::tracing) check_untraced(node);
     const auto& source = without_cast<T>(node);
     Tensor<T, S, device_of<X>> value{node.shape()};
-    const auto nest = loop_nest<1>(node.shape());
-    const auto cursor = lowered<S, 1>(source);
-    forward(
-        EvaluatedRows<LoopOf<std::remove_cvref_t<decltype(source)>>, T, std::remove_const_t<decltype(nest)>,
-                      std::remove_const_t<decltype(cursor)>>{nest, cursor, value.data()});
+    with_evaluated_rows(device_of<X>{}, source, node.shape(), value.data(), forward);
     return record(
         tape, name, value, [node](const auto& dy) { add_gradient(node, dy); }, node);
   }
