@@ -15,6 +15,9 @@
 #include <burrow/ops/linear_cross_entropy/cuda.cuh>
 #include <burrow/ops/matmul/cuda.cuh>
 #include <burrow/ops/rms_norm/cuda.cuh>
+#include <burrow/ops/rotary/cuda.cuh>
+#include <burrow/ops/scan/cuda.cuh>
 #include <burrow/ops/softmax/cuda.cuh>
+#include <burrow/ops/sort/cuda.cuh>
 #include <burrow/optim/cuda.cuh>
 #include <burrow/tensor/cuda.cuh>

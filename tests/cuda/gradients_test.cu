@@ -2,46 +2,15 @@
 // the tape.
 #include <catch2/catch.hpp>
 
-#include <tuple>
-
 #include <burrow/autodiff/cuda.cuh>
 #include <burrow/autodiff/reduce.hpp>
 #include <burrow/tensor/indexing.hpp>
 
-#include "close.hpp"
+#include "gradients.hpp"
 
 namespace {
 
 using namespace burrow;
-
-/// The gradients of sum(f(x...) * seed) with respect to x, on device D.
-template <class D, class F, class... X>
-auto gradients(const F& f, const X&... x) {
-  Tape tape;
-  const std::tuple watched{tape.watch(to<D>(x))...};
-  const auto y = materialize(std::apply(f, watched));
-  using Y = decltype(y.value());
-  const Tensor<element_of<Y>, shape_of<Y>> seed(cast<element_of<Y>>(normal<shape_of<Y>>(Key{77}, y.shape())));
-  tape.backward(y, to<D>(seed));
-  return std::apply([&](const auto&... w) { return std::tuple{to<Cpu>(tape.gradient(w))...}; }, watched);
-}
-
-template <class F, class... X>
-double difference(const F& f, const X&... x) {
-  const auto expected = gradients<Cpu>(f, x...);
-  const auto found = gradients<Cuda>(f, x...);
-  double largest = 0;
-  [&]<std::size_t... I>(std::index_sequence<I...>) {
-    ((largest = std::max(largest, distance(std::get<I>(found), std::get<I>(expected)))), ...);
-  }
-  (std::index_sequence_for<X...>{});
-  return largest;
-}
-
-template <Index... N>
-auto random(std::uint64_t seed) {
-  return normal<Shape<N...>>(Key{seed});
-}
 
 TEST_CASE("gradients of elementwise expressions", "[cuda]") {
   const auto f = [](const auto& a, const auto& b) { return gelu(a * 0.5f + b) * tanh(a) - b * b; };
