@@ -1,10 +1,17 @@
 // The matrix products of a training step of Gopher 44M at 2048 tokens, forward and both gradients, as shares
-// of what the processor's multipliers reach in this run: build/bin/benchmarks/matmul [threads ...].
+// of what the processor's multipliers reach in this run, beside Eigen and, where the build has it, oneDNN:
+// build/bin/benchmarks/matmul [threads ...].
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"  // g++ 12's own AVX-512 intrinsics start that way
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include <cstdlib>
 #include <iomanip>
 #include <iostream>
 #include <string>
 
+#include <Eigen/Core>
 #include <burrow/ops/matmul/cpu.hpp>
 
 #include "benchmarks/side_by_side.hpp"
@@ -99,9 +106,93 @@ double peak(int threads) {
   return operations * threads / *std::min_element(times.begin(), times.end());
 }
 
-/// Times all products of T by one way of multiplying.
-template <class T, class Multiply>
-void table(const std::string& title, double peak, const Multiply& multiply) {
+/// The operands of a product, and where it goes: gradients of weights in fp32.
+template <class T>
+struct Operands {
+  Matrix<const T> left, right;
+  float* to;
+
+  Operands(const Product& p, const T* a, const T* b, float* c)
+      : left{a, p.left_transposed ? p.m : p.k, p.left_transposed},
+        right{b, p.right_transposed ? p.k : p.n, p.right_transposed},
+        to{c} {}
+};
+
+/// As this build multiplies.
+template <class T>
+void by_build(const Product& p, const Operands<T>& x) {
+  if (p.left_transposed)
+    cpu::multiply<T>(p.m, p.n, p.k, 1, x.left, x.right, cpu::Destination<float>{x.to, p.n});
+  else
+    cpu::multiply<T>(p.m, p.n, p.k, 1, x.left, x.right, cpu::Destination<T>{reinterpret_cast<T*>(x.to), p.n});
+}
+
+/// By burrow's own kernels.
+template <class T>
+void by_burrow(const Product& p, const Operands<T>& x) {
+#ifdef BURROW_WITH_ONEDNN
+  const cpu::WithoutOnednn scope;
+#endif
+  by_build(p, x);
+}
+
+template <class T>
+void by_pairs(const Product& p, const Operands<T>& x) {
+  const cpu::WithoutAmx scope;
+  by_burrow(p, x);
+}
+
+/// Eigen's product, rows or columns of the result shared among our threads.
+void by_eigen(const Product& p, const Operands<float>& x) {
+  using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Columns = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic>;
+  const auto with_right = [&](const auto& left) {
+    const Index pieces = threads(), length = std::max(p.m, p.n);
+    parallel_tasks(pieces, [&](Index piece) {
+      const Index begin = length * piece / pieces, count = length * (piece + 1) / pieces - begin;
+      Eigen::Map<Rows> c(x.to, p.m, p.n);
+      const auto put = [&](const auto& right) {
+        if (p.m >= p.n)
+          c.middleRows(begin, count).noalias() = left.middleRows(begin, count) * right;
+        else
+          c.middleCols(begin, count).noalias() = left * right.middleCols(begin, count);
+      };
+      if (p.right_transposed)
+        put(Eigen::Map<const Columns>(x.right.data, p.k, p.n));
+      else
+        put(Eigen::Map<const Rows>(x.right.data, p.k, p.n));
+    });
+  };
+  if (p.left_transposed)
+    with_right(Eigen::Map<const Columns>(x.left.data, p.m, p.k));
+  else
+    with_right(Eigen::Map<const Rows>(x.left.data, p.m, p.k));
+}
+
+/// A way of multiplying matrices of T.
+template <class T>
+struct Way {
+  std::string name;
+  void (*multiply)(const Product&, const Operands<T>&);
+};
+
+/// The ways of this build.
+template <class T>
+std::vector<Way<T>> ways() {
+  std::vector<Way<T>> result{{"burrow", by_burrow<T>}};
+#ifdef BURROW_WITH_ONEDNN
+  result.push_back({cpu::matmul_backend<T>(), by_build<T>});
+#endif
+  if (cpu::detail::fits_tiles<T> && cpu::detail::amx_permitted())
+    result.push_back({"without AMX", by_pairs<T>});
+  if constexpr (std::same_as<T, float>) result.push_back({"Eigen", by_eigen});
+  return result;
+}
+
+/// Times all products of T, by each way in turns.
+template <class T>
+void measure(const std::string& name, int count) {
+  set_threads(count);
   const Index size = tokens * vocabulary;
   const Buffer<Cpu> memory{size * Index{2 * sizeof(T) + sizeof(float)}};
   auto* const c = static_cast<float*>(memory.data());
@@ -111,37 +202,32 @@ void table(const std::string& title, double peak, const Multiply& multiply) {
     a[i] = T(static_cast<float>(i % 7) - 3.0f);
     b[i] = T(static_cast<float>(i % 11) * 0.125f);
   }
-  std::cout << title << " (peak " << peak * 1e-9 << " GFLOP/s)\n";
-  double operations = 0, seconds = 0;
+  const auto all = ways<T>();
+  const double most = peak<T>(count);
+  std::cout << name << ", " << count << " thread(s), " << most * 1e-9 << " GFLOP/s in registers\n"
+            << std::setw(16) << "";
+  for (const auto& way : all) std::cout << std::setw(16) << way.name;
+  std::cout << '\n';
+  double operations = 0;
+  std::vector<double> seconds(all.size());
+  const auto row = [&](const char* title, double work, const std::vector<double>& taken) {
+    std::cout << "  " << std::left << std::setw(14) << title << std::right;
+    for (const double time : taken)
+      std::cout << std::setw(9) << work / time * 1e-9 << std::setw(5) << 100 * work / time / most << " %";
+    std::cout << '\n';
+  };
   for (const Product& p : products) {
-    std::vector<double> times;
-    for (int i = 0; i < (p.count == 1 ? 3 : 7); ++i)
-      times.push_back(benchmarks::seconds([&] { multiply(p, a, b, c); }));
-    const double time = benchmarks::median(times), speed = p.operations() / time;
+    std::vector<std::vector<double>> times(all.size());
+    for (int i = 0; i < (p.count == 1 ? 3 : 9); ++i)
+      for (std::size_t w = 0; w < all.size(); ++w)
+        times[w].push_back(benchmarks::seconds([&] { all[w].multiply(p, {p, a, b, c}); }));
+    std::vector<double> medians;
+    for (const auto& of_way : times) medians.push_back(benchmarks::median(of_way));
+    row(p.name, p.operations(), medians);
     operations += p.count * p.operations();
-    seconds += p.count * time;
-    std::cout << "  " << std::left << std::setw(14) << p.name << std::right << std::setw(8) << speed * 1e-9
-              << " GFLOP/s " << std::setw(4) << 100 * speed / peak << " %\n";
+    for (std::size_t w = 0; w < all.size(); ++w) seconds[w] += p.count * medians[w];
   }
-  std::cout << "  " << std::left << std::setw(14) << "a step" << std::right << std::setw(8)
-            << operations / seconds * 1e-9 << " GFLOP/s " << std::setw(4) << 100 * operations / seconds / peak
-            << " %\n";
-}
-
-template <class T>
-void measure(const std::string& name, int count) {
-  set_threads(count);
-  const std::string threads = ", " + std::to_string(count) + " thread(s)";
-  table<T>(
-      name + ": " + cpu::matmul_backend<T>() + threads, peak<T>(count),
-      [](const Product& p, const T* a, const T* b, float* c) {
-        const Matrix<const T> left{a, p.left_transposed ? p.m : p.k, p.left_transposed};
-        const Matrix<const T> right{b, p.right_transposed ? p.k : p.n, p.right_transposed};
-        if (p.left_transposed)  // a gradient of weights
-          cpu::multiply<T>(p.m, p.n, p.k, 1, left, right, cpu::Destination<float>{c, p.n});
-        else
-          cpu::multiply<T>(p.m, p.n, p.k, 1, left, right, cpu::Destination<T>{reinterpret_cast<T*>(c), p.n});
-      });
+  row("a step", operations, seconds);
 }
 
 }  // namespace

@@ -129,6 +129,21 @@ TEST_CASE("products of several blocks of tiles agree", "[matmul]") {
   agrees<bf16, float, bf16, bf16>({{64, 40, 1057}});
 }
 
+#ifdef BURROW_WITH_ONEDNN
+TEST_CASE("oneDNN has fast ways for the products of a layer", "[matmul]") {
+  using namespace cpu::detail;
+  for (const auto type : {dnnl_f32, dnnl_bf16})
+    for (const bool a : {false, true})
+      for (const bool b : {false, true})
+        for (const auto addend : {OnednnAddend::nothing, OnednnAddend::itself, OnednnAddend::row}) {
+          if (type == dnnl_bf16 && !onednn_multiplies<bf16>()) continue;
+          CAPTURE(static_cast<int>(type), a, b, static_cast<int>(addend));
+          CHECK(OnednnPrimitive({64, 128, 96, a ? 64 : 96, b ? 96 : 128, 128, a, b, type, type, addend, 1})
+                    .fast());
+        }
+}
+#endif
+
 TEST_CASE("products of bf16 agree without the matrix unit", "[matmul]") {
   const cpu::WithoutAmx scope;
   agrees<bf16>(odd_shapes);
@@ -197,6 +212,10 @@ TEST_CASE("infinities and NaN stay in their rows and columns", "[matmul]") {
 TEST_CASE("the kind of product is told", "[matmul]") {
   CHECK(std::string(cpu::matmul_backend<std::int32_t>()) == "burrow, plain loops");
   CHECK(std::string(cpu::matmul_backend<double>()).starts_with("burrow, vectors of "));
+#ifdef BURROW_WITH_ONEDNN
+  CHECK(std::string(cpu::matmul_backend<float>()) == "oneDNN");
+  const cpu::WithoutOnednn own_kernel;
+#endif
   const std::string narrow = cpu::matmul_backend<bf16>();
   const bool tiles = cpu::detail::amx_permitted();
   CHECK((narrow == "burrow, tiles of bf16 (AMX)") == tiles);

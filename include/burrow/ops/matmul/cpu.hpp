@@ -5,15 +5,8 @@
 #include <burrow/core/parallel.hpp>
 #include <burrow/ops/matmul/amx.hpp>
 #include <burrow/ops/matmul/kernel.hpp>
+#include <burrow/ops/matmul/onednn.hpp>
 #include <burrow/ops/matmul/vector.hpp>
-
-#ifdef BURROW_WITH_ONEDNN
-#include <oneapi/dnnl/dnnl.h>
-extern "C" {
-int omp_get_max_threads(void);
-void omp_set_num_threads(int);
-}
-#endif
 
 namespace burrow::cpu {
 
@@ -21,7 +14,8 @@ namespace burrow::cpu {
 template <class T = float>
 constexpr const char* matmul_backend() {
 #ifdef BURROW_WITH_ONEDNN
-  if (std::same_as<T, float>) return "oneDNN";
+  if constexpr (std::same_as<T, float> || std::same_as<T, bf16>)
+    if (detail::onednn_multiplies<T>()) return "oneDNN";
 #endif
   if constexpr (detail::fits_tiles<T>)
     return detail::amx_permitted() ? "burrow, tiles of bf16 (AMX)"
@@ -50,21 +44,6 @@ class Scratch {
  private:
   Buffer<Cpu> buffer_;
 };
-
-#ifdef BURROW_WITH_ONEDNN
-/// c (+)= alpha a b by oneDNN on the calling thread.
-inline void onednn_product(Index m, Index n, Index k, float alpha, Matrix<const float> a,
-                           Matrix<const float> b, bool accumulate, Matrix<float> c) {
-  const int before = omp_get_max_threads();  // oneDNN's own threads stay asleep: the threads are ours
-  omp_set_num_threads(1);
-  const auto status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, alpha, a.data,
-                                 a.stride, b.data, b.stride, accumulate ? 1.0f : 0.0f, c.data, c.stride);
-  omp_set_num_threads(before);
-  if (status != dnnl_success)
-    throw Error("matmul: oneDNN refused a product of " + std::to_string(m) + " x " + std::to_string(k) +
-                " x " + std::to_string(n));
-}
-#endif
 
 template <class T, class A, class B, class O>
 void product(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a, Matrix<const B> b,
@@ -133,10 +112,8 @@ void product(Index m, Index n, Index k, compute_type<T> alpha, Matrix<const A> a
     loop_product<T>(m, n, k, alpha, a, b, c);
   } else {
 #ifdef BURROW_WITH_ONEDNN
-    if constexpr (std::same_as<T, float> && std::same_as<A, float> && std::same_as<B, float> &&
-                  std::same_as<O, float>)
-      if (c.addend == nullptr || (c.addend == c.data && c.addend_stride == c.stride))
-        return onednn_product(m, n, k, alpha, a, b, c.addend != nullptr, {c.data, c.stride});
+    if constexpr (fits_onednn<T, A, B, O>)
+      if (multiply_by_onednn<T>(m, n, k, alpha, a, b, c)) return;
 #endif
     if constexpr (fits_tiles<T, A, B>)
       if (amx_permitted()) return multiply_in_tiles(m, n, k, alpha, a, b, c);
