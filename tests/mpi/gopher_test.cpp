@@ -74,13 +74,14 @@ TEST_CASE("a small Gopher learns alike on one rank and on several", "[mpi]") {
   const auto divided = losses<Whole>(mesh, {.stage = 2});
   check_close(divided);
   CHECK(losses<Whole>(mesh, {.stage = 2}) == divided);
+  CHECK(losses<Whole>(mesh, {.stage = 3})[38] == divided[38]);
 }
 
 TEST_CASE("a small Gopher whose products are shared learns as a whole one", "[mpi]") {
   for (int tensor = 1; tensor <= world().size(); ++tensor) {
     if (world().size() % tensor != 0) continue;
     const Mesh mesh{world(), {.data = world().size() / tensor, .tensor = tensor}};
-    for (const int stage : {0, 1, 2})
+    for (const int stage : {0, 1, 2, 3})
       for (const bool rematerialize : {false, true}) {
         INFO(mesh.place() << ", stage " << stage << ", rematerialised: " << rematerialize);
         check_close(losses<Divided>(mesh, {.stage = stage, .bucket_elements = 1000}, rematerialize));

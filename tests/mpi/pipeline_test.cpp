@@ -123,7 +123,7 @@ TEST_CASE("a small Gopher in stages learns as a whole one", "[mpi]") {
       if (n % (pipeline * tensor) != 0) continue;
       const Mesh mesh{world(), {n / pipeline / tensor, pipeline, tensor}};
       for (const Settings settings : {Settings{0, 1, false}, Settings{1, 1, true}, Settings{2, 1, false},
-                                      Settings{1, 2, false}, Settings{2, 2, true}}) {
+                                      Settings{1, 2, false}, Settings{2, 2, true}, Settings{3, 1, true}}) {
         if (pipeline * settings.chunks > size.layers) continue;
         if (settings.chunks > 1 && micro_batches % pipeline != 0) continue;
         INFO(mesh.place() << ", stage " << settings.stage << ", stages of a rank " << settings.chunks

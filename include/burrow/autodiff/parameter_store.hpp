@@ -43,6 +43,18 @@ class SweepListener {
   virtual void swept(std::size_t position) = 0;
 };
 
+/// Has the parameters of a store that are not always there, and is told of passages through the blocks that
+/// use them; a block is known by the offset of its first parameter.
+class ParameterKeeper {
+ public:
+  enum class Moment { forward_begins, forward_ends, backward_begins, backward_ends };
+  ParameterKeeper() = default;
+  ParameterKeeper(const ParameterKeeper&) = delete;
+  ParameterKeeper& operator=(const ParameterKeeper&) = delete;
+  virtual ~ParameterKeeper() = default;
+  virtual void at(Moment moment, Index offset) = 0;
+};
+
 /// The flat parameters of a built model, as a tape knows them.
 struct ParameterStore {
   Storage storage;
@@ -52,6 +64,7 @@ struct ParameterStore {
   std::span<const ParameterRange> differentiated = {};  // all of the store where empty
   bool met = false;                                     // a differentiated parameter was used while suspended
   SweepListener* listener = nullptr;
+  ParameterKeeper* keeper = nullptr;
   std::size_t suspended_at = 0;  // the position of the record for which parameters were suspended
 
   /// A parameter is used while they are suspended.

@@ -16,15 +16,21 @@ namespace burrow::detail {
 class PendingList {
  public:
   void add(Pending pending) { all_.push_back(std::move(pending)); }
-  /// Lets those under way make progress, a few at a time.
-  void advance() {
+  /// Lets those under way make progress, a few at a time. Calls done(i) for each that is done, in their
+  /// order.
+  template <class Done>
+  void advance(const Done& done) {
     constexpr std::size_t most = 4;
     for (std::size_t i = done_; i < std::min(done_ + most, all_.size()); ++i)
-      if (all_[i].ready() && i == done_) ++done_;
+      if (all_[i].ready() && i == done_) done(done_++);
   }
-  /// Returns when all are done.
-  void wait() {
-    for (Pending& pending : all_) pending.wait();
+  /// Returns when all are done, of which it calls done(i) for those that `advance` has not told.
+  template <class Done>
+  void wait(const Done& done) {
+    while (done_ < all_.size()) {
+      all_[done_].wait();
+      done(done_++);
+    }
     all_.clear();
     done_ = 0;
   }
@@ -36,16 +42,17 @@ class PendingList {
 
 /// Hears how far a sweep has come and calls start(b) for each bucket [bounds[b], bounds[b + 1]) of the flat
 /// gradient, from the last to the first, so that ranks begin their exchanges in the same order. `start` gives
-/// a Pending.
-template <class Start>
+/// a Pending; done(b) is called when that is done.
+template <class Start, class Done>
 class OverlappedReduction final : public SweepListener {
  public:
   OverlappedReduction(std::span<const Index> bounds, const ParameterLayout& layout, PendingList& begun,
-                      const Start& start)
+                      const Start& start, const Done& done)
       : bounds_{bounds},
         layout_{layout},
         begun_{begun},
         start_{start},
+        done_{done},
         first_use_(bounds.size() - 1, never),
         left_{bounds.size() - 1} {}
 
@@ -58,11 +65,15 @@ class OverlappedReduction final : public SweepListener {
   }
   void swept(std::size_t position) override {
     while (left_ > 0 && first_use_[left_ - 1] >= position) begun_.add(start_(--left_));
-    begun_.advance();
+    begun_.advance([&](std::size_t i) { done_(first_use_.size() - 1 - i); });
   }
   /// Begins what is left, once the sweep has ended.
   void finish() {
     while (left_ > 0) begun_.add(start_(--left_));
+  }
+  /// Returns when all is done.
+  void wait() {
+    begun_.wait([&](std::size_t i) { done_(first_use_.size() - 1 - i); });
   }
 
  private:
@@ -78,6 +89,7 @@ class OverlappedReduction final : public SweepListener {
   const ParameterLayout& layout_;
   PendingList& begun_;
   const Start& start_;
+  const Done& done_;
   std::vector<std::size_t, PoolAllocator<std::size_t>> first_use_;
   std::size_t left_;
 };

@@ -6,21 +6,26 @@
 #pragma once
 
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <burrow/distributed/buckets.hpp>
 #include <burrow/distributed/mesh.hpp>
 #include <burrow/distributed/overlap.hpp>
+#include <burrow/distributed/presence.hpp>
 #include <burrow/optim/clip.hpp>
 #include <burrow/optim/model_optimizer.hpp>
 
 namespace burrow {
 
 /// What is divided among the ranks. Stage 0: nothing, gradients are added by all. Stage 1: what the optimizer
-/// remembers. Stage 2: also the gradients that are kept between the micro-batches of a step. Gradients and
-/// parameters travel in buckets of `bucket_elements`, each divided evenly among the ranks.
+/// remembers. Stage 2: also the gradients that are kept between the micro-batches of a step. Stage 3: also
+/// the parameters of repeated blocks (Repeat), each of which is whole only while a pass goes through it.
+/// Gradients and parameters travel in buckets of `bucket_elements`, with stage 3 one for each block, divided
+/// among the ranks.
 struct ShardingOptions {
   int stage = 1;
   Index bucket_elements = Index{1} << 22;
@@ -50,33 +55,6 @@ inline constexpr bool needs_whole_parameters = false;
 template <class Slice>
 requires(Slice::needs_whole_parameters) inline constexpr bool needs_whole_parameters<Slice> = true;
 
-/// Parts that begin and end where parameters do, as equal as that allows.
-inline Partition partition_at_parameters(const ParameterLayout& layout, Index count, int ranks) {
-  std::vector<Index> bounds{0};
-  std::size_t next = 0;
-  for (int r = 1; r < ranks; ++r) {
-    const Index wanted = count / ranks * r + count % ranks * r / ranks;
-    while (next < layout.size() && layout[next].begin + layout[next].size() / 2 < wanted) ++next;
-    bounds.push_back(std::max(bounds.back(), next < layout.size() ? layout[next].begin : count));
-  }
-  bounds.push_back(count);
-  return Partition{std::span<const Index>{bounds}};
-}
-
-/// How many values of that kind the parameters before flat index `end` have.
-inline Index state_values_before(const ParameterLayout& layout, StateExtent extent, Index end) {
-  if (extent == StateExtent::elements) return end;
-  Index sum = 0;
-  for (const ParameterPlace& place : layout) {
-    if (place.begin >= end) break;
-    if (extent == StateExtent::elements_of_vectors)
-      sum += place.is_matrix() ? 0 : place.size();
-    else if (place.is_matrix())
-      sum += extent == StateExtent::rows ? place.rows : place.columns;
-  }
-  return sum;
-}
-
 }  // namespace detail
 
 /// A gradient that was added over all ranks: the parts of it that this rank updates with.
@@ -101,31 +79,33 @@ class Sharded {
   using model_type = Model;
 
   /// Takes the options, groups and model of an optimizer that was not used yet. All ranks call it, with equal
-  /// models. Throws ValueError for a stage other than 0, 1 and 2 and for an optimizer that has made steps.
+  /// models. Throws ValueError for a stage other than 0 to 3 and for an optimizer that has made steps.
   Sharded(const Optimizer& whole, C ranks, const ShardingOptions& options = {})
       : ranks_{std::move(ranks)}, options_{options}, layout_{whole.layout()} {
-    detail::require_option(options.stage >= 0 && options.stage <= 2, "Sharded: the stage is 0, 1 or 2");
+    detail::require_option(options.stage >= 0 && options.stage <= 3, "Sharded: the stage is 0, 1, 2 or 3");
     detail::require_option(options.bucket_elements > 0, "Sharded: a bucket has one element at least");
     detail::require_option(!whole.used(), "Sharded: the optimizer has been used already; wrap it before");
     const auto values = whole.flat_parameters().values();
-    const auto count = static_cast<Index>(values.size());
-    const Index size =
-        detail::needs_whole_parameters<Slice> ? std::max<Index>(count, 1) : options.bucket_elements;
-    for (Index begin = 0; begin < count; begin += size) {
-      const Index length = std::min(size, count - begin);
-      const Partition parts = detail::needs_whole_parameters<Slice>
-                                  ? detail::partition_at_parameters(layout_, count, ranks_.size())
-                                  : Partition{length, ranks_.size()};
+    count_ = static_cast<Index>(values.size());
+    constexpr bool whole_parameters = detail::needs_whole_parameters<Slice>;
+    const Index size = whole_parameters ? std::max<Index>(count_, 1) : options.bucket_elements;
+    if (options.stage == 3)
+      blocks_ = std::make_unique<Blocks>(ranks_, whole.flat_parameters().shared_store());
+    for (const auto& [begin, end, block] : detail::bucket_places(layout_, count_, size, options.stage == 3)) {
+      const Partition parts = whole_parameters
+                                  ? detail::partition_at_parameters(layout_, begin, end, ranks_.size())
+                                  : Partition{end - begin, ranks_.size()};
       const Index first = options.stage == 0 ? begin : begin + parts.begin(ranks_.rank());
-      const Index own = options.stage == 0 ? length : parts.size(ranks_.rank());
+      const Index own = options.stage == 0 ? end - begin : parts.size(ranks_.rank());
       buckets_.push_back(
-          {begin, parts, first, own_size_, own,
+          {begin, parts, first, own_size_, own, block,
            Slice{std::span<const P>{values.subspan(at(first), at(own))}, first, whole.options(), layout_}});
+      if (block) blocks_->add(begin, parts);
       own_size_ += own;
       bounds_.push_back(begin);
     }
-    bounds_.push_back(count);
-    count_ = count;
+    bounds_.push_back(count_);
+    if (blocks_) blocks_->give_back_all();
   }
 
   /// Divides among the ranks of `mesh.data()`, for a model of which each rank of `mesh.model()` has a part:
@@ -136,12 +116,12 @@ class Sharded {
   }
 
   /// Adds the gradient of f(tape), a traced scalar, of a micro-batch of this rank, and returns its value.
-  /// With stages 0 and 1 a rank keeps a whole gradient, which is reduced once in a step; with stage 2 only
-  /// its own part of it, to which every call adds what all ranks have: all of them make the same number of
-  /// calls, in each of which buckets are added over the ranks while the backward pass goes on.
+  /// With stages 0 and 1 a rank keeps a whole gradient, which is reduced once in a step; with stages 2 and 3
+  /// only its own part of it, to which every call adds what all ranks have: all of them make the same number
+  /// of calls, in each of which buckets are added over the ranks while the backward pass goes on.
   template <class F>
   auto accumulate(const Model& model, const F& f, Location where = Location::here()) {
-    if (options_.stage == 2) return accumulate_overlapped(model, f, where);
+    if (options_.stage >= 2) return accumulate_overlapped(model, f, where);
     refuse_after_last(where);
     return accumulate_gradient(model, whole_gradient(model), f);
   }
@@ -154,17 +134,19 @@ class Sharded {
     Gradient<Model> gradient{model};
     const auto value = add(gradient);
     reduce(gradient, where);
-    add_own(gradient);
+    begin_own();
+    for (const Bucket& bucket : buckets_) add_own(bucket, gradient);
     return value;
   }
   /// As `accumulate`, for the last micro-batch of a step: with every stage, buckets of the gradient are added
   /// over the ranks as soon as they are complete, while the backward pass goes on. The bits are the same.
   template <class F>
   auto accumulate_last(const Model& model, const F& f, Location where = Location::here()) {
-    if (options_.stage == 2) return accumulate_overlapped(model, f, where);
+    if (options_.stage >= 2) return accumulate_overlapped(model, f, where);
     refuse_after_last(where);
     reducing_ = true;
-    return overlapped(model, whole_gradient(model), f, where);
+    return overlapped(
+        model, whole_gradient(model), f, [](std::size_t) {}, false, where);
   }
 
   /// What `accumulate` has gathered since the last call of this, added over all ranks. Throws Error where
@@ -173,7 +155,7 @@ class Sharded {
     if (!std::exchange(accumulating_, false))
       throw Error("Sharded: no gradient was accumulated for this step" + burrow::at(where));
     if (std::exchange(reducing_, false)) {
-      begun_.wait();
+      begun_.wait([](std::size_t) {});
       return reduced_parts(*gradient_);
     }
     if (options_.stage < 2) return reduce(*gradient_, where);
@@ -206,12 +188,13 @@ class Sharded {
     const std::span<P> values = parameters(model).values();
     detail::check_extent("Sharded", "the model", values.size(), count_, where);
     now.only = reduced.ranges;
+    if (blocks_) blocks_->give_back_all();
     Pending before;
     for (std::size_t b = buckets_.size(); b-- > 0;) {
       Bucket& bucket = buckets_[b];
       const auto own = values.subspan(at(bucket.first), at(bucket.own));
       bucket.slice.step(own, reduced.parts[b], now);
-      if (options_.stage > 0)
+      if (options_.stage > 0 && !bucket.block)
         before = ranks_.start_all_gather(own, values.subspan(at(bucket.begin), at(bucket.parts.count())),
                                          bucket.parts, where);
     }
@@ -221,6 +204,12 @@ class Sharded {
   void step(Model& model, Gradient<Model>& gradient, const UpdateOptions& now = {},
             Location where = Location::here()) {
     step(model, reduce(gradient, where), now, where);
+  }
+
+  /// With stage 3, gathers all parameters, which are then whole on every rank until the next pass or step,
+  /// for those who read them. With other stages they always are.
+  void gather() const {
+    if (blocks_) blocks_->gather_all();
   }
 
   /// What this rank remembers, for checkpoints: parts of the arrays that an optimizer of one rank has.
@@ -250,6 +239,7 @@ class Sharded {
     Index begin;
     Partition parts;
     Index first, own_at, own;  // flat index, place among this rank's own elements, and number of them
+    bool block;                // gathered when it is needed
     Slice slice;
   };
 
@@ -298,36 +288,49 @@ class Sharded {
     return *gradient_;
   }
 
-  /// Adds to a gradient, and begins to reduce its buckets as they become complete.
-  template <class F>
-  auto overlapped(const Model& model, Gradient<Model>& gradient, const F& f, Location where) {
+  /// Adds to a gradient, and begins to reduce its buckets as they become complete; calls done(b) for those
+  /// that are done. `begun_` has the others.
+  template <class F, class Done>
+  auto overlapped(const Model& model, Gradient<Model>& gradient, const F& f, const Done& done, bool wait,
+                  Location where) {
     const auto start = [&](std::size_t b) { return start_reduction(b, gradient.values(), where); };
-    detail::OverlappedReduction reduction{std::span<const Index>{bounds_}, layout_, begun_, start};
+    detail::OverlappedReduction reduction{std::span<const Index>{bounds_}, layout_, begun_, start, done};
     const auto value = accumulate_gradient(model, gradient, f, &reduction);
     reduction.finish();
+    if (wait) reduction.wait();
     return value;
   }
 
   template <class F>
   auto accumulate_overlapped(const Model& model, const F& f, Location where) {
-    Gradient<Model> gradient{model};
-    const auto value = overlapped(model, gradient, f, where);
-    begun_.wait();
-    add_own(gradient);
-    return value;
+    begin_own();
+    if (options_.stage == 2) {
+      Gradient<Model> gradient{model};
+      const auto done = [&](std::size_t b) { add_own(buckets_[b], gradient); };
+      return overlapped(model, gradient, f, done, true, where);
+    }
+    if (!gradient_) gradient_.emplace(model, detail::Untouched{});
+    return overlapped(
+        model, *gradient_, f,
+        [&](std::size_t b) {
+          add_own(buckets_[b], *gradient_);
+          detail::discard(gradient_->values().data() + buckets_[b].begin,
+                          buckets_[b].parts.count() * Index{sizeof(G)});
+        },
+        true, where);
   }
 
-  /// Adds this rank's part of a gradient that was added over the ranks.
-  void add_own(const Gradient<Model>& gradient) {
+  void begin_own() {
     own_.resize(at(own_size_));
     if (!std::exchange(accumulating_, true)) std::fill(own_.begin(), own_.end(), G(0));
-    for (const Bucket& bucket : buckets_) {
-      G* const sum = own_.data() + bucket.own_at;
-      const G* const part = gradient.values().data() + bucket.first;
-      parallel_for(bucket.own, Index{1} << 15, [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) sum[i] += part[i];
-      });
-    }
+  }
+  /// Adds this rank's part of a bucket that was added over the ranks.
+  void add_own(const Bucket& bucket, const Gradient<Model>& gradient) {
+    G* const sum = own_.data() + bucket.own_at;
+    const G* const part = gradient.values().data() + bucket.first;
+    parallel_for(bucket.own, Index{1} << 15, [&](Index begin, Index end) {
+      for (Index i = begin; i < end; ++i) sum[i] += part[i];
+    });
   }
 
   void refuse_after_last(Location where) const {
@@ -338,6 +341,8 @@ class Sharded {
   C ranks_, model_ranks_{};
   ShardingOptions options_;
   ParameterLayout layout_;
+  using Blocks = detail::GatheredBlocks<P, C>;
+  std::unique_ptr<Blocks> blocks_;  // with stage 3
   std::vector<Bucket> buckets_;
   std::vector<Index> bounds_;  // of the buckets in the flat parameters
   Index count_ = 0, own_size_ = 0;

@@ -42,8 +42,11 @@ struct StageBlocks {
   template <class H>
   H operator()(int chunk, H h) const {
     const auto c = static_cast<std::size_t>(chunk);
-    for (std::size_t i = bounds[c]; i < bounds[c + 1]; ++i)
-      h = rematerialize ? detail::call_again(blocks[i], h) : materialize(blocks[i](h));
+    for (std::size_t i = bounds[c]; i < bounds[c + 1]; ++i) {
+      const detail::BlockPassage passage{blocks[i]};
+      const H in = passage.entering(h);
+      h = passage.leaving(rematerialize ? detail::call_again(blocks[i], in) : materialize(blocks[i](in)));
+    }
     return h;
   }
 };

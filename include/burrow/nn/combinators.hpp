@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <burrow/autodiff/checkpoint.hpp>
-#include <burrow/nn/module.hpp>
+#include <burrow/nn/presence.hpp>
 
 namespace burrow {
 
@@ -106,8 +106,8 @@ struct Repeat {
     if (caches.empty() || caches.size() != blocks.size())
       throw ShapeError("Repeat: " + std::to_string(caches.size()) + " caches for " +
                        std::to_string(blocks.size()) + " blocks" + at(where));
-    auto h = materialize(blocks[0](x, caches[0]));
-    for (std::size_t i = 1; i < blocks.size(); ++i) h = materialize(blocks[i](h, caches[i]));
+    auto h = cached(0, x, caches[0]);
+    for (std::size_t i = 1; i < blocks.size(); ++i) h = cached(i, h, caches[i]);
     return h;
   }
 
@@ -119,10 +119,18 @@ struct Repeat {
   }
 
  private:
+  template <class X, class Cache>
+  auto cached(std::size_t i, const X& x, Cache& cache) const {
+    const detail::BlockPassage passage{blocks[i]};
+    return passage.leaving(materialize(blocks[i](passage.entering(materialize(x)), cache)));
+  }
   template <class X, class... Extra>
   auto apply(std::size_t i, const X& x, const Extra&... extra) const {
-    return rematerialize ? detail::call_again(blocks[i], x, detail::argument_for(extra, i)...)
-                         : materialize(detail::call(blocks[i], x, detail::argument_for(extra, i)...));
+    const detail::BlockPassage passage{blocks[i]};
+    const X in = passage.entering(x);
+    return passage.leaving(rematerialize
+                               ? detail::call_again(blocks[i], in, detail::argument_for(extra, i)...)
+                               : materialize(detail::call(blocks[i], in, detail::argument_for(extra, i)...)));
   }
   template <class X, class... Extra>
   X from(std::size_t first, X h, const Extra&... extra) const {

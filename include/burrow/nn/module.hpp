@@ -12,6 +12,7 @@
 
 #include <burrow/autodiff/parameter.hpp>
 #include <burrow/autodiff/trace.hpp>
+#include <burrow/core/pages.hpp>
 #include <burrow/core/reflection.hpp>
 
 namespace burrow {
@@ -232,6 +233,7 @@ class FlatParameters {
     return {static_cast<T*>(store_->storage.data()), static_cast<std::size_t>(store_->size)};
   }
   detail::ParameterStore& store() const { return *store_; }
+  const std::shared_ptr<detail::ParameterStore>& shared_store() const { return store_; }
 
  private:
   std::shared_ptr<detail::ParameterStore> store_;
@@ -352,6 +354,11 @@ class Gradient {
   explicit Gradient(const Model& model)
       : values_{Shape<dyn>{{parameters(model).store().size}}}, ranges_{ranges_of(model)} {
     clear();
+  }
+  /// As above, of memory that is taken as it is written. Throws Error where the system cannot do that.
+  Gradient(const Model& model, detail::Untouched)
+      : values_{Shape<dyn>{{parameters(model).store().size}}}, ranges_{ranges_of(model)} {
+    detail::discard(values_.data(), static_cast<Index>(values().size_bytes()));
   }
 
   std::span<element> values() { return {values_.data(), static_cast<std::size_t>(values_.size())}; }

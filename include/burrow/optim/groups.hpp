@@ -104,6 +104,17 @@ struct GroupedParameters {
     if (by.frozen) group.frozen = by.frozen;
   }
 
+  /// Says which parameters belong to a repeated block, of blocks within blocks the outermost.
+  template <class Block>
+  void mark_block(const Block& block) {
+    Index begin = -1;
+    walk_parameters(block, [&](const ModulePath&, const auto& p) {
+      if (begin < 0) begin = p.offset();
+      for (ParameterPlace& place : layout)
+        if (place.begin == p.offset() && place.block < 0) place.block = begin;
+    });
+  }
+
   [[gnu::noinline]] void add(const ModulePath& path, Index begin, std::span<const Index> extents,
                              const ParameterShare& share) {
     names.push_back(path.text());
@@ -188,6 +199,10 @@ ParameterLayout parameter_groups(const Model& model, const Rules&... rules) {
   (void)parameters(model);  // an unbuilt model is refused by its name
   detail::walk_parameters(model, [&](const detail::ModulePath& path, const auto& p) {
     found.add(path, p.offset(), p.shape().values(), p.share());
+  });
+  for_each_module(model, [&]<class M>(const std::string&, const M& module) {
+    if constexpr (detail::NumberedModules<const M>)
+      for (const auto& block : module.modules()) found.mark_block(block);
   });
   (detail::apply(rules, model, found), ...);
   for (const ParameterPlace& place : found.layout) detail::check_group(place.group);

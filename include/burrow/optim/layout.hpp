@@ -28,6 +28,7 @@ struct ParameterPlace {
   Index columns = 0;
   GroupOptions group = {};
   ParameterShare share = {};
+  Index block = -1;  ///< the flat index at which the repeated block begins that it belongs to, if any
 
   Index size() const { return rows * columns; }
   Index end() const { return begin + size(); }
