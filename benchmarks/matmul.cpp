@@ -136,6 +136,7 @@ void by_burrow(const Product& p, const Operands<T>& x) {
   by_build(p, x);
 }
 
+/// By vectors alone.
 template <class T>
 void by_pairs(const Product& p, const Operands<T>& x) {
   const cpu::WithoutAmx scope;

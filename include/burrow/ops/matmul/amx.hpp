@@ -213,6 +213,7 @@ template <class O>
 [[gnu::noinline]] void multiply_tiles(Index steps, const bf16* a, const bf16* b, const float* from, float* to,
                                       WaitingSums<O>& finished, Ahead ahead, Destination<O> room) {
   constexpr Index size = AmxTile::size, quarter = AmxTile::lines * AmxTile::lines, rows_at_once = 2;
+  const auto following = reinterpret_cast<std::intptr_t>(from) + 4 * quarter * Index{sizeof(float)};
   asm volatile("" ::: "memory");
   if (from == nullptr) {
     _tile_zero(0);
@@ -235,11 +236,15 @@ template <class O>
     _tile_dpbf16ps(1, 4, 7);
     _tile_dpbf16ps(3, 5, 7);
     finished.put(rows_at_once);
+    if (from != nullptr)  // the next tiles' sums lie behind these
+      for (Index i = 0; i < 4; ++i)
+        __builtin_prefetch(reinterpret_cast<const void*>(following + (4 * s + i) * 64), 0, 2);
     for (Index i = 0; i < ahead.count; ++i)
       __builtin_prefetch(reinterpret_cast<const void*>(ahead.from + i * ahead.gap), 0, 2);
     ahead.from += ahead.step;
     if (room.data != nullptr)
-      for (Index i = 0; i < rows_at_once; ++i, room.data += room.stride) __builtin_prefetch(room.data, 1, 3);
+      for (Index i = 0; i < rows_at_once; ++i)
+        __builtin_prefetch(room.data + (rows_at_once * s + i) * room.stride, 1, 3);
   }
   _tile_stored(0, to, 64);
   _tile_stored(1, to + quarter, 64);
