@@ -156,6 +156,17 @@ void pack(Matrix<const A> x, Index lines, Index depth, compute_type<T>* to) {
   constexpr Index n = P::size, group = elements_per_word<T>;
   constexpr Index partial = Width / n * n;  // where the vector begins that reaches over the panel's end
   const Index words = (depth + group - 1) / group;
+  if constexpr (partial == Width) {
+    if (x.transposed) {  // a few positions at a time, which are read along memory
+      constexpr Index few = 8;
+      for (Index l = 0; l < depth; l += few)
+        for (Index line = 0; line < (lines + Width - 1) / Width * Width; line += n)
+          pack_across<Width, T>(x.data + l * x.stride + line, x.stride, std::clamp<Index>(lines - line, 0, n),
+                                std::min(few, depth - l),
+                                to + line / Width * Width * words + l / group * Width + line % Width);
+      return;
+    }
+  }
   for (Index first = 0; first < lines; first += Width, to += Width * words) {
     // From the last vector of a panel to the first, which overwrites what the last one wrote too far.
     for (Index begin = partial < Width ? partial : partial - n; begin >= 0; begin -= n) {
