@@ -97,7 +97,7 @@ TEST_CASE("an index out of range is found on the device, and named as on the CPU
     int i = 0;
     on_both([&](auto d) {
       try {
-        counts[i] = detail::check_indices(d, "embedding: id", both.read(d), shape, 10, negative_allowed,
+        counts[i] = detail::check_indices(d, "embedding", "id", both.read(d), shape, 10, negative_allowed,
                                           Location::here());
       } catch (const ValueError& error) {
         texts[i] = error.what();

@@ -39,7 +39,7 @@ template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
 requires detail::ValidAxes<shape_of<E>, Axes...>
 auto sum(const E& e, Keep... keep) {
   const auto tape = tape_of(e);
-  const auto node = detail::to_node(e);
+  const auto& node = detail::as_node(e);
   const auto value = sum<Axes...>(detail::untraced(node), keep...);
   return record(
       tape, "sum", value,
@@ -52,7 +52,7 @@ auto sum(const E& e, Keep... keep) {
 template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
 requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto mean(const E& e, Keep... keep) {
   const auto tape = tape_of(e);
-  const auto node = detail::to_node(e);
+  const auto& node = detail::as_node(e);
   const auto value = mean<Axes...>(detail::untraced(node), keep...);
   using C = compute_type<element_of<E>>;
   const C share = C(1) / static_cast<C>(detail::reduced_count<shape_of<E>, Axes...>(e.shape()));
@@ -69,7 +69,7 @@ template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
 requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto max(const E& e, Keep... keep) {
   const auto tape = tape_of(e);
   using C = compute_type<element_of<E>>;
-  const auto node = detail::to_node(e);
+  const auto& node = detail::as_node(e);
   const auto value = max<Axes...>(detail::untraced(node), keep...);
   return record(
       tape, "max", value,
@@ -92,7 +92,7 @@ template <int... Axes, Traced E, std::same_as<KeepAxes>... Keep>
 requires(detail::ValidAxes<shape_of<E>, Axes...>&& Real<element_of<E>>) auto prod(const E& e, Keep... keep) {
   const auto tape = tape_of(e);
   using C = compute_type<element_of<E>>;
-  const auto node = detail::to_node(e);
+  const auto& node = detail::as_node(e);
   const auto value = prod<Axes...>(detail::untraced(node), keep...);
   return record(
       tape, "prod", value,

@@ -46,7 +46,7 @@ struct Location {
 };
 
 /// " [file:line]" of the user's call, appended to messages of run-time shape errors.
-inline std::string at(const Location& where) {
+[[gnu::cold]] inline std::string at(const Location& where) {
   std::string_view file = where.file;
   if (const auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
   return " [" + std::string(file) + ":" + std::to_string(where.line) + "]";

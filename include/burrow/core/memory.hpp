@@ -135,7 +135,7 @@ class BlockPool {
  private:
   static constexpr Index largest_block = Index{1} << 47;  // what processors address
 
-  Error out_of_memory(Index bytes) const {
+  [[gnu::cold, gnu::noinline]] Error out_of_memory(Index bytes) const {
     return Error("memory: " + std::string{Memory::owner} + " has no " + std::to_string(bytes >> 20) +
                  " MiB left (" + std::to_string(statistics_.bytes_in_use >> 20) + " MiB are in use)");
   }
@@ -231,7 +231,8 @@ template <class D>
 class Buffer : public Storage {
  public:
   Buffer() = default;
-  explicit Buffer(Index bytes) : Storage{bytes > 0 ? detail::pool_of<D>::get().allocate(bytes) : nullptr} {}
+  [[gnu::noinline]] explicit Buffer(Index bytes)
+      : Storage{bytes > 0 ? detail::pool_of<D>::get().allocate(bytes) : nullptr} {}
   explicit Buffer(Storage storage) : Storage{std::move(storage)} {}
 };
 

@@ -21,7 +21,7 @@ using Index = std::int64_t;
 inline constexpr Index dyn = -1;
 
 namespace detail {
-inline std::string shape_text(const Index* extents, std::size_t rank) {
+[[gnu::cold]] inline std::string shape_text(const Index* extents, std::size_t rank) {
   std::string text = "Shape<";
   for (std::size_t i = 0; i < rank; ++i) {
     if (i > 0) text += ", ";

@@ -1,7 +1,8 @@
 // The clock of observers: every moment belongs to one operation, one region, or to nobody.
 #pragma once
 
-#include <chrono>
+#include <time.h>  // <chrono> brings calendars into every program
+
 #include <utility>
 #include <vector>
 
@@ -88,8 +89,6 @@ class OperationTimer : public Observer {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   struct Frame {
     const char* name;
     bool backward;
@@ -107,7 +106,12 @@ class OperationTimer : public Observer {
     if (!work.factors.empty()) sum.factors = work.factors;
   }
 
-  double now() const { return std::chrono::duration<double>(Clock::now() - epoch_).count(); }
+  static double clock_seconds() {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  }
+  double now() const { return clock_seconds() - epoch_; }
   void resume(double stopped) {
     mark_ = now();
     observing_ += mark_ - stopped;
@@ -148,7 +152,7 @@ class OperationTimer : public Observer {
            frame.work, !frame.backward});
   }
 
-  Clock::time_point epoch_ = Clock::now();
+  double epoch_ = clock_seconds();
   double origin_ = 0, mark_ = 0, observing_ = 0;
   bool begun_ = true;  // something has begun since the last operation ended
   const void* last_value_ = nullptr;

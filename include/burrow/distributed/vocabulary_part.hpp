@@ -58,7 +58,7 @@ struct VocabularyPart {
     using S = shape_of<Ids>;
     using D = device_of<Ids>;
     const auto all = dense_operand(detail::NoTape{}, stop_gradient(ids));
-    detail::check_indices(D{}, "embedding: id", all.data(), all.shape(), parts.count(), false, where);
+    detail::check_indices(D{}, "embedding", "id", all.data(), all.shape(), parts.count(), false, where);
     using Column = ShapeOf<detail::appended<S, 1>>;
     std::array<Index, Column::extents.size()> extents{};
     std::copy_n(all.shape().values().begin(), extents.size() - 1, extents.begin());

@@ -8,17 +8,6 @@ namespace burrow::detail {
 template <class T>
 concept IndexElement = std::integral<T> && !std::same_as<T, bool>;
 
-/// "(1, 4)": the coordinates of row-major element i.
-template <std::size_t Rank>
-std::string position_text(Index i, const std::array<Index, Rank>& extents) {
-  std::string text;
-  for (std::size_t axis = Rank; axis-- > 0;) {
-    text = std::to_string(i % extents[axis]) + (text.empty() ? "" : ", ") + text;
-    i /= extents[axis];
-  }
-  return "(" + text + ")";
-}
-
 /// What integers that name rows are: how many are not negative, and the first that names none.
 struct IndexScan {
   Index counted;
@@ -38,16 +27,37 @@ IndexScan scan_indices(Cpu, const I* indices, Index count, Index limit, bool neg
   return scan;
 }
 
+/// The axis that indices are of, for messages; none, where `number` is negative.
+struct IndexedAxis {
+  Index number = -1;
+  std::span<const Index> extents{};
+};
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void index_is_refused(const char* operation, const char* what,
+                                                                    const IndexScan& scan,
+                                                                    std::span<const Index> extents,
+                                                                    Index limit, Location where,
+                                                                    const IndexedAxis& axis) {
+  std::string position;
+  Index i = scan.refused_at;
+  for (std::size_t k = extents.size(); k-- > 0; i /= extents[k])
+    position = std::to_string(i % extents[k]) + (position.empty() ? "" : ", ") + position;
+  std::string text = std::string(operation) + ": " + what + ' ' + std::to_string(scan.refused) +
+                     " at position (" + position + ") of " + shape_text(extents.data(), extents.size()) +
+                     " is not in [0, " + std::to_string(limit) + ')';
+  if (axis.number >= 0)
+    text += ", axis " + std::to_string(axis.number) + " of " +
+            shape_text(axis.extents.data(), axis.extents.size());
+  throw ValueError(text + at(where));
+}
+
 /// Throws ValueError at the first of row-major `indices` that is not below `limit`, or is negative where that
-/// is not allowed; `axis` says of what they are indices. Returns how many are not negative.
+/// is not allowed; `what` says in one word what they are to the operation. Returns how many are not negative.
 template <class D, IndexElement I, class S>
-Index check_indices(D device, const std::string& what, const I* indices, const S& shape, Index limit,
-                    bool negative_allowed, Location where, const std::string& axis = "") {
+Index check_indices(D device, const char* operation, const char* what, const I* indices, const S& shape,
+                    Index limit, bool negative_allowed, Location where, const IndexedAxis& axis = {}) {
   const IndexScan scan = scan_indices(device, indices, shape.size(), limit, negative_allowed);
-  if (scan.refused_at >= 0)
-    throw ValueError(what + " " + std::to_string(scan.refused) + " at position " +
-                     position_text(scan.refused_at, shape.values()) + " of " + shape.text() +
-                     " is not in [0, " + std::to_string(limit) + ")" + axis + at(where));
+  if (scan.refused_at >= 0) index_is_refused(operation, what, scan, shape.values(), limit, where, axis);
   return scan.counted;
 }
 

@@ -48,9 +48,9 @@ void for_line_blocks(const Lines& lines, Index rows, const Body& body) {
 /// Throws ValueError where one of `ids` is not an index of an axis of `shape`.
 template <int Axis, class Ids, class S>
 void check_axis_indices(const char* operation, const Ids& ids, const S& shape, Location where) {
-  check_indices(device_of<Ids>{}, std::string(operation) + ": index", ids.data(), ids.shape(),
-                shape.values()[axis_number<S, Axis>], false, where,
-                ", axis " + std::to_string(axis_number<S, Axis>) + " of " + shape.text());
+  constexpr auto axis = axis_number<S, Axis>;
+  check_indices(device_of<Ids>{}, operation, "index", ids.data(), ids.shape(), shape.values()[axis], false,
+                where, {axis, shape.values()});
 }
 
 }  // namespace burrow::detail

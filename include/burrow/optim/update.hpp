@@ -163,10 +163,13 @@ void check_bf16_update(Bf16Update mode) {
                  "optimizer: half parameters are not rounded stochastically; keep an fp32 copy");
 }
 
+[[noreturn, gnu::cold, gnu::noinline]] inline void update_size_differs(std::size_t size, const char* what,
+                                                                       Index built_for) {
+  throw ShapeError("optimizer: " + std::to_string(size) + " " + what + ", built for " +
+                   std::to_string(built_for));
+}
 inline void check_update_size(std::size_t size, const char* what, Index built_for) {
-  if (static_cast<Index>(size) != built_for)
-    throw ShapeError("optimizer: " + std::to_string(size) + " " + what + ", built for " +
-                     std::to_string(built_for));
+  if (static_cast<Index>(size) != built_for) update_size_differs(size, what, built_for);
 }
 
 /// The parameters [first_index, first_index + count) of a flat buffer, and how they take updates.

@@ -367,6 +367,15 @@ auto cast(const X& x) {
 }
 
 namespace detail {
+/// The node of `cast<T>(x)`, without a copy of what is one already: a copy counts every storage up and down.
+template <Element T, Expression X>
+decltype(auto) node_as(const X& x) {
+  if constexpr (std::same_as<T, element_of<X>>)
+    return as_node(x);
+  else
+    return cast<T>(x);
+}
+
 template <class Condition, class A, class B>
 using Selected = std::conditional_t<
     std::same_as<element_of<Condition>, bool>,

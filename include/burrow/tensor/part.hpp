@@ -60,7 +60,7 @@ class TensorPart {
       evaluate(detail::scalar_node<T>(e));
     } else {
       detail::check_broadcasts_to("part", e.shape(), seen_.shape(), where_);
-      const auto node = detail::to_node(cast<T>(e));
+      const auto& node = detail::node_as<T>(e);
       detail::check_untraced(node);
       evaluate(node);
     }

@@ -117,7 +117,7 @@ using ReductionMisuse = typename reduction_misuse<Operation, OfReals, E, Argumen
 
 template <class Op, int... Axes, class E, class Result, class Finish>
 auto reduced_into(const E& e, Result result, const Finish& finish) {
-  const auto node = to_node(e);
+  const auto& node = as_node(e);
   check_untraced(node);
   if (observed()) tell_beginning();
   reduce<Op>(device_of<E>{}, node, kept_shape<shape_of<E>, Axes...>(e.shape()), result.data(), finish);

@@ -141,12 +141,13 @@ class Tensor {
   requires(!std::same_as<E, Tensor> && !Traced<E> && Matching<shape_of<E>, S>)
       Tensor(const E& expression, Location where = Location::here())
       : Tensor{fitted(expression.shape().values(), where)} {
-    const auto node = detail::to_node(cast<T>(expression));
+    const auto& node = detail::node_as<T>(expression);
     detail::check_untraced(node);
     if (detail::observed()) detail::tell_beginning();
     evaluate(D{}, node, shape_, data_);
     if (detail::observed())
-      detail::tell_value(detail::node_name<decltype(node)>(), *this, detail::leaf_bytes(node));
+      detail::tell_value(detail::node_name<std::remove_cvref_t<decltype(node)>>(), *this,
+                         detail::leaf_bytes(node));
   }
   template <Traced E>
   Tensor(const E& expression) = delete;

@@ -28,16 +28,23 @@ concept TargetsOf = Expression<Targets> && Expression<Logits> && IndexElement<el
                         Real<element_of<Logits>> && shape_of<Logits>::rank >= 1 &&
                     Matching<shape_of<Targets>, LeadingShape<shape_of<Logits>>>;
 
+[[noreturn, gnu::cold, gnu::noinline]] inline void targets_do_not_fit(const char* operation,
+                                                                      std::span<const Index> targets,
+                                                                      std::span<const Index> logits,
+                                                                      Location where) {
+  throw ShapeError(std::string(operation) + ": targets " + shape_text(targets.data(), targets.size()) +
+                   " do not fit the rows of logits " + shape_text(logits.data(), logits.size()) + at(where));
+}
+
 /// Throws where run-time extents do not fit or a target is not below the number of logits; else the number of
 /// targets that are not negative.
 template <class Logits, class Targets>
 Index check_targets(const char* operation, const Logits& logits, const Targets& targets, Location where) {
   for (int axis = 0; axis < shape_of<Targets>::rank; ++axis)
     if (targets.shape()[axis] != logits.shape()[axis])
-      throw ShapeError(std::string(operation) + ": targets " + targets.shape().text() +
-                       " do not fit the rows of logits " + logits.shape().text() + at(where));
-  return check_indices(device_of<Targets>{}, std::string(operation) + ": target", targets.view().data(),
-                       targets.shape(), logits.shape()[-1], true, where);
+      targets_do_not_fit(operation, targets.shape().values(), logits.shape().values(), where);
+  return check_indices(device_of<Targets>{}, operation, "target", targets.view().data(), targets.shape(),
+                       logits.shape()[-1], true, where);
 }
 
 }  // namespace detail

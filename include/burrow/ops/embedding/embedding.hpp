@@ -42,7 +42,7 @@ auto embedding(const Table& table, const Ids& ids, Location where = Location::he
   const auto from = detail::dense_weight_operand(tape, table);
   const auto which = dense_operand(tape, ids);
   const Index vocabulary = from.view.shape()[0], width = from.view.shape()[1];
-  check_indices(D{}, "embedding: id", which.view().data(), which.shape(), vocabulary, false, where);
+  check_indices(D{}, "embedding", "id", which.view().data(), which.shape(), vocabulary, false, where);
   std::array<Index, S::extents.size()> extents{};
   std::copy_n(which.shape().values().begin(), extents.size() - 1, extents.begin());
   extents.back() = width;

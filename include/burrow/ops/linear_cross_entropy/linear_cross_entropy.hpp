@@ -143,7 +143,7 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
     if (ids.shape()[axis] != in.shape()[axis])
       throw ShapeError("linear_cross_entropy: targets " + ids.shape().text() + " do not fit the rows of " +
                        in.shape().text() + at(where));
-  const Index count = check_indices(D{}, "linear_cross_entropy: target", ids.view().data(), ids.shape(),
+  const Index count = check_indices(D{}, "linear_cross_entropy", "target", ids.view().data(), ids.shape(),
                                     vocabulary.words(weights.view.shape()[0]), true, where);
   Tensor<C, Shape<>, D> sum{};
   const auto run = [&](bool h_wanted) {

@@ -99,8 +99,9 @@ class VectorProduct {
 
  public:
   /// For `threads` threads.
-  VectorProduct(Index rows, Index k, C alpha, Matrix<const A> matrix, const X* x, Index x_step, Y* y,
-                Index y_step, const Y* addend, Index addend_step, Index threads)
+  [[gnu::noinline]] VectorProduct(Index rows, Index k, C alpha, Matrix<const A> matrix, const X* x,
+                                  Index x_step, Y* y, Index y_step, const Y* addend, Index addend_step,
+                                  Index threads)
       : rows_{rows},
         k_{k},
         alpha_{alpha},
@@ -129,7 +130,7 @@ class VectorProduct {
 
   Index tasks() const { return parts_ * blocks_; }
 
-  void run(Index task) const {
+  [[gnu::noinline]] void run(Index task) const {
     const Index part = task / blocks_, begin = task % blocks_ * block_;
     const Index count = std::min(block_, rows_ - begin);
     if (matrix_.transposed)
@@ -140,7 +141,7 @@ class VectorProduct {
       dots(begin, count, factors());
   }
 
-  void finish() const {
+  [[gnu::noinline]] void finish() const {
     for (Index i = 0; i < rows_; i += P::size) {
       P sum = P::load(sums_ + i);
       for (Index part = 1; part < parts_; ++part) sum = sum + P::load(sums_ + part * padded_ + i);

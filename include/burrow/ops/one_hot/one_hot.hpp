@@ -15,7 +15,7 @@ requires detail::IndexElement<element_of<Ids>>
 auto one_hot(const Ids& ids, const Shape<Classes>& classes, Location where = Location::here()) {
   using D = device_of<Ids>;
   const auto which = detail::to_node(materialize(stop_gradient(ids)));
-  check_indices(D{}, "one_hot: id", which.data(), which.shape(), classes[0], false, where);
+  check_indices(D{}, "one_hot", "id", which.data(), which.shape(), classes[0], false, where);
   const auto table = arange<Shape<Classes>, std::int64_t, D>(classes);
   return Tensor(cast<T>(cast<std::int64_t>(expand_dims<-1>(which)) == table));
 }
