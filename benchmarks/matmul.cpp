@@ -1,6 +1,6 @@
 // The matrix products of a training step of Gopher 44M at 2048 tokens, forward and both gradients, as shares
 // of what the processor's multipliers reach in this run, beside Eigen and, where the build has it, oneDNN:
-// build/bin/benchmarks/matmul [threads ...].
+// build/bin/benchmarks/matmul [threads ... | rows], with `rows` a few rows times a matrix in memory.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"  // g++ 12's own AVX-512 intrinsics start that way
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -231,10 +231,37 @@ void measure(const std::string& name, int count) {
   row("a step", operations, seconds);
 }
 
+/// How fast a few rows read a matrix of 4096 x 4096 from memory, on one thread.
+template <class T>
+void few_rows(const std::string& name) {
+  set_threads(1);
+  constexpr Index side = 4096, most = 16, copies = 6;  // in turns, so that caches do not help
+  const Buffer<Cpu> memory{(copies * side + 2 * most) * side * Index{sizeof(T)}};
+  T* const a = static_cast<T*>(memory.data());
+  T* const c = a + most * side;
+  T* const b = c + most * side;
+  std::fill(a, b + copies * side * side, T(0.5f));
+  for (const Index rows : {1, 2, 8, 16}) {
+    std::vector<double> times;
+    for (Index i = 0; i < 4 * copies; ++i)
+      times.push_back(benchmarks::seconds([&] {
+        cpu::multiply<T>(rows, side, side, 1, Matrix<const T>{a, side},
+                         Matrix<const T>{b + i % copies * side * side, side}, cpu::Destination<T>{c, side});
+      }));
+    std::cout << name << ", " << std::setw(2) << rows << " row(s): " << std::setw(5) << std::setprecision(1)
+              << static_cast<double>(side * side) * sizeof(T) / benchmarks::median(times) * 1e-9 << " GB/s\n";
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
   std::cout << std::fixed << std::setprecision(0);
+  if (count == 2 && std::string(arguments[1]) == "rows") {
+    few_rows<float>("fp32");
+    few_rows<bf16>("bf16");
+    return 0;
+  }
   std::vector<int> threads;
   for (int i = 1; i < count; ++i) threads.push_back(std::atoi(arguments[i]));
   if (threads.empty()) threads = {1, 2};
