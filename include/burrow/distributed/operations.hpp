@@ -29,44 +29,69 @@ auto with_first_extent(const S& shape, Index extent) {
   return WithFirstAxis<S>{values};
 }
 
+/// Where the elements of a dense leaf or tensor begin.
+template <class X>
+const element_of<X>* elements(const X& x) {
+  if constexpr (requires { x.view(); })
+    return x.view().data();
+  else
+    return x.data();
+}
+
 /// A copy of a dense leaf's or tensor's elements.
 template <class X>
 auto copy_of(const X& x) {
   Tensor<element_of<X>, shape_of<X>, device_of<X>> copy{x.shape()};
-  const auto* from = [&] {
-    if constexpr (requires { x.view(); })
-      return x.view().data();
-    else
-      return x.data();
-  }();
-  std::copy_n(from, x.shape().size(), copy.data());
+  std::copy_n(elements(x), x.shape().size(), copy.data());
   return copy;
 }
 
-/// The sum over the ranks of a dense leaf or tensor.
-template <class X, class C>
-auto summed_over(const X& x, const C& ranks, Location where) {
-  auto y = copy_of(x);
-  ranks.all_reduce(y.values(), Reduction::sum, where);
-  return y;
+// What exchanges make of a dense leaf or tensor: functions of it, for both passes.
+
+/// The sum over the ranks.
+template <class C>
+auto summing(const C& ranks, Location where) {
+  return [ranks, where](const auto& x) {
+    auto y = copy_of(x);
+    ranks.all_reduce(y.values(), Reduction::sum, where);
+    return y;
+  };
 }
 
 /// The rows of all ranks one after the other.
-template <class T, class S, class D, class C>
-auto gathered_rows(const T* own, const S& shape, D, const C& ranks, Location where) {
-  Tensor<T, WithFirstAxis<S>, D> y{with_first_extent(shape, shape[0] * ranks.size())};
-  ranks.template all_gather<T>(std::span<const T>{own, static_cast<std::size_t>(shape.size())}, y.values(),
-                               Partition{y.size(), ranks.size()}, where);
-  return y;
+template <class C>
+auto gathering_rows(const C& ranks, Location where) {
+  return [ranks, where]<class X>(const X& x) {
+    using T = element_of<X>;
+    const auto& shape = x.shape();
+    Tensor<T, WithFirstAxis<shape_of<X>>, device_of<X>> y{with_first_extent(shape, shape[0] * ranks.size())};
+    ranks.template all_gather<T>(std::span<const T>{elements(x), static_cast<std::size_t>(shape.size())},
+                                 y.values(), Partition{y.size(), ranks.size()}, where);
+    return y;
+  };
 }
 
 /// This rank's rows of the sum over the ranks.
-template <class T, class S, class D, class C>
-auto scattered_rows(const T* whole, const S& shape, D, const C& ranks, Location where) {
-  Tensor<T, WithFirstAxis<S>, D> y{with_first_extent(shape, shape[0] / ranks.size())};
-  ranks.template reduce_scatter<T>(std::span<const T>{whole, static_cast<std::size_t>(shape.size())},
-                                   y.values(), Partition{shape.size(), ranks.size()}, Reduction::sum, where);
-  return y;
+template <class C>
+auto scattering_rows(const C& ranks, Location where) {
+  return [ranks, where]<class X>(const X& x) {
+    using T = element_of<X>;
+    const auto& shape = x.shape();
+    Tensor<T, WithFirstAxis<shape_of<X>>, device_of<X>> y{with_first_extent(shape, shape[0] / ranks.size())};
+    ranks.template reduce_scatter<T>(std::span<const T>{elements(x), static_cast<std::size_t>(shape.size())},
+                                     y.values(), Partition{shape.size(), ranks.size()}, Reduction::sum,
+                                     where);
+    return y;
+  };
+}
+
+/// The operation that gives forward(x) and whose gradient is backward(dy).
+template <class X, class Forward, class Backward>
+auto exchange(const char* name, const X& x, const Forward& forward, const Backward& backward) {
+  const auto tape = tape_of(x);
+  const auto in = dense_operand(tape, x);
+  return record(
+      tape, name, forward(in), [in, backward](const auto& dy) { add_gradient(in, backward(dy)); }, in);
 }
 
 }  // namespace detail
@@ -76,11 +101,7 @@ auto scattered_rows(const T* whole, const S& shape, D, const C& ranks, Location 
 template <Expression X, Communicator C>
 requires Real<element_of<X>>
 auto all_reduce(const X& x, const C& ranks, Location where = Location::here()) {
-  const auto tape = tape_of(x);
-  const auto in = dense_operand(tape, x);
-  return record(
-      tape, "all_reduce", detail::summed_over(in, ranks, where),
-      [in, ranks, where](const auto& dy) { add_gradient(in, detail::summed_over(dy, ranks, where)); }, in);
+  return detail::exchange("all_reduce", x, detail::summing(ranks, where), detail::summing(ranks, where));
 }
 
 /// The rows (first axis) of all ranks' x, one after the other: [n, ...] to [N n, ...]; x has the same shape
@@ -88,15 +109,8 @@ auto all_reduce(const X& x, const C& ranks, Location where = Location::here()) {
 template <Expression X, Communicator C>
 requires(Real<element_of<X>>&& shape_of<X>::rank > 0) auto all_gather(const X& x, const C& ranks,
                                                                       Location where = Location::here()) {
-  using D = device_of<X>;
-  const auto tape = tape_of(x);
-  const auto in = dense_operand(tape, x);
-  return record(
-      tape, "all_gather", detail::gathered_rows(in.view().data(), in.shape(), D{}, ranks, where),
-      [in, ranks, where](const auto& dy) {
-        add_gradient(in, detail::scattered_rows(dy.data(), dy.shape(), D{}, ranks, where));
-      },
-      in);
+  return detail::exchange("all_gather", x, detail::gathering_rows(ranks, where),
+                          detail::scattering_rows(ranks, where));
 }
 
 /// This rank's rows (first axis) of the sum of all ranks' x: [N n, ...] to [n, ...]. Throws ShapeError where
@@ -104,18 +118,11 @@ requires(Real<element_of<X>>&& shape_of<X>::rank > 0) auto all_gather(const X& x
 template <Expression X, Communicator C>
 requires(Real<element_of<X>>&& shape_of<X>::rank > 0) auto reduce_scatter(const X& x, const C& ranks,
                                                                           Location where = Location::here()) {
-  using D = device_of<X>;
   if (x.shape()[0] % ranks.size() != 0)
     throw ShapeError("reduce_scatter: the first extent of " + x.shape().text() + " is not a multiple of " +
                      std::to_string(ranks.size()) + " ranks" + at(where));
-  const auto tape = tape_of(x);
-  const auto in = dense_operand(tape, x);
-  return record(
-      tape, "reduce_scatter", detail::scattered_rows(in.view().data(), in.shape(), D{}, ranks, where),
-      [in, ranks, where](const auto& dy) {
-        add_gradient(in, detail::gathered_rows(dy.data(), dy.shape(), D{}, ranks, where));
-      },
-      in);
+  return detail::exchange("reduce_scatter", x, detail::scattering_rows(ranks, where),
+                          detail::gathering_rows(ranks, where));
 }
 
 /// x, which is equal on all ranks and goes into a part of a computation on each (Megatron's f: Shoeybi et al.
@@ -123,11 +130,8 @@ requires(Real<element_of<X>>&& shape_of<X>::rank > 0) auto reduce_scatter(const 
 template <Expression X, Communicator C>
 requires Real<element_of<X>>
 auto copy_to_parts(const X& x, const C& ranks, Location where = Location::here()) {
-  const auto tape = tape_of(x);
-  const auto in = dense_operand(tape, x);
-  return record(
-      tape, "copy_to_parts", detail::tensor_over(in),
-      [in, ranks, where](const auto& dy) { add_gradient(in, detail::summed_over(dy, ranks, where)); }, in);
+  const auto same = [](const auto& in) { return detail::tensor_over(in); };
+  return detail::exchange("copy_to_parts", x, same, detail::summing(ranks, where));
 }
 
 /// The sum of what each rank has computed, equal on all of them, from which all compute the same (Megatron's
@@ -135,11 +139,8 @@ auto copy_to_parts(const X& x, const C& ranks, Location where = Location::here()
 template <Expression X, Communicator C>
 requires Real<element_of<X>>
 auto sum_of_parts(const X& x, const C& ranks, Location where = Location::here()) {
-  const auto tape = tape_of(x);
-  const auto in = dense_operand(tape, x);
-  return record(
-      tape, "sum_of_parts", detail::summed_over(in, ranks, where),
-      [in](const auto& dy) { add_gradient(in, dy); }, in);
+  const auto same = [](const auto& dy) -> const auto& { return dy; };
+  return detail::exchange("sum_of_parts", x, detail::summing(ranks, where), same);
 }
 
 namespace detail {
