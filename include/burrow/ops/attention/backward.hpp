@@ -182,8 +182,13 @@ class BackwardHead {
         tile_.clear(a, begin);
       } else {
         const P by(weighted_[a]);
-        tile_.exponentiate(a, begin, log_sums_of_block_[a],
-                           [&](Index j, P p) { store_sums(p * (P::load(dp + j) - by), ds + j); });
+        tile_.exponentiate(a, begin, log_sums_of_block_[a], [&](Index j, P p, auto... second) {
+          const P first = p * (P::load(dp + j) - by);
+          if constexpr (sizeof...(second) == 0)
+            store_sums(first, ds + j);
+          else
+            store_two(first, (second * ... * (P::load(dp + j + P::size) - by)), ds + j);
+        });
       }
       std::fill(ds + seen, ds + Tile::columns, Element(0));
     }

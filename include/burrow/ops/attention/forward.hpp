@@ -56,9 +56,10 @@ class ForwardHead {
 
  private:
   void block(const HeadView<T>& view, Index first) {
-    C tops[Tile::rows], sums[Tile::rows];
+    C tops[Tile::rows];
+    P sums[Tile::rows];
     std::fill_n(tops, Tile::rows, -std::numeric_limits<C>::infinity());
-    std::fill_n(sums, Tile::rows, C(0));
+    std::fill_n(sums, Tile::rows, P(C(0)));
     tile_.start(view, first);
     for (Index begin = 0; begin < tile_.visible(); begin += Tile::columns) {
       tile_.score(begin, keys_.data(), positions_.data());
@@ -66,34 +67,35 @@ class ForwardHead {
       add_values(begin);
     }
     for (Index a = 0; a < tile_.rows(); ++a) {
+      const C sum = reduce_add(sums[a]);
       log_sums_[(view.item * e_.heads + view.head) * e_.queries + first + a] =
-          tops[a] + burrow::detail::number::log2(sums[a]);
+          tops[a] + burrow::detail::number::log2(sum);
       const C* const from = result_.data() + a * padded_width_;
       T* const to = view.query_row(out_, first + a);
-      const P factor(C(1) / sums[a]);
+      const P factor(C(1) / sum);
       Index j = 0;
       for (; j + P::size <= e_.head_width; j += P::size) (P::load(from + j) * factor).store(to + j);
-      for (; j < e_.head_width; ++j) to[j] = static_cast<T>(from[j] / sums[a]);
+      for (; j < e_.head_width; ++j) to[j] = static_cast<T>(from[j] / sum);
     }
   }
 
   /// The probabilities of row a but for the division by their sum; what was summed before is scaled down
   /// where a larger score appears.
-  void probabilities(Index a, Index begin, C& top, C& sum) {
+  void probabilities(Index a, Index begin, C& top, P& sum) {
     if (tile_.visible_of(a, begin) == 0) return tile_.clear(a, begin);
     const C largest = tile_.largest(a, begin);
     if (top < largest) {
       if (begin > 0) {
         const C factor = burrow::detail::number::exp2(top - largest);
-        sum *= factor;
+        sum = sum * P(factor);
         C* const x = result_.data() + a * padded_width_;
         for (Index j = 0; j < padded_width_; j += P::size) (P::load(x + j) * P(factor)).store(x + j);
       }
       top = largest;
     }
-    P total(C(0));
-    tile_.exponentiate(a, begin, top, [&](Index, P y) { total = total + y; });
-    sum += reduce_add(total);
+    P total = sum;
+    tile_.exponentiate(a, begin, top, [&](Index, auto... y) { total = (total + ... + y); });
+    sum = total;
   }
 
   void add_values(Index begin) {

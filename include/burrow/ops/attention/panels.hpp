@@ -33,6 +33,20 @@ constexpr Index round_up(Index count, Index step) { return (count + step - 1) / 
 template <class T>
 using TileElement = std::conditional_t<elements_per_word<T> == 1, compute_type<T>, T>;
 
+/// Stores two vectors side by side, as store_sums does.
+template <class C, class O>
+void store_two(Packet<C> first, Packet<C> second, O* to) {
+#if defined(__AVX512BF16__) && defined(__AVX512F__)
+  if constexpr (std::same_as<O, bf16>) {
+    const auto rounded = _mm512_cvtne2ps_pbh(second.v, first.v);
+    std::memcpy(static_cast<void*>(to), &rounded, sizeof(rounded));
+    return;
+  }
+#endif
+  store_sums(first, to);
+  store_sums(second, to + Packet<C>::size);
+}
+
 /// Words of the compute type that `elements` numbers take along the inner extent of a product of T.
 template <class T>
 constexpr Index words_of(Index elements) {

@@ -30,13 +30,33 @@ template <class C, int N>
   }
 }
 
-/// The larger lanes; where one is NaN, either.
+/// The larger lanes; a where one is NaN.
 template <class C, int N>
 Packet<C, N> larger(Packet<C, N> a, Packet<C, N> b) {
   if constexpr (N == 1)
     return a.v < b.v ? b : a;
   else
     return burrow::detail::simd::pmax(a.v, b.v);
+}
+
+/// As power_of_two, to within 2.6e-6 of the value, which is enough for what is rounded to bf16: a polynomial
+/// for 2^r of the smallest relative error for |r| <= 1/2.
+template <int N>
+[[gnu::always_inline]] inline Packet<float, N> short_power_of_two(Packet<float, N> x) {
+  using P = Packet<float, N>;
+  using Format = burrow::detail::Format<float>;
+  if constexpr (N == 1) {
+    return exp2(x);
+  } else {
+    // The integer of x, and with it the exponent's bias, stand in the lowest bits.
+    const P rounding(Format::rounding + float{Format::bias}), y = larger(x, P(-127.0f)),
+                                                              shifted = y + rounding;
+    const P r = y - (shifted - rounding);
+    const P p = burrow::detail::polynomial(
+        r, std::array{0.999999261f, 0.693121815f, 0.240247448f, 0.0559178603f, 0.00957010191f});
+    const P scale = burrow::detail::from_words<float, N>(burrow::detail::words(shifted) << Format::fraction);
+    return p * scale;
+  }
 }
 
 /// Where the positions of a head stand, by falling distance: row r is that of distance last - r. The distance
@@ -172,18 +192,27 @@ class ScoreTile {
                          accumulate, to + a * to_stride, to_stride);
   }
 
-  /// Probabilities 2^(score - shift) of row a, which sees a key, zeros beyond the visible keys. Each vector
-  /// is shown to `use`, with its column, before it is rounded.
+  /// Probabilities 2^(score - shift) of row a, which sees a key, zeros beyond the visible keys. Each vector,
+  /// or two where they are rounded, is shown to `use`, with its column, before.
   template <class F>
   void exponentiate(Index a, Index begin, C shift, const F& use) {
     const C* const x = row(a);
     Element* const to = probabilities(a);
     const Index whole = mask(a, begin);
     const P by(shift);
-    for (Index j = 0; j < whole; j += P::size) {
-      const P y = power_of_two(P::load(x + j) - by);
-      store_sums(y, to + j);
-      use(j, y);
+    if constexpr (in_place) {
+      for (Index j = 0; j < whole; j += P::size) {
+        const P y = power_of_two(P::load(x + j) - by);
+        store_sums(y, to + j);
+        use(j, y);
+      }
+    } else {
+      for (Index j = 0; j < whole; j += 2 * P::size) {
+        const P y = short_power_of_two(P::load(x + j) - by),
+                z = short_power_of_two(P::load(x + j + P::size) - by);
+        store_two(y, z, to + j);
+        use(j, y, z);
+      }
     }
     std::fill(to + whole, to + round_up(columns(begin), 64), Element(0));
   }
@@ -214,7 +243,7 @@ class ScoreTile {
  private:
   /// Lanes beyond the visible keys become -infinity, so that rows are whole vectors; returns their length.
   Index mask(Index a, Index begin) {
-    const Index count = visible_of(a, begin), whole = round_up(count, P::size);
+    const Index count = visible_of(a, begin), whole = round_up(count, (in_place ? 1 : 2) * P::size);
     std::fill(row(a) + count, row(a) + whole, -std::numeric_limits<C>::infinity());
     return whole;
   }
