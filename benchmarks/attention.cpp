@@ -1,7 +1,8 @@
 // Attention forward and backward, for heads of three widths and contexts of several lengths, as shares of the
-// processor's arithmetic peak: build/bin/benchmarks/attention [threads]. Relative attention runs in turns
-// with plain causal attention and with its formula written out in operations of this library, which stores
-// arrays of queries x keys. Then one long context after another with their memory, and decoding.
+// processor's arithmetic peak: build/bin/benchmarks/attention [threads [bf16]]. Relative attention runs in
+// turns with plain causal attention and with its formula written out in operations of this library, which
+// stores arrays of queries x keys. Then one long context after another with their memory, and decoding. First
+// bf16 beside fp32; with the word bf16 only that.
 #include <cstdlib>
 #include <iomanip>
 #include <iostream>
@@ -139,6 +140,22 @@ void decode(Index length, const char* name) {
             << " ms, " << std::setprecision(1) << bytes / t * 1e-9 << " GB/s\n";
 }
 
+/// bf16, by the matrix unit where there is one and in pairs, beside fp32.
+void compare_bf16(Index head_width, double peak) {
+  constexpr Index length = 2048;
+  const Index heads = width / head_width;
+  const auto line = [&]<class T>(const char* name, const Operands<T>& x) {
+    row(name, length, head_width, relative_passes(9, x, heads), 3, peak);
+  };
+  const Operands<bf16> narrow{length};
+  if (cpu::detail::amx_permitted()) line("bf16, AMX", narrow);
+  {
+    const cpu::WithoutAmx pairs;
+    line("bf16, pairs", narrow);
+  }
+  line("fp32", Operands<float>{length});
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -147,13 +164,13 @@ int main(int count, char** arguments) {
   std::cout << std::fixed << std::setprecision(1) << "width " << width << ", fp32, " << threads()
             << " thread(s), peak " << peak * 1e-9 << " GFLOP/s\n"
             << "  head  context  attention    forward ms  GFLOP/s share  backward ms GFLOP/s share\n";
+  for (const Index head_width : {32, 64, 128}) compare_bf16(head_width, peak);
+  if (count > 2) return 0;
+  std::cout << '\n';
   for (const Index head_width : {32, 64, 128})
     for (const Index length : {1024, 2048, 8192}) compare(length, head_width, peak);
   std::cout << "\nmemory beyond the operands\n";
   for (const Index length : {2048, 4096, 8192, 16384}) long_context(length, peak);
-  std::cout << "\nbf16 operands\n";
-  row("relative", 2048, 32, relative_passes(5, Operands<bf16>{2048}, 16), 3, peak);
-  row("relative", 2048, 64, relative_passes(5, Operands<bf16>{2048}, 8), 3, peak);
   std::cout << "\ndecoding\n";
   for (const Index length : {2048, 16384, 65536}) {
     decode<float>(length, "fp32");

@@ -332,12 +332,13 @@ TEST_CASE("what comes after a query changes no bit of its output", "[attention]"
   CHECK(worst <= 1e-6);
 }
 
-TEST_CASE("large scores do not overflow", "[attention]") {
+TEMPLATE_TEST_CASE("large scores do not overflow", "[attention]", float, bf16) {
   const Extents e{1, 80, 0, 1, 4};
-  auto x = operands<float>(e, e.keys(), 300);
-  const auto result = relative_result(x, random<float>(9, x.q.shape()), 1);
+  auto x = operands<TestType>(e, e.keys(), 300);
+  const auto result = relative_result(x, random<TestType>(9, x.q.shape()), 1);
   for (const auto* rows : {&result.out, &result.gradients.q, &result.gradients.k, &result.gradients.v})
-    for (const float value : std::as_const(*rows).values()) REQUIRE(std::isfinite(value));
+    for (const TestType value : std::as_const(*rows).values())
+      REQUIRE(std::isfinite(static_cast<float>(value)));
 }
 
 TEMPLATE_TEST_CASE("attention does not depend on the number of threads", "[attention]", float, bf16) {
@@ -389,12 +390,13 @@ TEST_CASE("the memory of attention at long contexts grows with the length", "[at
   CHECK(large <= 4096.0 * 16 * 4096 * sizeof(float) / 8);  // an eighth of one array of scores
 }
 
-TEST_CASE("an infinite or missing number reaches the outputs that see it", "[attention]") {
+TEMPLATE_TEST_CASE("an infinite or missing number reaches the outputs that see it", "[attention]", float,
+                   bf16) {
   const Extents e{1, 200, 0, 1, 4};
-  auto x = operands<float>(e, e.keys());
-  x.q(0, 70, 1) = NAN;
+  auto x = operands<TestType>(e, e.keys());
+  x.q(0, 70, 1) = static_cast<TestType>(NAN);
   const auto out = relative_attention(x.q, x.k, x.v, x.r, x.u, x.w, 1);
-  for (Index i = 0; i < e.queries; ++i) REQUIRE(std::isnan(out(0, i, 0)) == (i == 70));
+  for (Index i = 0; i < e.queries; ++i) REQUIRE(std::isnan(static_cast<float>(out(0, i, 0))) == (i == 70));
 }
 
 TEST_CASE("operands that do not fit are an error that names them", "[attention]") {
