@@ -115,6 +115,12 @@ TEST_CASE("device memory comes from a pool, and launches that cannot be are refu
                   Error);
 }
 
+TEST_CASE("a launch that asks for more shared memory than there is says how much", "[cuda]") {
+  CHECK_THROWS_WITH(cuda::launch("sums", warp_sums, {1, 1, 1, 32, 400 << 10},
+                                 static_cast<const float*>(nullptr), static_cast<float*>(nullptr)),
+                    Catch::Contains("sums: a block of threads needs 400 KiB of shared memory"));
+}
+
 #if defined(BURROW_CUDA_EMULATED)
 TEST_CASE("the emulator finds threads that wait for each other for ever") {
   CHECK_THROWS_AS(cuda::launch("half of a barrier", half_of_a_barrier, {1, 1, 1, 32}), std::logic_error);

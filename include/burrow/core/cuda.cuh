@@ -88,16 +88,21 @@ inline void synchronize() { Context::instance().synchronize("work on the device"
 /// How often the host has waited for the device so far.
 inline Index synchronizations() { return Context::instance().synchronizations(); }
 
+[[noreturn]] inline void refuse_shared_memory(const char* name, unsigned bytes) {
+  cudaGetLastError();
+  throw Error(std::string{"cuda: "} + name + ": a block of threads needs " + std::to_string(bytes >> 10) +
+              " KiB of shared memory, more than this device has");
+}
+
 /// Starts a kernel for the operation `name` on the stream. Throws Error where the launch is refused.
 template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid,
             const Arguments&... arguments) {
   constexpr unsigned usual_shared_bytes = 48 << 10;
-  if (grid.shared_bytes > usual_shared_bytes)
-    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                               cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(grid.shared_bytes)),
-          name);
+  if (grid.shared_bytes > usual_shared_bytes &&
+      cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                           static_cast<int>(grid.shared_bytes)) != cudaSuccess)
+    refuse_shared_memory(name, grid.shared_bytes);
   cudaLaunchConfig_t config{};
   config.gridDim = dim3{grid.x, grid.y, grid.z};
   config.blockDim = dim3{grid.threads};

@@ -164,7 +164,8 @@ requires(detail::AttentionShapes<Q, K>&& detail::AttentionShapes<Q, V>&& shape_o
         Tensor<T, shape_of<U>, D> du{u.shape()};
         Tensor<T, shape_of<W>, D> dw{w.shape()};
         const Index used = e.keys * e.width();
-        fill_zero(D{}, dr.data() + used, (dr.size() - used) * Index{sizeof(T)});  // distances nobody has
+        if (dr.size() > used)  // distances nobody has
+          fill_zero(D{}, dr.data() + used, (dr.size() - used) * Index{sizeof(T)});
         attention_backward(D{}, e, in, out.data(), log_sums.data(), dy.data(),
                            {dq.data(), dk.data(), dv.data(), dr.data(), du.data(), dw.data()});
         add_gradient(q, dq);

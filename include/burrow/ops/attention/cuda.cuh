@@ -31,7 +31,7 @@ void for_tile_width(Index head_width, const Start& start) {
 template <class T>
 void attention_forward(Cuda, const AttentionExtents& e, const AttentionOperands<T>& in, T* out,
                        compute_type<T>* log_sums) {
-  if (e.batch == 0 || e.queries == 0) return;
+  if (e.batch * e.queries * e.width() == 0) return;
   const bool aligned =
       cuda::rows_are_aligned<T>(e.head_width, in.queries, in.keys, in.values, in.positions, out);
   if constexpr (attention_in_tiles<T>({1, 1, 1, 1, 1, 1}))
@@ -45,6 +45,19 @@ void attention_forward(Cuda, const AttentionExtents& e, const AttentionOperands<
   cuda::start_forward_rows(e, in, out, log_sums);
 }
 
+/// The gradients where there is no query.
+template <class T>
+void clear_gradients(const AttentionExtents& e, const AttentionGradients<T>& gradients) {
+  const auto clear = [](T* data, Index count) {
+    if (data != nullptr && count > 0) fill_zero(Cuda{}, data, count * Index{sizeof(T)});
+  };
+  clear(gradients.keys, e.batch * e.keys * e.key_width());
+  clear(gradients.values, e.batch * e.keys * e.key_width());
+  clear(gradients.positions, e.keys * e.width());
+  clear(gradients.content_bias, e.width());
+  clear(gradients.position_bias, e.width());
+}
+
 /// As attention_backward on the CPU. Every sum has one writer and a fixed order.
 template <class T>
 void attention_backward(Cuda, const AttentionExtents& e, const AttentionOperands<T>& in, const T* out,
@@ -52,6 +65,7 @@ void attention_backward(Cuda, const AttentionExtents& e, const AttentionOperands
                         const AttentionGradients<T>& gradients) {
   using C = compute_type<T>;
   const Index rows = e.batch * e.heads * e.queries;
+  if (rows * e.head_width == 0) return clear_gradients(e, gradients);
   const Buffer<Cuda> products{rows * Index{sizeof(C)}};
   const cuda::OutputGradient<T> dy{log_sums, static_cast<const C*>(products.data()), out_gradient};
   cuda::launch("the gradient of attention", cuda::attention_output_products<T>,

@@ -11,20 +11,6 @@
 
 namespace burrow {
 
-namespace detail {
-/// What was computed on the host, on the device that is to use it.
-template <class D, class T, class S>
-Tensor<T, S, D> placed_on(const Tensor<T, S>& table) {
-  if constexpr (std::same_as<D, Cpu>) {
-    return table;
-  } else {
-    Tensor<T, S, D> placed{table.shape()};
-    copy_bytes(Cpu{}, D{}, placed.data(), table.data(), table.size() * Index{sizeof(T)});
-    return placed;
-  }
-}
-}  // namespace detail
-
 /// Row p is the encoding [sin(p w_0), ..., sin(p w_{d/2-1}), cos(p w_0), ...] of distance p, with w_m =
 /// 10000^(-2m/d): [count, width] for an even width, sine and cosine concatenated (Dai et al. 2019). Encodings
 /// are kept and shared: asking again, or for fewer rows, computes nothing.
@@ -48,7 +34,7 @@ Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width) {
           out[p * width + half + m] = static_cast<T>(std::cos(angle));
         }
     });
-    table = detail::placed_on<D>(encodings);
+    table = to<D>(encodings);
   }
   const auto all = table.leaf();
   return Tensor<T, Shape<dyn, Width>, D>::over(
@@ -67,7 +53,7 @@ Tensor<T, Shape<dyn>, D> alibi_slopes(Index heads) {
     const double exponent = h < power ? static_cast<double>(h + 1) : static_cast<double>(h - power) + 0.5;
     slopes.data()[h] = static_cast<T>(std::exp2(-8.0 * exponent / static_cast<double>(power)));
   }
-  return detail::placed_on<D>(slopes);
+  return to<D>(slopes);
 }
 
 }  // namespace burrow
