@@ -52,8 +52,10 @@ struct AttentionCache {
                        std::to_string(capacity()) + at(where));
     const auto new_keys = materialize(k);
     const auto new_values = materialize(v);
-    std::copy_n(std::as_const(new_keys).data(), count * width, keys.data() + length * width);
-    std::copy_n(std::as_const(new_values).data(), count * width, values.data() + length * width);
+    static_assert(std::same_as<element_of<K>, T> && std::same_as<element_of<V>, T>);
+    const Index bytes = count * width * Index{sizeof(T)};
+    copy_bytes(D{}, D{}, keys.data() + length * width, std::as_const(new_keys).data(), bytes);
+    copy_bytes(D{}, D{}, values.data() + length * width, std::as_const(new_values).data(), bytes);
     length += count;
   }
 

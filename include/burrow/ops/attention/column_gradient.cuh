@@ -26,7 +26,7 @@ class ColumnTile {
   static constexpr int across = warps / (Tile::columns / 16);  // warps that share 16 columns
   static constexpr int groups = Width / 8 / across;            // of eight elements that a warp adds to
 
-  __device__ ColumnTile(bool relative)
+  __device__ explicit ColumnTile(bool relative)
       : content_{space_.take<T>(Tile::rows * Tile::stride)},
         out_gradient_{space_.take<T>(Tile::rows * Tile::stride)},
         straight_{space_.take<T>(Tile::columns * Tile::stride)},
