@@ -7,6 +7,8 @@ using namespace attention_test;
 
 TEST_CASE("attention of bf16 in tiles agrees with the CPU's", "[attention]") { agrees_in_tiles<bf16>(2e-2); }
 
-TEST_CASE("attention of half in tiles agrees with the CPU's", "[attention]") { agrees_in_tiles<burrow::half>(3e-3); }
+TEST_CASE("attention of half in tiles agrees with the CPU's", "[attention]") {
+  agrees_in_tiles<burrow::half>(3e-3);
+}
 
 TEST_CASE("few queries of bf16 agree with the CPU's", "[attention]") { agrees_for_few_queries<bf16>(2e-2); }
