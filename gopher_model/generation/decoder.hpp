@@ -53,7 +53,7 @@ Continuation continue_text(const Model& model, const Tokenizer& tokenizer, std::
   for (; all.tokens < count; ++all.tokens) {
     const Index length = caches.empty() ? 0 : caches[0].length;
     const Tensor logits = cast<float>(model.next(as_tensor(tokens), caches));
-    tokens.assign(1, sample_token(logits.values(), options, key, static_cast<std::uint64_t>(all.tokens)));
+    tokens.assign(1, sample_token(logits, options, key, static_cast<std::uint64_t>(all.tokens)));
     const bool ends = tokens[0] == tokenizer.eos();
     if (!ends) sink(tokenizer.bytes(tokens[0]));
     const auto now = Clock::now();

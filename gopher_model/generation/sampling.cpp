@@ -12,43 +12,19 @@ namespace {
 
 using Token = std::int32_t;
 
-void check(const SamplingOptions& options) {
-  if (!(options.temperature > 0) || !std::isfinite(options.temperature)) {
-    throw burrow::ValueError("sample_token: the temperature must be a number above 0, not " +
-                             std::to_string(options.temperature) + ".");
-  }
-  if (options.top_k < 0) {
-    throw burrow::ValueError("sample_token: top_k must be 0 or above, not " + std::to_string(options.top_k) +
-                             ".");
-  }
-  if (!(options.top_p > 0 && options.top_p <= 1)) {
-    throw burrow::ValueError("sample_token: top_p must be above 0 and at most 1, not " +
-                             std::to_string(options.top_p) + ".");
-  }
-}
-
 // The first index of the largest logit.
 std::size_t likeliest(std::span<const float> logits) {
   std::size_t best = 0;
   for (std::size_t i = 0; i < logits.size(); ++i) {
     if (std::isnan(logits[i]) || logits[i] == INFINITY) {
-      throw burrow::ValueError("sample_token: logit " + std::to_string(i) + " is " +
-                               std::to_string(logits[i]) + ", which gives no probability.");
+      throw refused_logit(i, logits[i]);
     }
     if (logits[i] > logits[best]) best = i;
   }
   if (logits.empty() || logits[best] == -INFINITY) {
-    throw burrow::ValueError("sample_token: there is no token to draw: none of the " +
-                             std::to_string(logits.size()) + " logits is finite.");
+    throw no_token(logits.size());
   }
   return best;
-}
-
-// Uniform in [0, 1) with 53 random bits.
-double uniform(burrow::Key key, std::uint64_t position) {
-  const auto words = key.words(position);
-  const std::uint64_t bits = (std::uint64_t{words[0]} << 32 | words[1]) >> 11;
-  return static_cast<double>(bits) * 0x1p-53;
 }
 
 struct Candidate {
@@ -128,6 +104,37 @@ Token draw(std::span<const Candidate> candidates, const Weight& weight, double u
 
 }  // namespace
 
+void check(const SamplingOptions& options) {
+  if (!(options.temperature > 0) || !std::isfinite(options.temperature)) {
+    throw burrow::ValueError("sample_token: the temperature must be a number above 0, not " +
+                             std::to_string(options.temperature) + ".");
+  }
+  if (options.top_k < 0) {
+    throw burrow::ValueError("sample_token: top_k must be 0 or above, not " + std::to_string(options.top_k) +
+                             ".");
+  }
+  if (!(options.top_p > 0 && options.top_p <= 1)) {
+    throw burrow::ValueError("sample_token: top_p must be above 0 and at most 1, not " +
+                             std::to_string(options.top_p) + ".");
+  }
+}
+
+burrow::ValueError refused_logit(std::size_t index, float logit) {
+  return burrow::ValueError("sample_token: logit " + std::to_string(index) + " is " + std::to_string(logit) +
+                            ", which gives no probability.");
+}
+
+burrow::ValueError no_token(std::size_t logits) {
+  return burrow::ValueError("sample_token: there is no token to draw: none of the " + std::to_string(logits) +
+                            " logits is finite.");
+}
+
+double drawn_share(burrow::Key key, std::uint64_t position) {
+  const auto words = key.words(position);
+  const std::uint64_t bits = (std::uint64_t{words[0]} << 32 | words[1]) >> 11;
+  return static_cast<double>(bits) * 0x1p-53;
+}
+
 std::int32_t sample_token(std::span<const float> logits, const SamplingOptions& options, burrow::Key key,
                           std::uint64_t position) {
   const std::size_t best = likeliest(logits);
@@ -141,7 +148,7 @@ std::int32_t sample_token(std::span<const float> logits, const SamplingOptions& 
   if (options.top_p < 1) {
     candidates = nucleus(ranking, weight, candidates.size(), options.top_p * sum_of(candidates, weight));
   }
-  return draw(candidates, weight, uniform(key, position));
+  return draw(candidates, weight, drawn_share(key, position));
 }
 
 }  // namespace gopher

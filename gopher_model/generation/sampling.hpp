@@ -5,7 +5,7 @@
 #include <span>
 
 #include <burrow/core/key.hpp>
-#include <burrow/core/shape.hpp>
+#include <burrow/tensor/tensor.hpp>
 
 namespace gopher {
 
@@ -26,5 +26,19 @@ struct SamplingOptions {
 /// is NaN or +inf, for logits that are all -inf or none, and for options out of range.
 std::int32_t sample_token(std::span<const float> logits, const SamplingOptions& options, burrow::Key key,
                           std::uint64_t position);
+template <class S>
+std::int32_t sample_token(const burrow::Tensor<float, S>& logits, const SamplingOptions& options,
+                          burrow::Key key, std::uint64_t position) {
+  return sample_token(logits.values(), options, key, position);
+}
+
+/// Throws ValueError for options out of range.
+void check(const SamplingOptions& options);
+/// The error for a logit that is NaN or +inf.
+burrow::ValueError refused_logit(std::size_t index, float logit);
+/// The error for logits of which none is finite.
+burrow::ValueError no_token(std::size_t logits);
+/// The number in [0, 1), of 53 random bits, that draws the token at a position.
+double drawn_share(burrow::Key key, std::uint64_t position);
 
 }  // namespace gopher
