@@ -87,15 +87,15 @@ TEST_CASE("integers are multiplied on the device") {
 TEMPLATE_TEST_CASE("a bias is added to each row of a product", "", float, double, bf16) {
   using T = TestType;
   for (const auto [m, n, k] : sizes) {
-    const auto a = some_numbers<T>(m * k, 1), b = some_numbers<T>(k * n, 2), bias = some_numbers<T>(n, 3);
+    const auto a = some_numbers<T>(m * k, 1), b = some_numbers<T>(k * n, 2), bias = some_numbers<T>(n + 1, 3);
     std::vector<T> c(static_cast<std::size_t>(m * n));
     const DeviceArray<T> left{a}, right{b}, row{bias}, result{m * n};
     const auto multiply = [m, n, k](auto device, const T* x, const T* y, const T* z, T* to) {
       multiply_with_bias<T>(device, m, n, k, Matrix<const T>{x, std::max<Index>(k, 1)}, Matrix<const T>{y, n},
                             z, to);
     };
-    multiply(Cuda{}, left.read(), right.read(), row.read(), result.data());
-    multiply(Cpu{}, a.data(), b.data(), bias.data(), c.data());
+    multiply(Cuda{}, left.read(), right.read(), row.read() + 1, result.data());
+    multiply(Cpu{}, a.data(), b.data(), bias.data() + 1, c.data());
     CHECK(difference(result.values(), c) <= tolerance<T>());
   }
 }

@@ -227,6 +227,9 @@ inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t prod
   for (std::size_t i = 0; i < 4; ++i)
     if (reinterpret_cast<std::uintptr_t>(pointers[i]) % algorithm->data[i] != 0)
       return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (product->epilogue == CUBLASLT_EPILOGUE_BIAS &&
+      reinterpret_cast<std::uintptr_t>(product->bias) % algorithm->data[3] != 0)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   if (!emulator::types_fit(*product, *of_a, *of_b, *of_d) ||
       !emulator::layouts_fit(*product, *of_a, *of_b, *of_d) || workspace_bytes < algorithm->data[4])
     return CUBLAS_STATUS_INVALID_VALUE;

@@ -32,17 +32,17 @@ constexpr cudaDataType_t data_type() {
   return CUDA_R_16BF;
 }
 
+/// The largest power of two, up to 256, that divides an address.
+inline Index alignment_of(const void* data) {
+  return Index{1} << std::countr_zero(reinterpret_cast<std::uintptr_t>(data) | 256u);
+}
+
 /// Row-major matrices in memory, or transposes of them: one, or several `step` elements apart.
 struct ProductMatrix {
   const void* data;
   Index stride;
   Index step = 0;
   bool transposed = false;
-
-  /// The largest power of two, up to 256, that divides the address.
-  Index alignment() const {
-    return Index{1} << std::countr_zero(reinterpret_cast<std::uintptr_t>(data) | 256u);
-  }
 };
 
 /// A product as cuBLASLt carries it out: the arrangement, and the algorithm that its heuristic chose for it.
@@ -55,17 +55,20 @@ class ProductPlan {
   };
 
   ProductPlan(cublasLtHandle_t handle, const Types& types, Index batch, Index m, Index n, Index k,
-              const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c, bool bias) {
+              const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c, const void* bias) {
     check(cublasLtMatmulDescCreate(&operation_, types.compute, types.scale), "matmul");
     const cublasOperation_t transpose = CUBLAS_OP_T;
     if (b.transposed) set(CUBLASLT_MATMUL_DESC_TRANSA, transpose);
     if (a.transposed) set(CUBLASLT_MATMUL_DESC_TRANSB, transpose);
-    if (bias) set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+    if (bias != nullptr) {
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
+      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    }
     // The transposed product: b is the left factor.
     left_ = layout(types.factor, b.transposed ? k : n, b.transposed ? n : k, b, batch);
     right_ = layout(types.factor, a.transposed ? m : k, a.transposed ? k : m, a, batch);
     result_ = layout(types.result, n, m, c, batch);
-    choose(handle, a, b, c);
+    choose(handle, a, b, c, bias);
   }
   ProductPlan(const ProductPlan&) = delete;  // plans last as long as the process
 
@@ -108,19 +111,19 @@ class ProductPlan {
     return result;
   }
 
-  void choose(cublasLtHandle_t handle, const ProductMatrix& a, const ProductMatrix& b,
-              const ProductMatrix& c) {
+  void choose(cublasLtHandle_t handle, const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c,
+              const void* bias) {
     cublasLtMatmulPreference_t preference = nullptr;
     check(cublasLtMatmulPreferenceCreate(&preference), "matmul");
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
       check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &value, sizeof(value)), "matmul");
     };
-    const auto alignment = [](const ProductMatrix& x) { return static_cast<std::uint32_t>(x.alignment()); };
+    const auto alignment = [](const void* data) { return static_cast<std::uint32_t>(alignment_of(data)); };
     prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, most_workspace);
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(b));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(a));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(c));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment(c));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(b.data));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(a.data));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(c.data));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::min(alignment(c.data), alignment(bias)));
     cublasLtMatmulHeuristicResult_t choice{};
     int found = 0;
     check(cublasLtMatmulAlgoGetHeuristic(handle, operation_, left_, right_, result_, result_, preference, 1,
@@ -154,7 +157,8 @@ class ProductPlans {
   std::size_t size() const { return plans_.size(); }
 
   const ProductPlan& find(const ProductPlan::Types& types, Index batch, Index m, Index n, Index k,
-                          const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c, bool bias) {
+                          const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c,
+                          const void* bias) {
     const Arrangement arrangement{Index{types.factor},
                                   Index{types.result},
                                   Index{types.compute},
@@ -170,9 +174,9 @@ class ProductPlans {
                                   b.transposed,
                                   c.stride,
                                   c.step,
-                                  a.alignment(),
-                                  b.alignment(),
-                                  c.alignment() << 1 | Index{bias}};
+                                  alignment_of(a.data),
+                                  alignment_of(b.data),
+                                  alignment_of(c.data) << 16 | (bias == nullptr ? 0 : alignment_of(bias))};
     const auto known = plans_.find(arrangement);
     if (known != plans_.end()) return known->second;
     return plans_.try_emplace(arrangement, handle_, types, batch, m, n, k, a, b, c, bias).first->second;
@@ -205,7 +209,7 @@ void multiply(Index batch, Index m, Index n, Index k, const ProductMatrix& a, co
                                  : tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                         : CUBLAS_COMPUTE_32F,
                                  data_type<Scale>()};
-  plans.find(types, batch, m, n, k, a, b, c, bias != nullptr)
+  plans.find(types, batch, m, n, k, a, b, c, bias)
       .template run<Scale>(plans.handle(), a.data, b.data, accumulate, const_cast<void*>(c.data), bias);
 }
 
