@@ -49,11 +49,17 @@ struct ScatterSum {
     if (first > 0 && order[first - 1].id == id) return;
     const T* const from = dy + o * count * lines.inner + i;
     C sum[Each] = {};
-    for (Index k = first; k < count && order[k].id == id; ++k) {
-      C values[Each];
-      cuda::load_elements(from + Index{order[k].position} * lines.inner, values);
+    constexpr int ahead = 8;  // rows that are read before they are added
+    for (Index k = first; k < count && order[k].id == id; k += ahead) {
+      C values[ahead][Each] = {};
 #pragma unroll
-      for (int e = 0; e < Each; ++e) sum[e] += values[e];
+      for (int a = 0; a < ahead; ++a)
+        if (k + a < count && order[k + a].id == id)
+          cuda::load_elements(from + Index{order[k + a].position} * lines.inner, values[a]);
+#pragma unroll
+      for (int a = 0; a < ahead; ++a)
+#pragma unroll
+        for (int e = 0; e < Each; ++e) sum[e] += values[a][e];
     }
     put_elements(DenseTarget<G>{to, true}, (o * lines.extent + Index{id}) * lines.inner + i, sum);
   }
