@@ -1,10 +1,11 @@
-// The `gopher` program. Exit codes: 0 fine, 1 failure, 2 a wrong command line.
+// The `gopher` program. Exit codes: 0 fine, 1 failure, 2 a wrong command line or a device that is not there.
 #include <exception>
 #include <iostream>
 #include <new>
 #include <string>
 #include <vector>
 
+#include <burrow/core/error.hpp>
 #include <burrow/version.hpp>
 
 #include "gopher_model/cli/command.hpp"
@@ -45,6 +46,8 @@ int main(int count, char** arguments) {
     if (std::cout.flush()) return code;
     return gopher::complain("standard output cannot be written; is the disk full?", 1);
   } catch (const gopher::UsageError& error) {
+    return gopher::complain(error.what(), 2);
+  } catch (const burrow::NoDeviceError& error) {
     return gopher::complain(error.what(), 2);
   } catch (const std::bad_alloc&) {
     return gopher::complain("there is not enough memory; a smaller model or micro_batch needs less.", 1);

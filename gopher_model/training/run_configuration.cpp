@@ -71,6 +71,9 @@ void validate(const RunConfiguration& c) {
   if (c.steps == 0 && c.tokens == 0 && !c.batch_ramp.empty()) {
     throw ConfigError("batch_ramp needs steps or tokens above 0, since it is at a fraction of the run.");
   }
+  if (c.device == DeviceKind::cuda && c.profile) {
+    throw ConfigError("profile times the CPU's operations; leave it out where device is cuda.");
+  }
   if (c.initial_learning_rate > c.learning_rate) {
     throw ConfigError("initial_learning_rate must be at most learning_rate, " +
                       to_toml(Value{c.learning_rate}) + ", not " + to_toml(Value{c.initial_learning_rate}) +

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <variant>
 
+#include <burrow/nn/clone.hpp>
 #include <burrow/optim/adam.hpp>
 #include <burrow/optim/clip.hpp>
 #include <burrow/optim/schedule.hpp>
@@ -29,6 +30,7 @@ namespace gopher {
 /// session_*.cpp.
 template <class Policy>
 class Session {
+  using D = typename Policy::device;
   using Model = RunTimeGopher<Policy>;
   using Tokens = Batch::Tokens;
   using Optimizer = std::variant<Adam<Model>, Sgd<Model>>;
@@ -178,7 +180,7 @@ class Session {
     for (Index first = 0; first < sequences; first += configuration_.micro_batch) {
       const Batch batch = next_batch();
       loss += static_cast<double>(burrow::accumulate_gradient(model_, gradient_, [&](Tape& tape) {
-        return model_.loss(tape.watch(batch.inputs), batch.targets).sum * share;
+        return model_.loss(tape.watch(burrow::to<D>(batch.inputs)), burrow::to<D>(batch.targets)).sum * share;
       }));
     }
     return loss;
@@ -190,7 +192,7 @@ class Session {
     const burrow::Region region{"update"};
     const burrow::Region norm{"gradient norm"};
     norm.takes({0, gradient_bytes()});
-    return burrow::global_norm(gradient_.values());
+    return burrow::global_norm<D>(gradient_.values());
   }
 
   void update(double rate, double factor) {
@@ -262,8 +264,8 @@ class Session {
     r.learning_rate = rate;
     r.gradient_norm = norm;
     r.tokens_per_second = tokens_per_second;
-    const double peak = product_peak(parts_.peaks, configuration_.precision);
-    if (peak > 0) r.utilisation = flops * tokens_per_second / peak;
+    const double peak = product_peak(parts_.peaks, configuration_.precision);  // of the CPU
+    if (std::same_as<D, Cpu> && peak > 0) r.utilisation = flops * tokens_per_second / peak;
     if (state_.total_steps > 0)
       r.seconds_left = static_cast<double>(state_.total_steps - state_.step) * recent_seconds_;
     r.elapsed = state_.elapsed;
@@ -288,7 +290,7 @@ class Session {
         windows.window(static_cast<std::uint64_t>(first + i), inputs.values().subspan(at, length),
                        targets.values().subspan(at, length));
       }
-      const auto result = model_.loss(inputs, targets);
+      const auto result = model_.loss(burrow::to<D>(inputs), burrow::to<D>(targets));
       loss += static_cast<double>(result.sum.item());
       scored += result.count;
       bytes += text_bytes(parts_.corpus.tokenizer, std::as_const(targets).values());
@@ -327,8 +329,22 @@ class Session {
            " is whole: gopher train --resume --run " + parts_.run.root.string() + " goes on from it";
   }
 
+  /// Calls use(model) with the model on the host, where texts are drawn.
+  template <class Use>
+  void on_host(const Use& use) const {
+    if constexpr (std::same_as<D, Cpu>) {
+      use(model_);
+    } else {
+      using OnHost = RunTimeGopher<burrow::Policy<typename Policy::parameter, typename Policy::compute, Cpu>>;
+      OnHost model = build(OnHost::make(configuration_.size), burrow::Key{});
+      burrow::copy_parameters(model_, model);
+      use(model);
+    }
+  }
+
   /// Continues the configured prompts; without one, starts new documents.
-  std::string sample_texts() const {
+  template <class OnHost>
+  std::string sample_texts(const OnHost& model) const {
     const std::vector<std::string> fallback{""};
     std::string all;
     Index number = 0;
@@ -338,7 +354,7 @@ class Session {
         std::string text = prompt;
         const auto key =
             key_for(configuration_.seed, Purpose::sampling).fold_in(static_cast<std::uint64_t>(number++));
-        continue_text(model_, parts_.corpus.tokenizer, prompt, configuration_.sample_tokens,
+        continue_text(model, parts_.corpus.tokenizer, prompt, configuration_.sample_tokens,
                       {.temperature = 0.8, .top_p = 0.95}, key,
                       [&](std::string_view piece) { text += piece; });
         all += "--- sample " + std::to_string(number) + " ---\n" + text + "\n";
@@ -349,7 +365,8 @@ class Session {
   int finish() {
     const auto path = checkpoint();
     if (state_.step > 0) evaluate(std::numeric_limits<std::int32_t>::max());
-    const std::string samples = sample_texts();
+    std::string samples;
+    on_host([&](const auto& model) { samples = sample_texts(model); });
     parts_.run.write_text(
         std::filesystem::relative(parts_.run.samples(state_.step), parts_.run.root).string(), samples);
     parts_.progress.message("checkpoint " + path.string() + "\nsamples (temperature 0.8, nucleus 0.95):");

@@ -33,5 +33,10 @@ void save_configuration(const RunDirectory& run, RunConfiguration configuration)
 int run_float32(const SessionParts& parts);
 int run_mixed_bf16(const SessionParts& parts);
 int run_bf16(const SessionParts& parts);
+/// The same on a GPU, in the precision of the configuration.
+int run_cuda(const SessionParts& parts);
+
+/// Throws NoDeviceError where this program or this machine cannot compute on a GPU.
+void require_cuda();
 
 }  // namespace gopher

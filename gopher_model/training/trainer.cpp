@@ -56,6 +56,7 @@ std::string description(const RunConfiguration& c, const Corpus& corpus, const M
 }
 
 int run_session(const SessionParts& parts) {
+  if (parts.configuration.device == DeviceKind::cuda) return run_cuda(parts);
   switch (parts.configuration.precision) {
     case Precision::float32:
       return run_float32(parts);
@@ -83,6 +84,7 @@ Corpus prepare_or_discard(const RunConfiguration& asked, const RunDirectory& run
 
 int train(const RunConfiguration& asked) {
   refuse_several_processes();
+  if (asked.device == DeviceKind::cuda) require_cuda();
   if (asked.threads > 0) burrow::set_threads(static_cast<int>(asked.threads));
   const RunDirectory run{asked.run, asked.resume};
   const StopSignal stop;

@@ -155,6 +155,12 @@ TEST_CASE("what cannot be done ends with 1 and one sentence", "[cli]") {
   CHECK_THAT(full.err, Contains("standard output cannot be written"));
 }
 
+TEST_CASE("a GPU that is not there ends a run with 2 and the way to the CPU", "[cli]") {
+  if (fs::exists("/dev/nvidiactl")) return;  // there may be one
+  refused("train --device cuda --run never_made", 2, "--device cpu");
+  CHECK_FALSE(fs::exists(place() / "never_made"));
+}
+
 TEST_CASE("info counts the paper's largest model", "[cli]") {
   const auto report = nlohmann::json::parse(gopher("info --preset 280B --json").out);
   CHECK(report.at("parameters") == 279'710'317'824);

@@ -8,6 +8,14 @@
 
 namespace burrow {
 
+/// By how much bf16 results may differ that a GPU rounds once where the CPU rounds twice; not at all in the
+/// emulator.
+#if defined(BURROW_CUDA_EMULATED)
+inline constexpr double one_rounding = 0;
+#else
+inline constexpr double one_rounding = 1e-2;
+#endif
+
 /// The largest difference of two tensors' elements, relative to the largest element; infinite where one is
 /// NaN and the other is not.
 template <class A, class B>

@@ -63,7 +63,7 @@ TEST_CASE("views with strides, and types of other sizes", "[cuda]") {
   CHECK(difference([](const auto& a) { return transpose(a) * 2; }, x) == 0);
   CHECK(difference([](const auto& a) { return view(a, range(1, 5, 2), range(3, 9)) + 1; }, x) == 0);
   const Tensor<bf16, Shape<5, 24>> narrow{normal<Shape<5, 24>>(Key{4})};
-  CHECK(difference([](const auto& a) { return a * a + 1; }, narrow) == 0);
+  CHECK(difference([](const auto& a) { return a * a + 1; }, narrow) <= one_rounding);
   CHECK(difference([](const auto& a, const auto& b) { return cast<float>(a) * b; }, narrow,
                    normal<Shape<24>>(Key{5})) == 0);
   const auto numbers = arange<Shape<3, 11>, std::int64_t>();

@@ -14,11 +14,6 @@
 
 namespace burrow {
 
-/// There is no GPU, or no driver for it. Programs end with exit code 2 on it.
-struct NoDeviceError : Error {
-  using Error::Error;
-};
-
 namespace cuda {
 
 /// Throws Error, which names what failed, for every status but success.

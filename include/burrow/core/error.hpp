@@ -29,6 +29,12 @@ struct ConfigError : Error {
   using Error::Error;
 };
 
+/// There is no GPU, no driver for it, or no code for one in this program. Programs end with exit code 2 on
+/// it.
+struct NoDeviceError : Error {
+  using Error::Error;
+};
+
 /// A file that could not be read or written, or is not what it should be. The message starts with the path.
 struct IoError : Error {
   using Error::Error;

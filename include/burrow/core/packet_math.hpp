@@ -100,11 +100,12 @@ constexpr Packet<T, N> abs(Packet<T, N> x) {
 /// Correctly rounded.
 template <Inexact T, int N>
 constexpr Packet<T, N> sqrt(Packet<T, N> x) {
-  if constexpr (requires { detail::square_root(x.v); }) {
-    return detail::square_root(x.v);
-  } else {
+  if constexpr (N == 1)
     return detail::lanewise(x, detail::number::sqrt);
-  }
+  else if constexpr (requires { detail::square_root(x.v); })
+    return detail::square_root(x.v);
+  else
+    return detail::lanewise(x, detail::number::sqrt);
 }
 /// e^x; overflows to infinity, and vectors to zero below the smallest normal number.
 template <Inexact T, int N>

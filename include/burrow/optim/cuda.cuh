@@ -25,6 +25,7 @@ struct RangeUpdate {
   std::uint64_t first_index;
   Key key;
   bool stochastic;
+  bool aligned;  ///< a piece may be read and written at once
 };
 
 /// Elements to a thread; sixteen random bits of eight neighbours come from one draw.
@@ -42,7 +43,7 @@ __global__ void update_kernel(RangeUpdate<P, G, Numbers, Count> update, Index be
   for (Index number = begin / Each + Index{blockIdx.x} * blockDim.x + threadIdx.x; number < last;
        number += step) {
     const Index i = number * Each;
-    const bool whole = i >= begin && i + Each <= end;
+    const bool whole = update.aligned && i >= begin && i + Each <= end;
     const auto read = [&](const auto* from, C(&to)[Each]) {
       if (whole) {
         cuda::load_elements<Each>(from + i, to);
@@ -112,6 +113,7 @@ struct ConvertEach {
 template <Real P, class Rule>
 class ElementwiseSlice<P, Rule, Cuda> {
   static constexpr std::size_t most = Rule::names.size() - 1;
+  static constexpr int each = update_each<P>;
 
  public:
   using Compute = compute_type<P>;
@@ -173,6 +175,11 @@ class ElementwiseSlice<P, Rule, Cuda> {
     return {static_cast<Compute*>(buffer.data()), static_cast<std::size_t>(count_)};
   }
 
+  template <class T>
+  static bool starts_piece(const T* data) {
+    return reinterpret_cast<std::uintptr_t>(data) % (sizeof(T) * each) == 0;
+  }
+
   /// Runs of neighbouring ranges whose numbers are the same, in one kernel each.
   template <std::size_t Count, class G>
   void update_all(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now) {
@@ -209,9 +216,9 @@ class ElementwiseSlice<P, Rule, Cuda> {
         static_cast<Compute>(now.gradient_factor),
         static_cast<std::uint64_t>(first_index_),
         options_.key.fold_in(static_cast<std::uint64_t>(steps_)),
-        options_.bf16_update == Bf16Update::stochastic};
+        options_.bf16_update == Bf16Update::stochastic,
+        starts_piece(parameters.data()) && starts_piece(gradient.data())};
     for (std::size_t r = 0; r < Count; ++r) update.remembered[r] = values_of(remembered_[r]).data();
-    constexpr int each = update_each<P>;
     if (end <= range.begin) return;
     cuda::launch("optimizer", &update_kernel<each, P, G, Numbers, Count>,
                  cuda::striding_grid((end - range.begin + each - 1) / each + 1,

@@ -14,13 +14,13 @@ template <char Index>
 struct operand_has_more_than_eight_indices;
 template <burrow::Index InSubscripts, burrow::Index Given>
 struct number_of_operands_is_not_that_of_the_subscripts;
-template <char Index>
+template <char Name>
 struct output_index_is_in_no_operand;
-template <char Index>
+template <char Name>
 struct output_index_is_given_twice;
 template <burrow::Index Operand, class Shape>
 struct rank_of_operand_is_not_that_of_its_subscripts;  // operands are counted from 1
-template <char Index, burrow::Index First, burrow::Index Second>
+template <char Name, burrow::Index First, burrow::Index Second>
 struct extents_of_index_differ;
 }  // namespace misuse
 

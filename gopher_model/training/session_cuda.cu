@@ -1,0 +1,28 @@
+#include <burrow/autodiff/cuda.cuh>
+#include <burrow/ops/attention/cuda.cuh>
+#include <burrow/ops/gather/cuda.cuh>
+#include <burrow/ops/linear_cross_entropy/cuda.cuh>
+#include <burrow/ops/matmul/cuda.cuh>
+#include <burrow/ops/rms_norm/cuda.cuh>
+#include <burrow/optim/cuda.cuh>
+
+#include "gopher_model/training/session.hpp"
+
+namespace gopher {
+
+void require_cuda() { burrow::cuda::Context::instance(); }
+
+int run_cuda(const SessionParts& parts) {
+  switch (parts.configuration.precision) {
+    case Precision::float32:
+      return Session<Float32<Cuda>>{parts}.run();
+    case Precision::mixed_bf16:
+      return Session<MixedBf16<Cuda>>{parts}.run();
+    case Precision::bf16_stochastic:
+    case Precision::bf16_master:
+      return Session<Bf16<Cuda>>{parts}.run();
+  }
+  return 1;
+}
+
+}  // namespace gopher
