@@ -47,11 +47,12 @@ std::string speed_text(const Continuation& all, const ModelSize& size, bool repo
 
 // Continues the prompt with the model that a checkpoint holds, its weights in the policy's type.
 template <class Policy>
-int generate_with(const GenerateOptions& options, const burrow::SafetensorsFile& file,
-                  const ModelSize& size) {
+int generate_with(const GenerateOptions& options, const burrow::SlicedTensors& saved, const ModelSize& size) {
   using Model = RunTimeGopher<Policy>;
   Model model = build(Model::make(size), burrow::Key{});
-  read_tensors(file, model, parameters(model).values());
+  saved.read(burrow::parameter_slices(model), burrow::StateExtent::elements, "", 0,
+             parameters(model).values());
+  const burrow::SafetensorsFile& file = saved.first_file();
   const auto stored = file.values<std::uint8_t>(tokenizer_tensor);
   const Tokenizer tokenizer = Tokenizer::deserialize(
       {reinterpret_cast<const char*>(stored.data()), stored.size()}, file.path().string());
@@ -78,12 +79,12 @@ int generate_with(const GenerateOptions& options, const burrow::SafetensorsFile&
 
 int generate(const GenerateOptions& options) {
   if (options.threads > 0) burrow::set_threads(static_cast<int>(options.threads));
-  const burrow::SafetensorsFile file{checkpoint_path(options)};
-  const CheckpointDescription description = describe_checkpoint(file);
+  const burrow::SlicedTensors saved = open_checkpoint(checkpoint_path(options));
+  const CheckpointDescription description = describe_checkpoint(saved.first_file());
   const bool bf16_weights =
       description.precision == Precision::bf16_stochastic || description.precision == Precision::bf16_master;
-  return bf16_weights ? generate_with<Bf16<Cpu>>(options, file, description.size)
-                      : generate_with<Float32<Cpu>>(options, file, description.size);
+  return bf16_weights ? generate_with<Bf16<Cpu>>(options, saved, description.size)
+                      : generate_with<Float32<Cpu>>(options, saved, description.size);
 }
 
 }  // namespace gopher

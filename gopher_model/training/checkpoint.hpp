@@ -1,11 +1,11 @@
-// Checkpoints of a run: one safetensors file with the model, the optimizer's state, the tokenizer, and where
-// the run stands.
+// Checkpoints of a run: the model, the optimizer's state, the tokenizer, and where the run stands. They hold
+// logical tensors, so that a run goes on with any number of ranks, on any mesh.
 #pragma once
 
-#include <burrow/io/model.hpp>
-#include <burrow/optim/update.hpp>
+#include <burrow/distributed/sharded.hpp>
 
 #include "gopher_model/model/configuration.hpp"
+#include "gopher_model/training/checkpoint_files.hpp"
 #include "gopher_model/training/run_identity.hpp"
 
 namespace gopher {
@@ -40,31 +40,68 @@ inline constexpr std::string_view tokenizer_tensor = "tokenizer.model";
 /// What the names of the optimizer's tensors start with.
 inline constexpr std::string_view optimizer_prefix = "optimizer.";
 
-/// Writes a checkpoint, whole or not at all. Throws IoError.
-template <class Model, class C>
-void write_checkpoint(const std::filesystem::path& path, const Model& model,
-                      const burrow::OptimizerState<C>& optimizer, const std::string& tokenizer,
-                      const std::map<std::string, std::string>& metadata) {
-  auto entries = burrow::tensor_entries(model, burrow::parameters(model).values());
-  for (const auto& part : optimizer.values) {
-    auto more = burrow::tensor_entries(model, part, std::string(optimizer_prefix));
-    entries.insert(entries.end(), more.begin(), more.end());
-  }
-  const std::span<const std::uint8_t> bytes{reinterpret_cast<const std::uint8_t*>(tokenizer.data()),
-                                            tokenizer.size()};
-  entries.push_back(burrow::tensor_entry<std::uint8_t>(std::string(tokenizer_tensor),
-                                                       {static_cast<Index>(tokenizer.size())}, bytes));
-  burrow::write_safetensors(path, entries, metadata);
+namespace detail {
+
+/// What this rank writes: of parameters, and of state that all ranks of a data group have, its even part.
+template <class Model, class Optimizer>
+std::vector<burrow::TensorEntry> checkpoint_entries(const Model& model, Optimizer& optimizer) {
+  using Extent = burrow::StateExtent;
+  const auto slices = parameter_slices(model);
+  std::vector<burrow::TensorEntry> entries;
+  const auto add = [&](Extent extent, const std::string& prefix, Index first, auto values, bool divided) {
+    using T = std::remove_const_t<typename decltype(values)::element_type>;
+    std::span<const T> own = values;
+    const auto& ranks = optimizer.ranks();
+    const burrow::Partition parts{static_cast<Index>(own.size()), ranks.size()};
+    if (!divided) own = parts.part(own, ranks.rank());
+    auto more = burrow::slice_entries<T>(slices, extent, prefix,
+                                         divided ? first : first + parts.begin(ranks.rank()), own);
+    std::move(more.begin(), more.end(), std::back_inserter(entries));
+  };
+  add(Extent::elements, "", 0, burrow::parameters(model).values(), false);
+  for (const auto& part : optimizer.state().values)
+    add(part.extent, std::string(optimizer_prefix) + std::string(part.name) + ".", part.first, part.values,
+        optimizer.options().stage > 0);
+  return entries;
 }
 
-/// Reads a checkpoint's model and optimizer's state back, bit for bit.
-template <class Model, class C>
-void read_checkpoint(const burrow::SafetensorsFile& file, Model& model,
-                     const burrow::OptimizerState<C>& optimizer) {
-  burrow::read_tensors(file, model, burrow::parameters(model).values());
-  for (const auto& part : optimizer.values)
-    burrow::read_tensors(file, model, part, std::string(optimizer_prefix));
-  optimizer.steps = describe_checkpoint(file).state.step - describe_checkpoint(file).state.skipped;
+}  // namespace detail
+
+/// Writes a checkpoint, whole or not at all: one file for one rank, otherwise a part for each rank and, when
+/// all are on disk, the manifest. All ranks of `world` call it. Throws IoError.
+template <class Model, class Optimizer, burrow::Communicator C>
+void write_checkpoint(const std::filesystem::path& path, const Model& model, Optimizer& optimizer,
+                      const std::string& tokenizer, std::map<std::string, std::string> metadata,
+                      const C& world) {
+  auto entries = detail::checkpoint_entries(model, optimizer);
+  const std::span<const std::uint8_t> bytes{reinterpret_cast<const std::uint8_t*>(tokenizer.data()),
+                                            tokenizer.size()};
+  const auto tokens = burrow::tensor_entry<std::uint8_t>(std::string(tokenizer_tensor),
+                                                         {static_cast<Index>(tokenizer.size())}, bytes);
+  if (world.size() == 1) {
+    entries.push_back(tokens);
+    return burrow::write_safetensors(path, entries, metadata);
+  }
+  if (world.rank() == 0) prepare_parts_folder(path);
+  world.barrier();
+  burrow::write_safetensors(part_path(path, world.rank()), entries,
+                            part_metadata(metadata, world.rank(), world.size()));
+  world.barrier();
+  if (world.rank() != 0) return;
+  metadata[std::string(parts_key)] = std::to_string(world.size());
+  burrow::write_safetensors(path, std::span{&tokens, 1}, metadata);
+}
+
+/// Reads what this rank has of a checkpoint's model and optimizer's state back, bit for bit.
+template <class Model, class Optimizer>
+void read_checkpoint(const burrow::SlicedTensors& saved, Model& model, Optimizer& optimizer) {
+  const auto slices = parameter_slices(model);
+  saved.read(slices, burrow::StateExtent::elements, "", 0, burrow::parameters(model).values());
+  for (const auto& part : optimizer.state().values)
+    saved.read(slices, part.extent, std::string(optimizer_prefix) + std::string(part.name) + ".", part.first,
+               part.values);
+  const TrainingState state = describe_checkpoint(saved.first_file()).state;
+  optimizer.set_steps(state.step - state.skipped);
 }
 
 }  // namespace gopher

@@ -114,4 +114,18 @@ Corpus prepare_corpus(const RunConfiguration& c, const RunDirectory& run, const 
   return assembled(c, run, tokenizer, text, identity);
 }
 
+Corpus prepared_corpus(const RunConfiguration& c, const RunFiles& run) {
+  const Tokenizer tokenizer = Tokenizer::load(run.tokenizer().string());
+  const TokenDataset training = read_shard(run.training_tokens().string()).dataset;
+  const TokenDataset held_out = read_shard(run.held_out_tokens().string()).dataset;
+  return {.tokenizer = tokenizer,
+          .training = Loader{training, c.size.context, key_for(c.seed, Purpose::data)},
+          .held_out = EvaluationWindows{held_out, c.size.context, tokenizer.eos()},
+          .bytes_per_token = static_cast<double>(training.bytes()) / static_cast<double>(training.size()),
+          .baseline_bits_per_byte = 0,
+          .training_documents = 0,
+          .held_out_documents = 0,
+          .identity = {}};
+}
+
 }  // namespace gopher

@@ -41,4 +41,8 @@ struct Corpus {
 Corpus prepare_corpus(const RunConfiguration& configuration, const RunDirectory& run,
                       const ResumePoint* point, ProgressLine& progress);
 
+/// The corpus that rank 0 has prepared, for the other ranks: from the tokenizer and the tokens in the run's
+/// directory, without what only rank 0 tells of. Throws IoError where this rank cannot read them.
+Corpus prepared_corpus(const RunConfiguration& configuration, const RunFiles& run);
+
 }  // namespace gopher

@@ -100,6 +100,23 @@ void MetricsLog::checkpoint(Index step, const std::filesystem::path& path) {
   append(line_of({{"kind", "checkpoint"}, {"step", step}, {"path", path.string()}}));
 }
 
+void MetricsLog::costs(Index step, const std::string& mesh, const RunCosts& costs) {
+  Json sent = Json::object();
+  for (std::size_t i = 0; i < burrow::collective_count; ++i) {
+    const auto& count = costs.sent.counts[i];
+    if (count.calls > 0)
+      sent[burrow::name_of(static_cast<burrow::Collective>(i))] = {
+          {"calls", count.calls}, {"messages", count.messages}, {"bytes", count.bytes}};
+  }
+  append(line_of({{"kind", "costs"},
+                  {"step", step},
+                  {"mesh", mesh},
+                  {"steps", costs.steps},
+                  {"sent", sent},
+                  {"memory", costs.memory},
+                  {"largest_peak", costs.largest_peak}}));
+}
+
 void MetricsLog::append(const std::string& line) {
   const off_t before = ::lseek(descriptor_, 0, SEEK_END);
   std::string_view rest = line;

@@ -6,20 +6,12 @@
 #include <string>
 
 #include "gopher_model/training/progress.hpp"
+#include "gopher_model/training/run_costs.hpp"
 
 namespace gopher {
 
-/// The loss on held-out text after a step.
-struct EvaluationReport {
-  Index step = 0;
-  Index tokens = 0;                   ///< taken by all steps done
-  double loss = 0;                    ///< mean over the held-out tokens, in nats
-  double bits_per_byte = 0;           ///< of the held-out text
-  double baseline_bits_per_byte = 0;  ///< of the same text under the baseline
-};
-
 /// Appends records; each is in the file when its call returns. Numbers that are not finite are written as
-/// null. Every record has "kind" ("step", "evaluation" or "checkpoint") and "step".
+/// null. Every record has "kind" ("step", "evaluation", "checkpoint" or "costs") and "step".
 class MetricsLog {
  public:
   /// Opens `path`, which is created where it is missing. A run that resumes after `resumed_step` keeps the
@@ -36,6 +28,7 @@ class MetricsLog {
   void step(const StepReport& report);
   void evaluation(const EvaluationReport& report);
   void checkpoint(Index step, const std::filesystem::path& path);
+  void costs(Index step, const std::string& mesh, const RunCosts& costs);
 
  private:
   void append(const std::string& line);

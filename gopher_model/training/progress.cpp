@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <numbers>
 #include <ostream>
+#include <sstream>
 #include <utility>
 
 #include "gopher_model/model/quantities.hpp"
@@ -167,6 +168,14 @@ void ProgressLine::update(const StepReport& report) {
   fit();
   transient_ = table_row(report, shown_columns_);
   write(before + due_header());
+}
+
+void ProgressLine::evaluation(const EvaluationReport& r) {
+  std::ostringstream text;
+  text.precision(4);
+  text << "held-out text after step " << r.step << ": loss " << r.loss << ", " << r.bits_per_byte
+       << " bits per byte (order-2 byte model: " << r.baseline_bits_per_byte << ")";
+  message(text.str());
 }
 
 void ProgressLine::message(std::string_view text) {

@@ -29,6 +29,15 @@ struct StepReport {
   Index skipped = 0;         ///< steps left out because their gradient was not finite
 };
 
+/// The loss on held-out text after a step.
+struct EvaluationReport {
+  Index step = 0;
+  Index tokens = 0;                   ///< taken by all steps done
+  double loss = 0;                    ///< mean over the held-out tokens, in nats
+  double bits_per_byte = 0;           ///< of the held-out text
+  double baseline_bits_per_byte = 0;  ///< of the same text under the baseline
+};
+
 /// Bits per byte of text whose tokens cost `loss` nats each and stand for `bytes_per_token` bytes.
 double bits_per_byte(double loss, double bytes_per_token);
 
@@ -57,6 +66,9 @@ class ProgressLine {
 
   /// Shows `report` until the next line is written; does nothing in a file.
   void update(const StepReport& report);
+
+  /// The same for the loss on held-out text.
+  void evaluation(const EvaluationReport& report);
 
   /// One or more lines of text that stay, above the line that is written over. Control characters in it are
   /// written as '?'.

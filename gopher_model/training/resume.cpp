@@ -25,7 +25,7 @@ std::optional<ResumePoint> find_resume_point(const RunConfiguration& c, const Ru
   const auto newest = run.newest_checkpoint();
   pass_over_damaged(run, newest, progress);
   if (!newest) return {};
-  const ResumePoint point{newest->path, describe_checkpoint(burrow::SafetensorsFile{newest->path})};
+  const ResumePoint point = resume_point(run, newest->step);
   const std::string path = point.path.string();
   if (!same_model(c.size, point.saved.size) || point.saved.precision != c.precision) {
     throw ConfigError(
@@ -37,6 +37,11 @@ std::optional<ResumePoint> find_resume_point(const RunConfiguration& c, const Ru
                       std::to_string(c.seed) + ".");
   }
   return point;
+}
+
+ResumePoint resume_point(const RunFiles& run, Index step) {
+  const auto path = run.checkpoint(step);
+  return {path, describe_checkpoint(burrow::SafetensorsFile{path})};
 }
 
 void require_same_corpus(const ResumePoint& point, const RunIdentity& corpus, const RunFiles& run) {

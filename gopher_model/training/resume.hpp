@@ -23,6 +23,9 @@ struct ResumePoint {
 std::optional<ResumePoint> find_resume_point(const RunConfiguration& configuration, const RunFiles& run,
                                              ProgressLine& progress);
 
+/// The checkpoint of `run` after `step`, which rank 0 has found.
+ResumePoint resume_point(const RunFiles& run, Index step);
+
 /// Throws ConfigError unless tokenizer and text are those that the checkpoint was trained with.
 void require_same_corpus(const ResumePoint& point, const RunIdentity& corpus, const RunFiles& run);
 

@@ -64,6 +64,8 @@ struct RunConfiguration {
   bool profile = false;
   Index profile_steps = 3;
 
+  std::string mesh;
+  Index zero = 1;
   Index threads = 0;
   DeviceKind device = DeviceKind::cpu;
 

@@ -14,8 +14,8 @@
 
 #include <burrow/core/error.hpp>
 #include <burrow/io/file.hpp>
-#include <burrow/io/safetensors.hpp>
 
+#include "gopher_model/training/checkpoint_files.hpp"
 #include "gopher_model/training/run_configuration.hpp"
 
 namespace gopher {
@@ -74,15 +74,6 @@ std::vector<SavedCheckpoint> checkpoint_files(const RunFiles& files) {
   return found;
 }
 
-std::string damage_of(const fs::path& path) {
-  try {
-    const burrow::SafetensorsFile file{path};
-    return "";
-  } catch (const burrow::IoError& error) {
-    return error.what();
-  }
-}
-
 void make_directory(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
@@ -129,6 +120,8 @@ void remove_leftovers(const fs::path& directory) {
   for (const fs::path& path : entries(directory)) {
     std::error_code ignored;
     if (is_leftover(path.filename().string())) fs::remove(path, ignored);
+    if (step_of(path.stem().string() + std::string{checkpoint_suffix}) && is_abandoned_parts_folder(path))
+      fs::remove_all(path, ignored);
   }
 }
 
@@ -163,14 +156,14 @@ fs::path RunFiles::samples(Index step) const { return root / "samples" / step_na
 
 std::vector<SavedCheckpoint> RunFiles::checkpoints() const {
   auto found = checkpoint_files(*this);
-  for (SavedCheckpoint& saved : found) saved.damage = damage_of(saved.path);
+  for (SavedCheckpoint& saved : found) saved.damage = checkpoint_damage(saved.path);
   std::reverse(found.begin(), found.end());
   return found;
 }
 
 std::optional<SavedCheckpoint> RunFiles::newest_checkpoint() const {
   for (const SavedCheckpoint& saved : checkpoint_files(*this)) {
-    if (damage_of(saved.path).empty()) return saved;
+    if (checkpoint_damage(saved.path).empty()) return saved;
   }
   return {};
 }
@@ -215,12 +208,10 @@ void RunDirectory::prune(Index keep) const {
   if (keep <= 0) return;
   for (const SavedCheckpoint& saved : checkpoint_files(*this)) {
     if (keep > 0) {
-      if (damage_of(saved.path).empty()) --keep;
+      if (checkpoint_damage(saved.path).empty()) --keep;
       continue;
     }
-    std::error_code error;
-    fs::remove(saved.path, error);
-    if (error) fail(saved.path, "cannot be removed", error);
+    remove_checkpoint(saved.path);
   }
 }
 

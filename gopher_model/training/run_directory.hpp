@@ -17,7 +17,7 @@ using burrow::Index;
 struct SavedCheckpoint {
   Index step = 0;
   std::filesystem::path path;
-  std::string damage;  ///< why the file is not a whole safetensors file; empty: it is one
+  std::string damage;  ///< why the file, or a part that it names, is not a whole safetensors file; else empty
 };
 
 /// Where the files of the run in directory `root` stand. Only looks: it makes and changes nothing.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <burrow/distributed/mesh.hpp>
+
 #include "gopher_model/model/nearest_name.hpp"
 #include "gopher_model/training/batch_schedule.hpp"
 
@@ -62,6 +64,13 @@ Rule extent(Index ModelSize::*member) {
 Rule from(Index min, Index max) { return IntegerRule{min, max}; }
 
 void check_preset(std::string_view name) { preset(name); }
+void check_mesh(std::string_view text) {
+  try {
+    if (!text.empty()) burrow::parse_mesh(text);
+  } catch (const ConfigError& error) {
+    throw ConfigError(error.what() + std::string("."));
+  }
+}
 void check_ramp(std::string_view text) { parse_batch_ramp(text); }
 
 constexpr Index most_steps = 1'000'000'000, most_tokens = 1'000'000'000'000'000;
@@ -159,7 +168,14 @@ std::vector<Field> evaluation_and_output_fields() {
                          "say where the time of a few steps goes, and write RUN/profile.json for Perfetto"),
       field<&C::profile_steps>("profile_steps", "output", from(1, 1000),
                                "steps that a profile sums up, after two others"),
-      field<&C::threads>("threads", "machine", from(0, 4096), "threads to compute with; 0: all cores"),
+      field<&C::mesh>("mesh", "machine", TextRule{"AXES", check_mesh},
+                      "how the processes of mpirun or srun divide the work: data=4; empty: all of them share "
+                      "the batch"),
+      field<&C::zero>("zero", "machine", from(0, 2),
+                      "what processes that share the batch divide beside it: 1 the optimizer's state, 2 also "
+                      "the gradients of micro-batches, 0 nothing"),
+      field<&C::threads>("threads", "machine", from(0, 4096),
+                         "threads of each process; 0: all cores, divided fairly"),
       field<&C::device>("device", "machine", ChoiceRule{device_names}, "where to compute"),
   };
 }

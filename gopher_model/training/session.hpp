@@ -1,16 +1,15 @@
-// One training run of a model in one precision: the loop over steps, evaluation, samples and checkpoints.
+// One training run of a model in one precision: the loop over steps, evaluation, samples and checkpoints. All
+// ranks run it together; rank 0 alone tells and records what happens.
 #pragma once
 
 #include <chrono>
 #include <cmath>
 #include <iostream>
-#include <numbers>
-#include <sstream>
 #include <variant>
 
+#include <burrow/distributed/sharded.hpp>
 #include <burrow/nn/clone.hpp>
 #include <burrow/optim/adam.hpp>
-#include <burrow/optim/clip.hpp>
 #include <burrow/optim/schedule.hpp>
 #include <burrow/optim/sgd.hpp>
 
@@ -19,8 +18,10 @@
 #include "gopher_model/model/accounting.hpp"
 #include "gopher_model/training/batch_schedule.hpp"
 #include "gopher_model/training/checkpoint.hpp"
+#include "gopher_model/training/held_out.hpp"
 #include "gopher_model/training/machine.hpp"
 #include "gopher_model/training/metrics.hpp"
+#include "gopher_model/training/run_costs.hpp"
 #include "gopher_model/training/session_parts.hpp"
 #include "gopher_model/training/step_profile.hpp"
 
@@ -33,7 +34,9 @@ class Session {
   using D = typename Policy::device;
   using Model = RunTimeGopher<Policy>;
   using Tokens = Batch::Tokens;
-  using Optimizer = std::variant<Adam<Model>, Sgd<Model>>;
+  template <template <class> class Whole>
+  using Divided = burrow::Sharded<Whole<Model>, World>;
+  using Optimizer = std::variant<Divided<Adam>, Divided<Sgd>>;
 
  public:
   explicit Session(const SessionParts& parts)
@@ -41,42 +44,64 @@ class Session {
         configuration_{parts.configuration},
         schedule_{batch_schedule(configuration_)},
         model_{make_model()},
-        gradient_{model_},
         optimizer_{make_optimizer()} {
-    if (configuration_.profile)
-      profile_.emplace(parts.run, configuration_.profile_steps, parts.peaks, parts.progress);
+    burrow::reset_peak_memory<Cpu>();
+    if (configuration_.profile && leads())
+      profile_.emplace(*parts.directory, configuration_.profile_steps, parts.peaks, parts.progress);
     if (configuration_.time_limit == 0) state_.total_steps = schedule_.steps;
     if (parts.resume) restore(*parts.resume);
     settle_warmup();
     feed_.emplace(parts.corpus.training, batch_plan());
-    metrics_.emplace(parts.run.metrics(), configuration_.resume ? std::optional{state_.step} : std::nullopt);
+    if (leads())
+      metrics_.emplace(parts.files.metrics(),
+                       configuration_.resume ? std::optional{state_.step} : std::nullopt);
   }
 
   /// Runs to the end, or to a signal. Returns the process's exit code.
   int run() {
     start_ = std::chrono::steady_clock::now();
     elapsed_before_ = state_.elapsed;
-    while (!finished() && !parts_.stop.requested()) {
+    agree();
+    while (!finished() && !stopping_) {
       if (profile_) profile_->step_begins();
+      const Traffic before = sent();
       const StepReport report = step();
       if (profile_) profile_->step_ends();
       const burrow::Region between{"report"};
-      const bool due = state_.step % configuration_.log_every == 0 || state_.step == 1 || finished();
-      if (due) {
-        parts_.progress.log(report);
-        metrics_->step(report);
-      } else {
-        parts_.progress.update(report);
-      }
-      const bool last = finished() || parts_.stop.requested();
+      if (leads()) tell(report);
+      agree();
+      costs_.sent += sent() - before;
+      ++costs_.steps;
+      const bool last = finished() || stopping_;
       if (is_due(configuration_.evaluate_every) && !last) evaluate(configuration_.evaluate_tokens);
       if (is_due(configuration_.checkpoint_every) && !last) checkpoint();
     }
     profile_.reset();
-    return finished() ? finish() : interrupt();
+    record_costs();
+    finished() ? finish() : interrupt();
+    return 0;
   }
 
  private:
+  const World& world() const { return parts_.ranks.world(); }
+  const World& data_ranks() const { return parts_.ranks.data(); }
+  bool leads() const { return world().rank() == 0; }
+
+  void tell(const StepReport& report) {
+    const bool due = state_.step % configuration_.log_every == 0 || state_.step == 1 || finished();
+    if (!due) return parts_.progress.update(report);
+    parts_.progress.log(report);
+    metrics_->step(report);
+  }
+
+  /// Whether any rank was told to stop, and what rank 0's clock says, become the same on all ranks.
+  void agree() {
+    std::array<double, 2> all{parts_.stop.requested() ? 1.0 : 0.0, leads() ? elapsed() : 0.0};
+    world().all_reduce(std::span<double>{all});
+    stopping_ = all[0] > 0;
+    time_ = all[1];
+  }
+
   Model make_model() const {
     auto prototype = Model::make(configuration_.size);
     prototype.blocks.rematerialize = configuration_.rematerialize;
@@ -88,24 +113,25 @@ class Session {
     const Bf16Update update =
         c.precision == Precision::bf16_stochastic ? Bf16Update::stochastic : Bf16Update::fp32_copy;
     const burrow::Key key = key_for(c.seed, Purpose::rounding);
+    burrow::ShardingOptions sharding{.stage = static_cast<int>(c.zero)};
+    if (data_ranks().size() == 1) sharding = {0, parameters(model_).store().size};  // in one stretch
     if (c.optimizer == OptimizerKind::sgd)
-      return Sgd<Model>{model_,
-                        SgdOptions{.weight_decay = c.weight_decay, .bf16_update = update, .key = key}};
-    return Adam<Model>{model_,
-                       AdamOptions{.beta1 = c.beta1,
-                                   .beta2 = c.beta2,
-                                   .epsilon = c.epsilon,
-                                   .weight_decay = c.optimizer == OptimizerKind::adamw ? c.weight_decay : 0.0,
-                                   .bf16_update = update,
-                                   .key = key}};
-  }
-
-  auto optimizer_state() {
-    return std::visit([](auto& optimizer) { return optimizer.state(); }, optimizer_);
+      return Divided<Sgd>{
+          Sgd<Model>{model_, SgdOptions{.weight_decay = c.weight_decay, .bf16_update = update, .key = key}},
+          data_ranks(), sharding};
+    const double decay = c.optimizer == OptimizerKind::adamw ? c.weight_decay : 0.0;
+    return Divided<Adam>{Adam<Model>{model_, AdamOptions{.beta1 = c.beta1,
+                                                         .beta2 = c.beta2,
+                                                         .epsilon = c.epsilon,
+                                                         .weight_decay = decay,
+                                                         .bf16_update = update,
+                                                         .key = key}},
+                         data_ranks(), sharding};
   }
 
   void restore(const ResumePoint& point) {
-    read_checkpoint(burrow::SafetensorsFile{point.path}, model_, optimizer_state());
+    std::visit([&](auto& o) { read_checkpoint(open_checkpoint(point.path), model_, o); }, optimizer_);
+    saved_step_ = point.saved.state.step;
     const Index asked = state_.total_steps;
     state_ = point.saved.state;
     if (asked > 0) state_.total_steps = asked;
@@ -116,14 +142,14 @@ class Session {
   void settle_warmup() {
     if (const auto sentence = shorten_warmup(configuration_, state_.total_steps); !sentence.empty())
       parts_.progress.message(sentence);
-    save_configuration(parts_.run, configuration_);
+    if (leads()) save_configuration(*parts_.directory, configuration_);
   }
 
   bool finished() const {
     return (state_.total_steps > 0 && state_.step >= state_.total_steps) ||
            (schedule_.steps > 0 && state_.step >= schedule_.steps) ||
            (configuration_.time_limit > 0 &&
-            elapsed() > 1.2 * 60 * configuration_.time_limit);  // the machine became slower
+            time_ > 1.2 * 60 * configuration_.time_limit);  // the machine became slower
   }
   bool is_due(Index every) const { return every > 0 && state_.step % every == 0; }
   double elapsed() const {
@@ -146,14 +172,18 @@ class Session {
     return std::max<Index>(1, schedule.batch_tokens(step) / context);
   }
 
-  /// The samples of one micro-batch after another, from where the run stands.
+  /// The samples of this rank, one micro-batch after another, from where the run stands. Each rank has as
+  /// many neighbouring samples of a step as the others.
   auto batch_plan() const {
     return [schedule = schedule_, context = configuration_.size.context, most = configuration_.micro_batch,
-            step = state_.step, sample = state_.sample, done = Index{0}]() mutable {
-      const Index sequences = sequences_of(schedule, step, context);
-      const SampleRange range{static_cast<std::uint64_t>(sample + done), std::min(most, sequences - done)};
-      if ((done += range.count) == sequences) {
-        sample += std::exchange(done, 0);
+            ranks = data_ranks().size(), rank = data_ranks().rank(), step = state_.step,
+            sample = state_.sample, done = Index{0}]() mutable {
+      const Index sequences = sequences_of(schedule, step, context), own = sequences / ranks;
+      const SampleRange range{static_cast<std::uint64_t>(sample + rank * own + done),
+                              std::min(most, own - done)};
+      if ((done += range.count) == own) {
+        done = 0;
+        sample += sequences;
         ++step;
       }
       return range;
@@ -165,43 +195,44 @@ class Session {
     return feed_->next();
   }
 
-  /// The mean loss over the step's tokens; its gradient is in gradient_.
-  double gradient(Index sequences) {
-    const Index context = configuration_.size.context;
-    const float share = 1.0f / static_cast<float>(sequences * context);
-    const auto clear = [&] {
-      const burrow::Region region{"update"};
-      const burrow::Region clearing{"clear gradient"};
-      clearing.takes({0, gradient_bytes()});
-      gradient_.clear();
-    };
-    clear();
+  /// This rank's terms of the mean loss over the step's tokens; the optimizer keeps their gradient.
+  double accumulate(Index sequences) {
+    const float share = 1.0f / static_cast<float>(sequences * configuration_.size.context);
     double loss = 0;
-    for (Index first = 0; first < sequences; first += configuration_.micro_batch) {
+    for (Index left = sequences / data_ranks().size(); left > 0; left -= configuration_.micro_batch) {
       const Batch batch = next_batch();
-      loss += static_cast<double>(burrow::accumulate_gradient(model_, gradient_, [&](Tape& tape) {
+      const auto terms = [&](Tape& tape) {
         return model_.loss(tape.watch(burrow::to<D>(batch.inputs)), burrow::to<D>(batch.targets)).sum * share;
-      }));
+      };
+      loss +=
+          static_cast<double>(std::visit([&](auto& o) { return o.accumulate(model_, terms); }, optimizer_));
     }
     return loss;
   }
 
-  double gradient_bytes() const { return static_cast<double>(gradient_.values().size_bytes()); }
-
-  double gradient_norm() const {
+  auto reduced_gradient() {
     const burrow::Region region{"update"};
-    const burrow::Region norm{"gradient norm"};
-    norm.takes({0, gradient_bytes()});
-    return burrow::global_norm<D>(gradient_.values());
+    const burrow::Region exchange{"gradient exchange"};
+    return std::visit([](auto& o) { return o.reduce(); }, optimizer_);
   }
 
-  void update(double rate, double factor) {
+  template <class Reduced>
+  double gradient_norm(const Reduced& gradient) const {
+    const burrow::Region region{"update"};
+    const burrow::Region norm{"gradient norm"};
+    double bytes = 0;
+    for (const auto part : gradient.parts) bytes += static_cast<double>(part.size_bytes());
+    norm.takes({0, bytes});
+    return std::visit([&](const auto& o) { return o.norm(gradient); }, optimizer_);
+  }
+
+  template <class Reduced>
+  void update(const Reduced& gradient, double rate, double factor) {
     const burrow::Region region{"update"};
     const burrow::Region optimizer{configuration_.optimizer == OptimizerKind::sgd ? "sgd" : "adam"};
     optimizer.takes({0, update_bytes(configuration_)});
-    std::visit(
-        [&](auto& o) { o.step(model_, gradient_, {.learning_rate = rate, .gradient_factor = factor}); },
-        optimizer_);
+    std::visit([&](auto& o) { o.step(model_, gradient, {.learning_rate = rate, .gradient_factor = factor}); },
+               optimizer_);
   }
 
   StepReport step() {
@@ -210,11 +241,12 @@ class Session {
     const Index sequences = sequences_of(schedule_, state_.step, configuration_.size.context);
     const Index tokens = sequences * configuration_.size.context;
     const double rate = learning_rate();
-    const double loss = gradient(sequences);
-    const double norm = gradient_norm();
+    const double loss = data_ranks().all_reduce(accumulate(sequences));
+    const auto gradient = reduced_gradient();
+    const double norm = gradient_norm(gradient);
     if (std::isfinite(norm) && std::isfinite(loss)) {
       const double factor = configuration_.clip > 0 ? burrow::clip_factor(norm, configuration_.clip) : 1.0;
-      update(rate, factor);
+      update(gradient, rate, factor);
       skipped_in_a_row_ = 0;
     } else {
       skip();
@@ -248,6 +280,7 @@ class Session {
     if (state_.total_steps > 0 || state_.step < probe) return;
     const double left = configuration_.time_limit * 60 - elapsed();
     state_.total_steps = state_.step + std::max<Index>(1, static_cast<Index>(left / recent_seconds_));
+    world().broadcast(std::span{&state_.total_steps, 1});
     if (schedule_.steps > 0) state_.total_steps = std::min(state_.total_steps, schedule_.steps);
     settle_warmup();
   }
@@ -265,7 +298,7 @@ class Session {
     r.gradient_norm = norm;
     r.tokens_per_second = tokens_per_second;
     const double peak = product_peak(parts_.peaks, configuration_.precision);  // of the CPU
-    if (std::same_as<D, Cpu> && peak > 0) r.utilisation = flops * tokens_per_second / peak;
+    if (std::same_as<D, Cpu> && peak > 0) r.utilisation = flops * tokens_per_second / (peak * world().size());
     if (state_.total_steps > 0)
       r.seconds_left = static_cast<double>(state_.total_steps - state_.step) * recent_seconds_;
     r.elapsed = state_.elapsed;
@@ -273,60 +306,46 @@ class Session {
     return r;
   }
 
-  /// Scores the held-out text with the fused kernels of training, but without a trace.
-  EvaluationReport evaluate(Index tokens) {
+  void evaluate(Index tokens) {
     const EvaluationWindows& windows = parts_.corpus.held_out;
     const Index context = configuration_.size.context;
     const Index count =
         std::clamp<Index>((tokens + context - 1) / context, 1, static_cast<Index>(windows.count()));
-    double loss = 0;
-    Index scored = 0;
-    std::uint64_t bytes = 0;
-    for (Index first = 0; first < count; first += configuration_.micro_batch) {
-      const Index rows = std::min(configuration_.micro_batch, count - first);
-      Tokens inputs{Shape<dyn, dyn>{{rows, context}}}, targets{Shape<dyn, dyn>{{rows, context}}};
-      for (Index i = 0; i < rows; ++i) {
-        const auto at = static_cast<std::size_t>(i * context), length = static_cast<std::size_t>(context);
-        windows.window(static_cast<std::uint64_t>(first + i), inputs.values().subspan(at, length),
-                       targets.values().subspan(at, length));
-      }
-      const auto result = model_.loss(burrow::to<D>(inputs), burrow::to<D>(targets));
-      loss += static_cast<double>(result.sum.item());
-      scored += result.count;
-      bytes += text_bytes(parts_.corpus.tokenizer, std::as_const(targets).values());
-    }
-    const EvaluationReport r{state_.step, state_.tokens, loss / static_cast<double>(scored),
-                             loss / (std::numbers::ln2 * static_cast<double>(bytes)),
+    const HeldOutLoss found = held_out_loss(model_, windows, parts_.corpus.tokenizer, count,
+                                            configuration_.micro_batch, data_ranks());
+    if (!leads()) return;
+    const EvaluationReport r{state_.step, state_.tokens, found.loss.mean(), found.bits_per_byte(),
                              parts_.corpus.baseline_bits_per_byte};
     metrics_->evaluation(r);
-    std::ostringstream text;
-    text.precision(4);
-    text << "held-out text after step " << r.step << ": loss " << r.loss << ", " << r.bits_per_byte
-         << " bits per byte (order-2 byte model: " << r.baseline_bits_per_byte << ")";
-    parts_.progress.message(text.str());
-    return r;
+    parts_.progress.evaluation(r);
   }
 
   std::filesystem::path checkpoint() {
-    const auto path = parts_.run.checkpoint(state_.step);
-    metrics_->checkpoint(state_.step, path);  // first: a resumed run keeps the records up to its checkpoint
+    const auto path = parts_.files.checkpoint(state_.step);
+    if (state_.step == saved_step_) return path;           // it is the one that the run goes on from
+    if (leads()) metrics_->checkpoint(state_.step, path);  // first: a resumed run keeps the records up to it
     try {
-      write_checkpoint(
-          path, model_, optimizer_state(), parts_.corpus.tokenizer.serialized(),
-          checkpoint_metadata(configuration_.size, configuration_.precision, state_, parts_.corpus.identity));
+      const auto write = [&](auto& optimizer) {
+        write_checkpoint(path, model_, optimizer, parts_.corpus.tokenizer.serialized(),
+                         checkpoint_metadata(configuration_.size, configuration_.precision, state_,
+                                             parts_.corpus.identity),
+                         world());
+      };
+      std::visit(write, optimizer_);
     } catch (const burrow::IoError& error) {
       throw burrow::IoError(error.what() + checkpoint_before());
     }
-    parts_.run.prune(configuration_.keep);
+    saved_step_ = state_.step;
+    if (leads()) parts_.directory->prune(configuration_.keep);
     return path;
   }
 
   /// What to do after a checkpoint could not be written.
   std::string checkpoint_before() const {
-    const auto newest = parts_.run.newest_checkpoint();
+    const auto newest = parts_.files.newest_checkpoint();
     if (!newest) return "; the run has no checkpoint yet";
     return "; the one after step " + std::to_string(newest->step) +
-           " is whole: gopher train --resume --run " + parts_.run.root.string() + " goes on from it";
+           " is whole: gopher train --resume --run " + parts_.files.root.string() + " goes on from it";
   }
 
   /// Calls use(model) with the model on the host, where texts are drawn.
@@ -362,40 +381,54 @@ class Session {
     return all;
   }
 
-  int finish() {
+  void finish() {
     const auto path = checkpoint();
     if (state_.step > 0) evaluate(std::numeric_limits<std::int32_t>::max());
+    if (!leads()) return;
     std::string samples;
     on_host([&](const auto& model) { samples = sample_texts(model); });
-    parts_.run.write_text(
-        std::filesystem::relative(parts_.run.samples(state_.step), parts_.run.root).string(), samples);
+    const std::string run = parts_.files.root.string();
+    parts_.directory->write_text(
+        std::filesystem::relative(parts_.files.samples(state_.step), parts_.files.root).string(), samples);
     parts_.progress.message("checkpoint " + path.string() + "\nsamples (temperature 0.8, nucleus 0.95):");
     std::cout << samples << std::flush;
-    const std::string run = parts_.run.root.string();
     parts_.progress.message("continue a text:  gopher generate --run " + run + " --prompt \"...\"\n" +
                             "train on:         gopher train --resume --run " + run +
                             " --time-limit 0 --steps " + std::to_string(2 * state_.step));
-    return 0;
   }
 
-  int interrupt() {
+  void interrupt() {
     const auto path = checkpoint();
     parts_.progress.message("stopped after step " + std::to_string(state_.step) + "; checkpoint " +
                             path.string() + "\ngo on with:  gopher train --resume --run " +
-                            parts_.run.root.string());
-    return 0;
+                            parts_.files.root.string());
+  }
+
+  /// What this rank has sent.
+  Traffic sent() const {
+    Traffic all = data_ranks().traffic();
+    return all += world().traffic();
+  }
+
+  void record_costs() {
+    std::visit([&](auto& o) { costs_.memory = kept_bytes(model_, o); }, optimizer_);
+    costs_.largest_peak = burrow::memory_statistics<Cpu>().peak_bytes_in_use;
+    gather(costs_, world());
+    if (leads()) metrics_->costs(state_.step, parts_.ranks.shape().text(), costs_);
   }
 
   SessionParts parts_;
   RunConfiguration configuration_;
   BatchSchedule schedule_;
   Model model_;
-  burrow::Gradient<Model> gradient_;
   Optimizer optimizer_;
   std::optional<MetricsLog> metrics_;
   TrainingState state_;
   std::chrono::steady_clock::time_point start_{};
-  double elapsed_before_ = 0;
+  double elapsed_before_ = 0, time_ = 0;
+  bool stopping_ = false;
+  Index saved_step_ = -1;  // after which the newest checkpoint was written
+  RunCosts costs_;
   double recent_seconds_ = 0;
   Index skipped_in_a_row_ = 0;
   std::optional<StepProfile> profile_;

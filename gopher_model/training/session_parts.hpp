@@ -5,6 +5,7 @@
 
 #include "gopher_model/training/corpus.hpp"
 #include "gopher_model/training/progress.hpp"
+#include "gopher_model/training/ranks.hpp"
 #include "gopher_model/training/resume.hpp"
 #include "gopher_model/training/run_directory.hpp"
 #include "gopher_model/training/stop_signal.hpp"
@@ -14,12 +15,14 @@ namespace gopher {
 /// What a session works with; all of it outlives the session.
 struct SessionParts {
   const RunConfiguration& configuration;  ///< with the tokenizer's vocabulary
-  const RunDirectory& run;
+  const Ranks& ranks;
+  const RunFiles& files;
+  const RunDirectory* directory;  ///< of rank 0, which writes there; null on the others
   const Corpus& corpus;
   const StopSignal& stop;
   ProgressLine& progress;
   const std::optional<ResumePoint>& resume;  ///< where the run goes on; nothing: at the start
-  const burrow::Peaks& peaks;                ///< of this machine
+  const burrow::Peaks& peaks;                ///< of rank 0's machine; 0 on the others
 };
 
 /// A warm-up takes at most a fifth of a run. Shortens a longer one in `configuration`, and returns the

@@ -1,4 +1,5 @@
-// Lets a run end in good order when it is told to: Ctrl-C, the SIGTERM of a scheduler, a closed terminal.
+// Lets a run end in good order when it is told to: Ctrl-C, the SIGTERM of a scheduler, the SIGUSR1 that
+// mpirun and srun hand on, a closed terminal.
 #pragma once
 
 #include <signal.h>
@@ -7,10 +8,10 @@
 
 namespace gopher {
 
-/// While it lives, SIGINT, SIGTERM and SIGHUP (unless nohup ignores it) only ask the run to stop; a SIGINT
-/// after that ends the process at once. SIGXFSZ and SIGPIPE are ignored: a file that grows too large and a
-/// closed pipe are then errors of the write. The earlier handlers return with its end. There is one such
-/// object at a time.
+/// While it lives, SIGINT, SIGTERM, SIGUSR1 and SIGHUP (unless nohup ignores it) only ask the run to stop; a
+/// SIGINT after that ends the process at once. SIGXFSZ and SIGPIPE are ignored: a file that grows too large
+/// and a closed pipe are then errors of the write. The earlier handlers return with its end. There is one
+/// such object at a time.
 class StopSignal {
  public:
   /// Throws Error if another StopSignal lives.
@@ -28,8 +29,9 @@ class StopSignal {
     bool ignored;
     struct sigaction before {};
   };
-  std::array<Handled, 5> handled_{{{.signal = SIGINT, .ignored = false},
+  std::array<Handled, 6> handled_{{{.signal = SIGINT, .ignored = false},
                                    {.signal = SIGTERM, .ignored = false},
+                                   {.signal = SIGUSR1, .ignored = false},
                                    {.signal = SIGHUP, .ignored = false},
                                    {.signal = SIGXFSZ, .ignored = true},
                                    {.signal = SIGPIPE, .ignored = true}}};

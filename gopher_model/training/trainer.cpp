@@ -1,7 +1,8 @@
 #include "gopher_model/training/trainer.hpp"
 
-#include <cstdlib>
+#include <chrono>
 #include <iostream>
+#include <thread>
 
 #include <burrow/core/parallel.hpp>
 
@@ -12,17 +13,6 @@
 
 namespace gopher {
 namespace {
-
-// A launcher such as mpirun sets one of these; its processes would all train the same run.
-void refuse_several_processes() {
-  for (const char* const name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
-    const char* const size = std::getenv(name);
-    if (size == nullptr || std::atol(size) <= 1) continue;
-    throw burrow::ConfigError("gopher train was started as one of " + std::string(size) + " processes (" +
-                              name +
-                              "), but trains in one process with many threads; start it without mpirun.");
-  }
-}
 
 std::string counted(Index count, const std::string& noun) {
   return grouped(count) + " " + noun + (count == 1 ? "" : "s");
@@ -80,23 +70,76 @@ Corpus prepare_or_discard(const RunConfiguration& asked, const RunDirectory& run
   }
 }
 
+// Where the run goes on, which rank 0 looks for.
+std::optional<ResumePoint> shared_resume_point(const World& world, const RunConfiguration& asked,
+                                               const RunFiles& files, ProgressLine& progress) {
+  if (!asked.resume) return {};
+  std::optional<ResumePoint> point;
+  if (world.rank() == 0) point = find_resume_point(asked, files, progress);
+  Index step = point ? point->saved.state.step : -1;
+  world.broadcast(std::span{&step, 1});
+  if (!point && step >= 0) point = resume_point(files, step);
+  return point;
+}
+
+// Rank 0 reads the text, the others what it has made of it.
+Corpus shared_corpus(const World& world, const RunConfiguration& asked, const RunFiles& files,
+                     const RunDirectory* directory, const ResumePoint* point, ProgressLine& progress) {
+  if (directory != nullptr) {
+    Corpus corpus = prepare_or_discard(asked, *directory, point, progress);
+    world.barrier();
+    return corpus;
+  }
+  world.barrier();
+  return prepared_corpus(asked, files);
+}
+
+int train(const World& world, const RunConfiguration& asked) {
+  const Ranks ranks = arranged(world, asked);
+  if (asked.device == DeviceKind::cuda) require_cuda();
+  if (asked.threads > 0)
+    burrow::set_threads(static_cast<int>(asked.threads));
+  else if (world.size() > 1)
+    burrow::set_threads(fair_threads(world));
+  const bool leads = world.rank() == 0;
+  std::optional<RunDirectory> directory;
+  if (leads) directory.emplace(asked.run, asked.resume);
+  const RunFiles files{asked.run};
+  const StopSignal stop;
+  std::ostream nowhere{nullptr};
+  ProgressLine progress{leads ? std::cerr : nowhere, leads && stderr_is_terminal(), stderr_columns};
+  if (leads && !directory->locked())
+    progress.message("this file system has no locks: nothing keeps a second process out of " + asked.run);
+
+  std::optional<Unhurried> unhurried{world};  // reading a large text takes its time
+  const auto point = shared_resume_point(world, asked, files, progress);
+  const RunDirectory* const own = leads ? &*directory : nullptr;
+  const Corpus corpus = shared_corpus(world, asked, files, own, point ? &*point : nullptr, progress);
+  const RunConfiguration configuration = effective(asked, corpus.tokenizer, progress);
+  const MachineReport machine = leads ? measured_machine(files.machine()) : MachineReport{};
+  world.barrier();
+  unhurried.reset();
+  progress.message(description(configuration, corpus, machine) +
+                   (world.size() > 1
+                        ? "\nranks: " + std::to_string(world.size()) + ", mesh " + ranks.shape().text() +
+                              ", ZeRO stage " + std::to_string(configuration.zero)
+                        : ""));
+  return run_session({configuration, ranks, files, own, corpus, stop, progress, point, machine.peaks});
+}
+
 }  // namespace
 
 int train(const RunConfiguration& asked) {
-  refuse_several_processes();
-  if (asked.device == DeviceKind::cuda) require_cuda();
-  if (asked.threads > 0) burrow::set_threads(static_cast<int>(asked.threads));
-  const RunDirectory run{asked.run, asked.resume};
-  const StopSignal stop;
-  ProgressLine progress{std::cerr, stderr_is_terminal(), stderr_columns};
-  if (!run.locked())
-    progress.message("this file system has no locks: nothing keeps a second process out of " + asked.run);
-  const auto point = asked.resume ? find_resume_point(asked, run, progress) : std::nullopt;
-  const Corpus corpus = prepare_or_discard(asked, run, point ? &*point : nullptr, progress);
-  const RunConfiguration configuration = effective(asked, corpus.tokenizer, progress);
-  const MachineReport machine = measured_machine(run.machine());
-  progress.message(description(configuration, corpus, machine));
-  return run_session({configuration, run, corpus, stop, progress, point, machine.peaks});
+  int count = 0;
+  char** arguments = nullptr;
+  const World world = burrow::distributed::init(count, arguments);
+  try {
+    return train(world, asked);
+  } catch (...) {
+    // What is wrong on all ranks is said once, by rank 0, which then ends the others.
+    if (world.rank() != 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    throw;
+  }
 }
 
 }  // namespace gopher

@@ -39,7 +39,11 @@ std::string refusal(const std::filesystem::path& path, const Metadata& metadata)
   return "";
 }
 
-auto adam_for(const Small& model) { return Adam{model, {.bf16_update = burrow::Bf16Update::fp32_copy}}; }
+const burrow::SelfCommunicator alone;
+
+auto adam_for(const Small& model) {
+  return burrow::Sharded{Adam{model, {.bf16_update = burrow::Bf16Update::fp32_copy}}, alone};
+}
 
 TEST_CASE("a checkpoint gives the model, the optimizer and the state back, bit for bit") {
   const Workplace place;
@@ -49,8 +53,8 @@ TEST_CASE("a checkpoint gives the model, the optimizer and the state back, bit f
   for (std::size_t i = 0; i < gradient.values().size(); ++i) gradient.values()[i] = Key{2}.normal(i);
   for (int i = 0; i < 6; ++i) optimizer.step(model, gradient);
   const std::string tokenizer("any\0bytes", 9);
-  write_checkpoint(place / "c", model, optimizer.state(), tokenizer,
-                   checkpoint_metadata(size, Precision::bf16_master, state, identity));
+  write_checkpoint(place / "c", model, optimizer, tokenizer,
+                   checkpoint_metadata(size, Precision::bf16_master, state, identity), alone);
 
   const SafetensorsFile file{place / "c"};
   const auto description = describe_checkpoint(file);
@@ -70,9 +74,9 @@ TEST_CASE("a checkpoint gives the model, the optimizer and the state back, bit f
 
   auto other = build<Small>(Key{3});
   auto fresh = adam_for(other);
-  read_checkpoint(file, other, fresh.state());
+  read_checkpoint(open_checkpoint(place / "c"), other, fresh);
   CHECK(fresh.state().steps == 6);
-  write_checkpoint(place / "d", other, fresh.state(), tokenizer, {});
+  write_checkpoint(place / "d", other, fresh, tokenizer, {}, alone);
   CHECK(same_tensors(place / "c", place / "d"));
   optimizer.step(model, gradient);
   fresh.step(other, gradient);
@@ -113,7 +117,7 @@ TEST_CASE("a checkpoint of another model is refused by the tensor's name") {
   auto model = build<Small>(Key{5});
   auto optimizer = adam_for(model);
   const auto read = [&](const std::string& name) {
-    read_checkpoint(SafetensorsFile{place / name}, model, optimizer.state());
+    read_checkpoint(open_checkpoint(place / name), model, optimizer);
   };
   CHECK_THROWS_WITH(read("wide"),
                     Contains("tensor 'weight' is of") && Contains("where the model has Shape<3, 2>"));

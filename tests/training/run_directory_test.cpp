@@ -13,12 +13,14 @@
 #include <burrow/io/file.hpp>
 #include <burrow/io/safetensors.hpp>
 
+#include "gopher_model/training/checkpoint_files.hpp"
 #include "tests/io/temporary_directory.hpp"
 
 namespace gopher {
 namespace {
 
 namespace fs = std::filesystem;
+using Catch::Contains;
 
 void write(const fs::path& path, std::string_view text) {
   fs::create_directories(path.parent_path());
@@ -30,6 +32,19 @@ void save(const RunFiles& run, Index step) {
   const std::array<float, 3> values{1, 2, 3};
   const std::array entries{burrow::tensor_entry<float>("w", {3}, values)};
   burrow::write_safetensors(run.checkpoint(step), entries);
+}
+
+// Saves a checkpoint of two parts, as two ranks do.
+void save_parts(const RunFiles& run, Index step) {
+  const std::map<std::string, std::string> manifest{{"step", std::to_string(step)}, {"parts", "2"}};
+  const std::array<float, 3> values{1, 2, 3};
+  fs::create_directories(parts_folder(run.checkpoint(step)));
+  for (int part = 0; part < 2; ++part) {
+    const std::array entries{burrow::tensor_entry<float>("w" + std::to_string(part), {3}, values)};
+    burrow::write_safetensors(part_path(run.checkpoint(step), part), entries,
+                              part_metadata(manifest, part, 2));
+  }
+  burrow::write_safetensors(run.checkpoint(step), {}, manifest);
 }
 
 // Cuts a checkpoint short.
@@ -148,6 +163,34 @@ TEST_CASE("pruning keeps the newest whole checkpoints, and at least one") {
   damage(run, 5);
   run.prune(1);
   CHECK(steps_of(run) == std::vector<Index>{5, 6});
+}
+
+TEST_CASE("a checkpoint of parts counts when its manifest and all of its parts are whole") {
+  const TemporaryDirectory directory;
+  const RunFiles files{directory / "run"};
+  save(files, 1);
+  for (const Index step : {2, 3, 4, 5}) save_parts(files, step);
+  CHECK(files.newest_checkpoint()->step == 5);
+  fs::remove(part_path(files.checkpoint(5), 1));
+  fs::resize_file(part_path(files.checkpoint(4), 0), 20);
+  fs::copy_file(part_path(files.checkpoint(2), 1), part_path(files.checkpoint(3), 1),
+                fs::copy_options::overwrite_existing);
+  CHECK(files.newest_checkpoint()->step == 2);
+  CHECK_THAT(files.checkpoints()[4].damage,
+             Contains("step-00000005.parts/0001.safetensors: cannot be opened"));
+  CHECK_THAT(files.checkpoints()[3].damage, Contains("step-00000004.parts/0000.safetensors"));
+  CHECK_THAT(files.checkpoints()[2].damage,
+             Contains("step-00000003.parts/0001.safetensors: is not part 1 of 2 of "));
+
+  save_parts(files, 6);
+  fs::remove(files.checkpoint(6));  // killed between the parts and the manifest
+  const RunDirectory run{files.root, true};
+  CHECK_FALSE(fs::exists(parts_folder(files.checkpoint(6))));
+  CHECK(fs::exists(parts_folder(files.checkpoint(2))));
+  save_parts(files, 7);
+  run.prune(1);
+  CHECK(steps_of(files) == std::vector<Index>{7});
+  CHECK_FALSE(fs::exists(parts_folder(files.checkpoint(2))));
 }
 
 TEST_CASE("a directory is discarded only if it was made for a run that did not begin") {

@@ -33,7 +33,7 @@ int end_after(const std::array<int, Count>& signals) {
 }  // namespace
 
 TEST_CASE("a first signal of any kind only sets the flag") {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP}) {
     const StopSignal stop;
     CHECK_FALSE(stop.requested());
     std::raise(signal);

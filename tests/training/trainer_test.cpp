@@ -289,12 +289,11 @@ TEST_CASE("a run that cannot start leaves no directory, and a vocabulary that is
   CHECK_THAT(train_watched(c), Contains("tokens in place of 2,048, since the text is too small"));
 }
 
-TEST_CASE("a run that a launcher starts several times is refused") {
+TEST_CASE("a mesh of more ranks than there are is refused in one sentence") {
   const Workplace place;
-  const auto c = place.configuration("run");
-  ::setenv("OMPI_COMM_WORLD_SIZE", "2", 1);
-  CHECK_THAT(refusal(c), Contains("one of 2 processes (OMPI_COMM_WORLD_SIZE)"));
-  ::unsetenv("OMPI_COMM_WORLD_SIZE");
+  auto c = place.configuration("run");
+  c.mesh = "data=2";
+  CHECK_THAT(refusal(c), Contains("mesh data=2 is of 2 ranks, but"));
   CHECK_FALSE(std::filesystem::exists(c.run));
 }
 

@@ -95,6 +95,16 @@ struct Traffic {
   /// What was sent by calls of one kind.
   struct Count {
     Index calls = 0, messages = 0, bytes = 0;
+
+    Count& operator+=(const Count& other) {
+      calls += other.calls;
+      messages += other.messages;
+      bytes += other.bytes;
+      return *this;
+    }
+    friend Count operator-(const Count& a, const Count& b) {
+      return {a.calls - b.calls, a.messages - b.messages, a.bytes - b.bytes};
+    }
   };
   std::array<Count, collective_count> counts{};
 
@@ -102,8 +112,17 @@ struct Traffic {
   const Count& operator[](Collective c) const { return counts[static_cast<std::size_t>(c)]; }
   Count total() const {
     Count sum;
-    for (const Count& c : counts) sum = {sum.calls + c.calls, sum.messages + c.messages, sum.bytes + c.bytes};
+    for (const Count& c : counts) sum += c;
     return sum;
+  }
+  Traffic& operator+=(const Traffic& other) {
+    for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
+    return *this;
+  }
+  /// What was sent since `before`.
+  friend Traffic operator-(Traffic now, const Traffic& before) {
+    for (std::size_t i = 0; i < now.counts.size(); ++i) now.counts[i] = now.counts[i] - before.counts[i];
+    return now;
   }
 };
 
@@ -341,6 +360,9 @@ class SelfCommunicator : public WaitingCalls<SelfCommunicator> {
   /// Nothing was sent.
   Traffic traffic() const { return {}; }
   void reset_traffic() const {}
+  /// Nobody is waited for, however long.
+  double patience() const { return 0; }
+  void set_patience(double) const {}
 
  private:
   template <class T>

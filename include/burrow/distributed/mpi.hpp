@@ -271,6 +271,7 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
   void set_patience(double seconds) const {
     if (group_) group_->patience = seconds;
   }
+  double patience() const { return group_ ? group_->patience : 0; }
   /// The largest message, and the piece in which reductions and long broadcasts go; the same on all ranks.
   void set_message_sizes(Index message_bytes, Index segment_bytes) const {
     if (!group_) return;

@@ -230,6 +230,12 @@ class Sharded {
     for (Bucket& bucket : buckets_) bucket.slice.state().steps = steps;
   }
 
+  /// Bytes of the gradient that this rank keeps from the first micro-batch of a step to the update.
+  Index gradient_bytes() const {
+    const auto whole = gradient_ ? gradient_->values().size() : std::size_t{0};
+    return static_cast<Index>((whole + own_.size()) * sizeof(G));
+  }
+
   const ShardingOptions& options() const { return options_; }
   const C& ranks() const { return ranks_; }
 

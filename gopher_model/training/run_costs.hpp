@@ -1,0 +1,42 @@
+// What the steps of a run take: messages, and the memory of what lives from step to step.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include <burrow/distributed/communicator.hpp>
+
+namespace gopher {
+
+using burrow::Index;
+
+/// The costs of training, as `gopher plan` predicts them and a run's metrics record them.
+struct RunCosts {
+  burrow::Traffic sent;                   ///< by all ranks together, in all steps
+  Index steps = 0;                        ///< that these were sent in
+  std::map<std::string, Index> memory{};  ///< bytes on rank 0, by category
+  Index largest_peak = 0;                 ///< bytes in use at once on the rank that used most
+};
+
+/// The bytes that a rank keeps of parameters, gradient and optimizer's state, by category: "parameters",
+/// "gradients", and for the state the names of its parts.
+template <class Model, class Optimizer>
+std::map<std::string, Index> kept_bytes(const Model& model, Optimizer& optimizer) {
+  std::map<std::string, Index> bytes{
+      {"parameters", static_cast<Index>(parameters(model).values().size_bytes())},
+      {"gradients", optimizer.gradient_bytes()}};
+  for (const auto& part : optimizer.state().values)
+    bytes[std::string(part.name)] += static_cast<Index>(part.values.size_bytes());
+  return bytes;
+}
+
+/// Adds up what all ranks have sent, and finds the largest peak.
+template <burrow::Communicator C>
+void gather(RunCosts& costs, const C& world) {
+  for (auto& count : costs.sent.counts)
+    for (Index* const number : {&count.calls, &count.messages, &count.bytes})
+      *number = world.all_reduce(*number);
+  costs.largest_peak = world.all_reduce(costs.largest_peak, burrow::Reduction::max);
+}
+
+}  // namespace gopher
