@@ -118,7 +118,7 @@ class Session {
     if (c.optimizer == OptimizerKind::sgd)
       return Divided<Sgd>{
           Sgd<Model>{model_, SgdOptions{.weight_decay = c.weight_decay, .bf16_update = update, .key = key}},
-          data_ranks(), sharding};
+          parts_.ranks, sharding};
     const double decay = c.optimizer == OptimizerKind::adamw ? c.weight_decay : 0.0;
     return Divided<Adam>{Adam<Model>{model_, AdamOptions{.beta1 = c.beta1,
                                                          .beta2 = c.beta2,
@@ -126,7 +126,7 @@ class Session {
                                                          .weight_decay = decay,
                                                          .bf16_update = update,
                                                          .key = key}},
-                         data_ranks(), sharding};
+                         parts_.ranks, sharding};
   }
 
   void restore(const ResumePoint& point) {
@@ -204,8 +204,11 @@ class Session {
       const auto terms = [&](Tape& tape) {
         return model_.loss(tape.watch(burrow::to<D>(batch.inputs)), burrow::to<D>(batch.targets)).sum * share;
       };
-      loss +=
-          static_cast<double>(std::visit([&](auto& o) { return o.accumulate(model_, terms); }, optimizer_));
+      const bool last = left <= configuration_.micro_batch;
+      const auto add = [&](auto& o) {
+        return last ? o.accumulate_last(model_, terms) : o.accumulate(model_, terms);
+      };
+      loss += static_cast<double>(std::visit(add, optimizer_));
     }
     return loss;
   }
