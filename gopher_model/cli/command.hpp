@@ -21,6 +21,7 @@ struct Command {
 int run_train(Arguments arguments);
 int run_generate(Arguments arguments);
 int run_info(Arguments arguments);
+int run_plan(Arguments arguments);
 int run_tokenizer(Arguments arguments);
 
 /// Runs the command that the first argument names with the rest of them, or prints the list of commands when

@@ -19,6 +19,7 @@ constexpr Command commands[] = {
     {"generate", "let a trained model continue a text", run_generate},
     {"info", "count a model's parameters, bytes and FLOPs; list the presets; describe this machine",
      run_info},
+    {"plan", "predict memory, messages and time of a run on many devices, and find the best mesh", run_plan},
     {"tokenizer", "train a tokenizer, encode text to tokens, decode tokens to text", run_tokenizer},
 };
 

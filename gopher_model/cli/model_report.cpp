@@ -2,25 +2,12 @@
 
 #include <cstdio>
 
+#include "gopher_model/cli/report_line.hpp"
 #include "gopher_model/model/accounting.hpp"
 #include "gopher_model/model/quantities.hpp"
 
 namespace gopher {
 namespace {
-
-constexpr std::size_t label_width = 42, number_width = 20;
-
-std::string line(std::string_view label, std::string number, std::string_view note = "") {
-  std::string text = "  " + std::string(label);
-  if (text.size() < label_width) text.resize(label_width, ' ');
-  if (number.size() < number_width) number.insert(0, number_width - number.size(), ' ');
-  text += number;
-  return text + (note.empty() ? "" : "  " + std::string(note)) + "\n";
-}
-
-std::string line(std::string_view label, Index number, std::string_view note = "") {
-  return line(label, grouped(number), note);
-}
 
 std::string shape_section(const RunConfiguration& c) {
   const std::string name = preset_of(c);
@@ -39,10 +26,6 @@ std::string parameter_section(const ModelSize& size) {
          line("norm gains", n.norm_gains) + line("logit bias", n.logit_bias) +
          line("vectors together", n.small(), "N(small)") + line("all", n.full(), "N(full)") +
          line("all but the embedding", n.without_embedding());
-}
-
-std::string bytes_line(std::string_view label, double bytes, std::string_view note = "") {
-  return line(label, binary_bytes(bytes), note);
 }
 
 std::string memory_section(const RunConfiguration& c) {

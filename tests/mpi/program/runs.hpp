@@ -72,20 +72,26 @@ class Place {
 
   /// Trains, and fails the test unless the program ends well.
   std::string train(int ranks, const std::string& run, const std::string& settings) const {
-    const Outcome outcome = gopher(ranks, training(run) + " " + settings);
+    const Outcome outcome = gopher(ranks, training(run, settings));
     INFO(outcome.text);
     REQUIRE(outcome.code == 0);
     return outcome.text;
   }
 
-  /// Twenty steps of sixteen sequences, accumulated in micro-batches of two, clipped.
-  static std::string training(const std::string& run) {
-    return "train --data text --layers 2 --width 16 --heads 2 --head-width 8 --feed-forward 32 --vocabulary "
-           "320 "
-           "--context 16 --batch-tokens 256 --micro-batch 2 --tokens 0 --steps 20 --learning-rate 0.01 "
-           "--warmup-steps 2 --clip 0.5 --log-every 1 --checkpoint-every 5 --keep 0 --evaluate-every 10 "
-           "--sample-tokens 2 --run " +
-           run;
+  /// Twenty steps of sixteen sequences, accumulated in micro-batches of two, clipped; or as `settings` say.
+  static std::string training(const std::string& run, const std::string& settings = "") {
+    std::string line =
+        "train " + settings + " --run " + run + " --data text --evaluate-every 10 --sample-tokens 2";
+    const std::pair<const char*, const char*> usual[] = {
+        {"--layers", "2"},        {"--width", "16"},       {"--heads", "2"},     {"--head-width", "8"},
+        {"--feed-forward", "32"}, {"--vocabulary", "320"}, {"--context", "16"},  {"--batch-tokens", "256"},
+        {"--micro-batch", "2"},   {"--tokens", "0"},       {"--steps", "20"},    {"--learning-rate", "0.01"},
+        {"--warmup-steps", "2"},  {"--clip", "0.5"},       {"--log-every", "1"}, {"--checkpoint-every", "5"},
+        {"--keep", "0"}};
+    for (const auto& [name, value] : usual)
+      if (settings.find(std::string(name) + " ") == settings.npos)
+        line += std::string(" ") + name + " " + value;
+    return line;
   }
 
   std::vector<nlohmann::json> records(const std::string& run, const std::string& kind) const {

@@ -2,6 +2,7 @@
 #include "runs.hpp"
 
 #include "gopher_model/model/accounting.hpp"
+#include "gopher_model/training/plan.hpp"
 
 using burrow::Index;
 using Catch::Contains;
@@ -27,6 +28,23 @@ void check_least(const nlohmann::json& costs, Index ranks, Index zero, Index mic
   CHECK(sent(costs, "all_gather") == (zero == 0 ? 0 : model));
 }
 
+/// What the run has measured, against its plan.
+void check_planned(const nlohmann::json& costs, int ranks, int zero) {
+  gopher::RunConfiguration c;
+  c.size = size;
+  c.batch_tokens = 256;
+  const gopher::Plan plan =
+      gopher::plan(c, {{.data = ranks}, zero, 2, false}, gopher::machine_called("h100"));
+  CHECK(sent(costs, "all_reduce") == 20 * plan.messages.all_reduce);
+  CHECK(sent(costs, "reduce_scatter") == 20 * plan.messages.reduce_scatter);
+  CHECK(sent(costs, "all_gather") == 20 * plan.messages.all_gather);
+  const auto& memory = costs.at("memory");
+  CHECK(memory.at("parameters") == plan.memory.parameters);
+  CHECK(memory.at("gradients") == plan.memory.gradients);
+  CHECK(memory.at("adam.first_moment").get<Index>() + memory.at("adam.second_moment").get<Index>() ==
+        plan.memory.moments);
+}
+
 }  // namespace
 
 TEST_CASE("a run on several ranks learns what a run of one process learns") {
@@ -49,7 +67,9 @@ TEST_CASE("a run on several ranks learns what a run of one process learns") {
                   place.numbers("single", "step", "gradient_norm"), 1e-4);
       check_close(place.numbers(run, "evaluation", "loss"), place.numbers("single", "evaluation", "loss"),
                   1e-5);
-      check_least(place.records(run, "costs").at(0), ranks, zero, 8 / ranks);
+      const auto costs = place.records(run, "costs").at(0);
+      check_least(costs, ranks, zero, 8 / ranks);
+      check_planned(costs, ranks, zero);
     }
   CHECK(place.numbers("run40", "step", "loss") == place.numbers("run41", "step", "loss"));
 }
@@ -57,7 +77,7 @@ TEST_CASE("a run on several ranks learns what a run of one process learns") {
 TEST_CASE("a mesh that does not fit is refused once, in a sentence") {
   const Place place;
   const auto refused = [&](int ranks, const std::string& settings, const std::string& why) {
-    const auto outcome = place.gopher(ranks, Place::training("run") + " " + settings);
+    const auto outcome = place.gopher(ranks, Place::training("run", settings));
     INFO(outcome.text);
     CHECK(outcome.code != 0);
     const auto found = outcome.text.find("gopher: " + why);
@@ -71,7 +91,7 @@ TEST_CASE("a mesh that does not fit is refused once, in a sentence") {
           "mesh data=2 is of 2 ranks, but the world has 1: start 2 processes or take the mesh data=1");
   refused(3, "",
           "batch_tokens must be a multiple of context x data ranks = 16 x 3 = 48, such as 288, not 256.");
-  refused(2, "--data nothing", "nothing");
+  refused(2, "--tokenizer nothing", "nothing");
 }
 
 TEST_CASE("a launcher whose processes cannot meet is noticed") {
