@@ -47,16 +47,20 @@ template <class Model, class Optimizer>
 std::vector<burrow::TensorEntry> checkpoint_entries(const Model& model, Optimizer& optimizer) {
   using Extent = burrow::StateExtent;
   const auto slices = parameter_slices(model);
+  const auto& ranks = optimizer.ranks();
   std::vector<burrow::TensorEntry> entries;
   const auto add = [&](Extent extent, const std::string& prefix, Index first, auto values, bool divided) {
     using T = std::remove_const_t<typename decltype(values)::element_type>;
-    std::span<const T> own = values;
-    const auto& ranks = optimizer.ranks();
-    const burrow::Partition parts{static_cast<Index>(own.size()), ranks.size()};
-    if (!divided) own = parts.part(own, ranks.rank());
-    auto more = burrow::slice_entries<T>(slices, extent, prefix,
-                                         divided ? first : first + parts.begin(ranks.rank()), own);
-    std::move(more.begin(), more.end(), std::back_inserter(entries));
+    const burrow::Partition parts{static_cast<Index>(values.size()), ranks.size()};
+    const Index skipped = divided ? 0 : parts.begin(ranks.rank());
+    const burrow::detail::HostValues<typename decltype(values)::element_type> held{
+        burrow::detail::memory_of(model), divided ? values : parts.part(values, ranks.rank())};
+    held.get();
+    for (auto& entry : burrow::slice_entries<T>(slices, extent, prefix, first + skipped,
+                                                std::span<const T>{held.values()})) {
+      entry.kept = held.storage();
+      entries.push_back(std::move(entry));
+    }
   };
   add(Extent::elements, "", 0, burrow::parameters(model).values(), false);
   for (const auto& part : optimizer.state().values)
@@ -96,10 +100,15 @@ void write_checkpoint(const std::filesystem::path& path, const Model& model, Opt
 template <class Model, class Optimizer>
 void read_checkpoint(const burrow::SlicedTensors& saved, Model& model, Optimizer& optimizer) {
   const auto slices = parameter_slices(model);
-  saved.read(slices, burrow::StateExtent::elements, "", 0, burrow::parameters(model).values());
+  const auto read = [&](burrow::StateExtent extent, const std::string& prefix, Index first, auto values) {
+    const burrow::detail::HostValues<typename decltype(values)::element_type> held{
+        burrow::detail::memory_of(model), values};
+    saved.read(slices, extent, prefix, first, held.values());
+    held.put();
+  };
+  read(burrow::StateExtent::elements, "", 0, burrow::parameters(model).values());
   for (const auto& part : optimizer.state().values)
-    saved.read(slices, part.extent, std::string(optimizer_prefix) + std::string(part.name) + ".", part.first,
-               part.values);
+    read(part.extent, std::string(optimizer_prefix) + std::string(part.name) + ".", part.first, part.values);
   const TrainingState state = describe_checkpoint(saved.first_file()).state;
   optimizer.set_steps(state.step - state.skipped);
 }

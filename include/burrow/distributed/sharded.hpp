@@ -72,6 +72,7 @@ class Sharded {
   using Model = typename Optimizer::model_type;
   using Slice = typename Optimizer::slice_type;
   using P = detail::module_element_of<Model>;
+  using D = detail::module_device_of<Model>;
   using G = typename Gradient<Model>::element;
   using Compute = compute_type<P>;
 
@@ -266,7 +267,7 @@ class Sharded {
     const Index last = first + static_cast<Index>(part.size());
     Index begin = first;  // of what is counted and not added yet
     const auto add_up_to = [&](Index end) {
-      if (begin < end) sum += sum_of_squares(part.subspan(at(begin - first), at(end - begin)));
+      if (begin < end) sum += sum_of_squares<D>(part.subspan(at(begin - first), at(end - begin)));
     };
     for (const ParameterPlace& place : layout_) {
       if (place.share.counted || place.end() <= first || place.begin >= last) continue;
