@@ -91,7 +91,7 @@ TEST_CASE("a mesh that does not fit is refused once, in a sentence") {
           "mesh data=2 is of 2 ranks, but the world has 1: start 2 processes or take the mesh data=1");
   refused(3, "",
           "batch_tokens must be a multiple of context x data ranks = 16 x 3 = 48, such as 288, not 256.");
-  refused(2, "--tokenizer nothing", "nothing");
+  refused(2, "--data nothing", "nothing");
 }
 
 TEST_CASE("a launcher whose processes cannot meet is noticed") {
