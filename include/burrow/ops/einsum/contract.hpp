@@ -199,15 +199,13 @@ auto contract(const LeafA& a, const LeafB& b, Location where) {
     for (std::size_t i = 0; i < natural.count; ++i)
       extents[i] =
           A.has(natural[i]) ? a.shape().values()[A.find(natural[i])] : b.shape().values()[B.find(natural[i])];
-    const auto product = [&] {
-      if constexpr (batch.count > 0)
-        return matmul(grouped<A, std::array{batch, rows, inner}>(a),
-                      grouped<B, std::array{batch, inner, columns}>(b), where);
-      else
-        return matmul(grouped<A, std::array{rows, inner}>(a), grouped<B, std::array{inner, columns}>(b),
-                      where);
-    }();
-    return reordered<natural, Out>(to_node(reshape(product, Shape{extents}, where)));
+    const auto shaped = [&](const auto& product) { return to_node(reshape(product, Shape{extents}, where)); };
+    if constexpr (batch.count > 0)
+      return reordered<natural, Out>(shaped(matmul(grouped<A, std::array{batch, rows, inner}>(a),
+                                                   grouped<B, std::array{batch, inner, columns}>(b), where)));
+    else
+      return reordered<natural, Out>(shaped(
+          matmul(grouped<A, std::array{rows, inner}>(a), grouped<B, std::array{inner, columns}>(b), where)));
   }
 }
 
