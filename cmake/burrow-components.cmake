@@ -25,7 +25,7 @@ function(burrow_find_cuda)
     # over no axes.
     target_compile_definitions(burrow::cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:EIGEN_NO_CUDA>)
     target_compile_options(burrow::cuda INTERFACE
-      "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;--diag-suppress=186,1675,3189,186>")
+      "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;--diag-suppress=1675,3189,186>")
   endif()
 endfunction()
 
