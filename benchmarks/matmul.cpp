@@ -15,6 +15,7 @@
 #include <burrow/ops/matmul/cpu.hpp>
 
 #include "benchmarks/side_by_side.hpp"
+#include "benchmarks/train_step/peak.hpp"
 
 namespace {
 
@@ -56,55 +57,6 @@ constexpr Product products[] = {
     {"  by input", tokens, width, vocabulary, false, false, 1},
     {"  by weight", vocabulary, width, tokens, true, false, 1},
 };
-
-/// Sums of products in `chains` registers. A function of its own, as the kernel's tile is.
-constexpr Index chains = 12;
-template <class T, class P>
-[[gnu::noinline]] float multiply_in_registers(Index rounds, P a, P b) {
-  P sums[chains];
-#pragma GCC unroll 12
-  for (Index c = 0; c < chains; ++c) sums[c] = P(static_cast<float>(c));  // unlike, or they would be one
-#pragma GCC unroll 1
-  for (Index i = 0; i < rounds; ++i) {
-#pragma GCC unroll 12
-    for (Index c = 0; c < chains; ++c) sums[c] = cpu::detail::multiply_add_words<T>(a, b, sums[c]);
-  }
-  P total = sums[0];
-#pragma GCC unroll 12
-  for (Index c = 1; c < chains; ++c) total = total + sums[c];
-  return reduce_add(total);
-}
-
-/// Sums of products in tiles of the matrix unit.
-[[gnu::noinline]] void multiply_in_tiles([[maybe_unused]] Index rounds) {
-#ifdef BURROW_WITH_AMX
-  const cpu::detail::AmxTiles tiles;
-  for (Index i = 0; i < rounds; ++i) {
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-#endif
-}
-
-/// Operations a second of the multipliers alone, without memory.
-template <class T>
-double peak(int threads) {
-  using P = Packet<compute_type<T>>;
-  constexpr Index rounds = 4'000'000;
-  const bool tiles = std::same_as<T, bf16> && cpu::detail::amx_permitted();
-  const auto run = [tiles](Index) {
-    if (tiles) return multiply_in_tiles(rounds);
-    volatile float kept = multiply_in_registers<T>(rounds, P(1.0f), P(0.5f));
-    static_cast<void>(kept);
-  };
-  std::vector<double> times;
-  for (int i = 0; i < 5; ++i) times.push_back(benchmarks::seconds([&] { parallel_tasks(threads, run); }));
-  const Index multiplied = tiles ? 4 * 16 * 16 * 32 : chains * P::size * cpu::detail::elements_per_word<T>;
-  const double operations = 2.0 * static_cast<double>(rounds * multiplied);
-  return operations * threads / *std::min_element(times.begin(), times.end());
-}
 
 /// The operands of a product, and where it goes: gradients of weights in fp32.
 template <class T>
@@ -204,7 +156,7 @@ void measure(const std::string& name, int count) {
     b[i] = T(static_cast<float>(i % 11) * 0.125f);
   }
   const auto all = ways<T>();
-  const double most = peak<T>(count);
+  const double most = std::same_as<T, bf16> ? benchmarks::peak_bf16() : benchmarks::peak_float32();
   std::cout << name << ", " << count << " thread(s), " << most * 1e-9 << " GFLOP/s in registers\n"
             << std::setw(16) << "";
   for (const auto& way : all) std::cout << std::setw(16) << way.name;

@@ -1,9 +1,10 @@
-// What the processor's arithmetic can do at most: multiply-adds that stay in registers.
+// What the processor's arithmetic can do at most: products and sums that stay in registers.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
 
+#include <burrow/core/amx.hpp>
 #include <burrow/core/packet.hpp>
 #include <burrow/core/parallel.hpp>
 
@@ -63,8 +64,27 @@ inline double peak_float32() {
   });
 }
 
-/// Products of pairs of bf16 values added to fp32 sums where the processor has them, else `peak_float32`.
+#ifdef BURROW_WITH_AMX
+/// Products of bf16 added to fp32 sums in four tiles of the matrix unit.
+inline double peak_amx() {
+  return peak_flops(2.0 * 4 * 16 * 16 * 32, [](int count) {
+    const burrow::cpu::detail::AmxTiles tiles;
+    for (int n = 0; n < count; ++n) {
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+  });
+}
+#endif
+
+/// Products of bf16 values added to fp32 sums, in tiles or in pairs where the processor has them, else
+/// `peak_float32`.
 inline double peak_bf16() {
+#ifdef BURROW_WITH_AMX
+  if (burrow::cpu::detail::amx_permitted()) return peak_amx();
+#endif
 #if defined(__AVX512BF16__)
   return peak_flops(2.0 * 32 * chains, [](int count) {
     __m512i bits = _mm512_setzero_si512();
