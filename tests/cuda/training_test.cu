@@ -28,8 +28,8 @@ auto losses(int steps) {
   using C = typename Policy::compute;
   auto model = build<Network<Policy>>(Key{0});
   auto optimizer = Adam{model, {.learning_rate = 1e-2}};
-  const auto x = to<D>(Tensor(cast<C>(normal<Shape<32, 6>>(Key{1})))),
-             y = to<D>(Tensor(cast<C>(normal<Shape<32, 3>>(Key{2}))));
+  const auto x = to<D>(Tensor(cast<C>(normal<Shape<32, 6>>(Key{1}))));
+  const auto y = to<D>(Tensor(cast<C>(normal<Shape<32, 3>>(Key{2}))));
   Tensor<float, Shape<dyn>> result{Shape<dyn>{{steps}}};
   for (int step = 0; step < steps; ++step) {
     const auto [loss, gradient] =

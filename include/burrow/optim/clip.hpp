@@ -30,6 +30,7 @@ class SquaresInDouble {
  public:
   static constexpr Index size = 8;
 
+  SquaresInDouble() : sums_{} {}  // written out, for nvcc would compile another one for devices as well
   void add(const G* values) {
     Values loaded;
     if constexpr (std::same_as<G, Loaded>)
@@ -56,7 +57,7 @@ class SquaresInDouble {
     return wide * wide;
   }
 
-  Doubles sums_ = {};
+  Doubles sums_;
 };
 
 /// Thirty-two sums of every thirty-second value, and the rest, added in order.

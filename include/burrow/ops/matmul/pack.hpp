@@ -97,8 +97,10 @@ Packet<compute_type<T>> load_rounded(const A* p, Index count) {
   if constexpr (std::same_as<A, bf16> && std::same_as<T, bf16>)
     return __builtin_bit_cast(
         native_vector<float>,
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(mask), p)),
-                          16));
+        _mm512_maskz_slli_epi32(
+            0xFFFF,
+            _mm512_maskz_cvtepu16_epi32(0xFFFF, _mm256_maskz_loadu_epi16(static_cast<__mmask16>(mask), p)),
+            16));
 #endif
   A some[P::size]{};
   std::copy_n(p, count, some);
