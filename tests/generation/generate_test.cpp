@@ -1,6 +1,8 @@
 // gopher generate from a checkpoint: weights are read in the type they are kept in.
 #include "gopher_model/generation/generate.hpp"
 
+#include <burrow/distributed/sharded.hpp>
+#include <burrow/optim/adam.hpp>
 #include <catch2/catch.hpp>
 #include <iostream>
 #include <sstream>
@@ -38,9 +40,10 @@ void check_text(Precision precision, const std::string& element) {
   const ModelSize size{2, 12, 2, 6, 24, tokenizer.vocabulary(), 32};
   const auto model = build(RunTimeGopher<Policy>::make(size), Key{1});
   const std::string path = place / "model";
-  Index steps = 0;
-  const OptimizerState<float> none{steps, {}};
-  write_checkpoint(path, model, none, tokenizer.serialized(), checkpoint_metadata(size, precision, {}, {}));
+  const burrow::SelfCommunicator alone;
+  burrow::Sharded optimizer{burrow::Adam{model, {}}, alone};
+  write_checkpoint(path, model, optimizer, tokenizer.serialized(),
+                   checkpoint_metadata(size, precision, {}, {}), alone);
   std::string expected = "a burrow";
   continue_text(model, tokenizer, expected, 16, {}, Key{5}.fold_in(0),
                 [&](std::string_view piece) { expected += piece; });
