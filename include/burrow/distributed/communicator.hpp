@@ -362,6 +362,7 @@ class SelfCommunicator : public WaitingCalls<SelfCommunicator> {
   void reset_traffic() const {}
   /// Nobody is waited for, however long.
   double patience() const { return 0; }
+  /// Nobody is waited for.
   void set_patience(double) const {}
 
  private:

@@ -54,6 +54,7 @@ struct RelativeAttention<Width, Heads, HeadWidth, TensorParallel<Base, Ranks>> {
             RowParallelLinear<Width, Ranks, Base>::sized(all, width, out, head_width),
             {heads}};
   }
+  /// Keeps this rank's part of the whole layer.
   void take_part(const Ranks& of) {
     ranks = of;
     const auto parts = detail::parts_in_units("heads", output.weight.shape()[0], output.unit, of.size());
@@ -88,6 +89,7 @@ struct Embedding<Vocabulary, Width, TensorParallel<Base, Ranks>> {
   static Embedding sized(Index vocabulary, Index width, const Initializer& rule = init::normal(0.02f)) {
     return {{Shape<dyn, Width>{{vocabulary, width}}, rule}, VocabularyPart<Ranks>{vocabulary}};
   }
+  /// Keeps this rank's part of the whole layer.
   void take_part(const Ranks& of) {
     part = VocabularyPart<Ranks>{table.shape()[0], of};
     detail::take_part_of<0>(table, part.parts, of.rank());
@@ -119,6 +121,7 @@ struct TiedOutput<Vocabulary, TensorParallel<Base, Ranks>> {
   static TiedOutput sized(Index vocabulary) {
     return {{Shape<dyn>{{vocabulary}}, init::zeros}, VocabularyPart<Ranks>{vocabulary}};
   }
+  /// Keeps this rank's part of the whole layer.
   void take_part(const Ranks& of) {
     part = VocabularyPart<Ranks>{bias.shape()[0], of};
     detail::take_part_of<0>(bias, part.parts, of.rank());

@@ -32,6 +32,7 @@ struct PipelineSchedule {
   std::vector<std::vector<PipelineAction>> actions;
 
   int stages() const { return ranks * chunks; }
+  /// The stage that a rank's chunk is.
   int stage(int rank, int chunk) const { return chunk * ranks + rank; }
 };
 
@@ -102,6 +103,7 @@ struct PipelineTimeline {
   std::vector<std::vector<Index>> begins;
   Index length = 0;
 
+  /// What a pass takes.
   Index duration(Pass pass) const { return pass == Pass::forward ? forward : backward; }
   /// Idle time over the time in which a rank computes.
   double bubble() const {

@@ -75,6 +75,7 @@ struct ColumnParallelLinear {
   static ColumnParallelLinear sized(Index in, Index out, const Initializer& rule = init::fan_in()) {
     return {{Shape<In, dyn>{{in, out}}, rule}, {Shape<dyn>{{out}}, init::zeros}};
   }
+  /// Keeps this rank's part of the weights of the whole layer.
   void take_part(const Ranks& of) {
     ranks = of;
     const auto parts = detail::parts_in_units("columns", weight.shape()[1], 1, of.size());
@@ -100,6 +101,7 @@ struct RowParallelLinear {
                                  Index unit = 1) {
     return {{Shape<dyn, Out>{{in, out}}, rule}, {Shape<Out>{{out}}, init::zeros}, unit};
   }
+  /// Keeps this rank's part of the weights of the whole layer.
   void take_part(const Ranks& of) {
     ranks = of;
     const auto parts = detail::parts_in_units("rows", weight.shape()[0], unit, of.size());

@@ -23,8 +23,10 @@ struct VocabularyPart {
   VocabularyPart(Index words, const Ranks& of)
       : ranks{of}, parts{detail::parts_in_units("words", words, 1, of.size())} {}
 
+  /// Words of the whole vocabulary.
   Index words(Index) const { return parts.count(); }
   Index first() const { return parts.begin(ranks.rank()); }
+  /// The most words that a rank has.
   Index block_words(Index) const {
     Index most = 0;
     for (int r = 0; r < parts.ranks(); ++r) most = std::max(most, parts.size(r));

@@ -22,6 +22,7 @@ struct AttentionTile {
 
   static constexpr int warp_rows = 16;
 
+  /// That of a kernel for operands of so many bytes and heads of so much width.
   static constexpr AttentionTile of(int element_bytes, int width) {
     const bool narrow = element_bytes == 2;
     if (!narrow && width > 64) return {element_bytes, width, 32, 16};
@@ -41,6 +42,7 @@ struct AttentionTile {
   constexpr int strip() const { return rows + columns; }
   constexpr int skewed_columns() const { return warp_rows + columns; }
 
+  /// Bytes of `count` rows of an operand in shared memory.
   constexpr int operand_bytes(int count) const { return count * stride() * element_bytes; }
   constexpr int score_bytes() const { return rows * score_stride() * 4; }
   /// Shared memory of the forward kernel: queries with each bias, keys, values, the strip of positions, and
@@ -81,13 +83,16 @@ struct AttentionTile {
 constexpr Index first_of_strip(const AttentionTile& tile, Index memory, Index query, Index column) {
   return query + tile.rows - 1 + memory - column;
 }
+/// Where row a and column b of a tile meet in its strip.
 constexpr int strip_row(const AttentionTile& tile, int a, int b) { return tile.rows - 1 - a + b; }
 /// The first strip row of the 16 rows of a warp, and what column strip row `first + c` is of their row a, and
 /// the reverse.
 constexpr int warp_strip(const AttentionTile& tile, int warp) {
   return tile.rows - AttentionTile::warp_rows * (warp + 1);
 }
+/// The column at which strip row `first + c` is for row a of a warp.
 constexpr int column_of_skewed(int a, int c) { return c - (AttentionTile::warp_rows - 1) + a; }
+/// The strip row, from `first` on, that column b is for row a of a warp.
 constexpr int skewed_of_column(int a, int b) { return b + (AttentionTile::warp_rows - 1) - a; }
 
 /// The strip of successive tiles, in place: each tile reads anew what its predecessor has not, and finds its
@@ -95,11 +100,13 @@ constexpr int skewed_of_column(int a, int b) { return b + (AttentionTile::warp_r
 struct StripRing {
   int size;
   int shift = 0;
+  /// Where row c of the strip lies.
   constexpr int slot(int c) const { return c + shift < size ? c + shift : c + shift - size; }
   /// For the next tile, `columns` columns or as many rows as the strip has besides, further on.
   constexpr void advance(int columns) { shift = (shift + columns) % size; }
 };
 
+/// How many tiles of a size cover `count`.
 constexpr Index tiles(Index count, Index size) { return (count + size - 1) / size; }
 
 /// Columns (keys, or distances) that any of the `rows` queries from `query` on sees.
@@ -118,10 +125,12 @@ constexpr Index first_tile_row(const detail::AttentionExtents& e, Index column, 
 struct QueryBlock {
   Index item, head, query;
 
+  /// One block to each tile of queries.
   static constexpr Grid grid(const detail::AttentionExtents& e, const AttentionTile& tile, int shared_bytes) {
     return {static_cast<unsigned>(tiles(e.queries, tile.rows) * e.heads * e.batch), 1, 1, tile.threads(),
             static_cast<unsigned>(shared_bytes)};
   }
+  /// What block x has.
   static constexpr QueryBlock of(const detail::AttentionExtents& e, const AttentionTile& tile, Index x) {
     const Index units = e.heads * e.batch, unit = x % units;
     return {unit / e.heads, unit % e.heads, (tiles(e.queries, tile.rows) - 1 - x / units) * tile.rows};
@@ -133,11 +142,13 @@ struct QueryBlock {
 struct ColumnBlock {
   Index slice, head, column;
 
+  /// One block to each tile of columns.
   static constexpr Grid grid(const detail::AttentionExtents& e, const AttentionTile& tile, Index slices,
                              int shared_bytes) {
     return {static_cast<unsigned>(tiles(e.keys, tile.columns) * e.key_heads * slices), 1, 1, tile.threads(),
             static_cast<unsigned>(shared_bytes)};
   }
+  /// What block x has.
   static constexpr ColumnBlock of(const detail::AttentionExtents& e, const AttentionTile& tile, Index slices,
                                   Index x) {
     const Index units = e.key_heads * slices, unit = x % units;
@@ -159,6 +170,7 @@ struct KeyChunks {
   static constexpr Index most_queries = 4;
   Index length, chunks;
 
+  /// The chunks of an attention.
   static constexpr KeyChunks of(const detail::AttentionExtents& e) {
     constexpr Index wanted = 512, step = 64, longest = 1024;
     const Index cuts = tiles(wanted, std::max<Index>(e.batch * e.heads, 1));
@@ -167,6 +179,7 @@ struct KeyChunks {
   }
   /// Every head of every query: the rows that chunks add to.
   static constexpr Index rows(const detail::AttentionExtents& e) { return e.batch * e.heads * e.queries; }
+  /// One block to each chunk of each head and item.
   constexpr Grid grid(const detail::AttentionExtents& e, int width) const {
     constexpr int warps = 4;
     const Index numbers = most_queries * (length + warps * width);
@@ -178,6 +191,7 @@ struct KeyChunks {
 /// What the threads of a block move: pieces of 16 bytes, `per_row` to a row.
 struct RowPiece {
   int row, element;
+  /// What piece number `piece` is of rows of a width.
   static constexpr RowPiece of(int piece, int width, int per_piece) {
     const int per_row = width / per_piece;
     return {piece / per_row, piece % per_row * per_piece};
