@@ -1,3 +1,5 @@
+// Training sessions on a CUDA device, compiled by nvcc: with what Gopher's models compute and no more, which
+// is what nvcc takes its time for.
 #include <burrow/autodiff/cuda.cuh>
 #include <burrow/ops/attention/cuda.cuh>
 #include <burrow/ops/gather/cuda.cuh>

@@ -1,4 +1,4 @@
-# extract.awk PAGE.md: turns the ```cpp blocks of a page into one C++ file, which runs the block whose line it
+# extract.awk PAGE.md: turns the ```cpp and ```cuda blocks of a page into one C++ file, which runs the block whose line it
 # is given.
 #
 # A block with `int main` is a whole program. Any other is a piece of one: its types, templates, functions and
@@ -11,7 +11,7 @@ BEGIN {
   add_include("#include <string_view>")
 }
 
-!in_block && /^ *```cpp *(continue *)?$/ {
+!in_block && /^ *```(cpp|cuda) *(continue *)?$/ {
   in_block = 1
   indent = match($0, /[^ ]/) - 1
   if ($0 !~ /continue/) start_program()

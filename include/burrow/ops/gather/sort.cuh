@@ -128,7 +128,7 @@ Buffer<Cuda> sorted_by_id(Index count, Index limit, const Item& unsorted) {
   Buffer<Cuda> sorted{bytes}, other;
   if (count == 0) return sorted;
   pass(0, unsorted, sorted);
-  for (int shift = digit_bits; limit - 1 >> shift > 0; shift += digit_bits) {
+  for (int shift = digit_bits; (limit - 1) >> shift > 0; shift += digit_bits) {
     if (!other) other = Buffer<Cuda>{bytes};
     pass(shift, SortedIds{static_cast<const PlacedId*>(sorted.data())}, other);
     std::swap(sorted, other);

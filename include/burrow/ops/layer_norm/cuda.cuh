@@ -73,7 +73,7 @@ struct LayerNormBackward {
 
   template <int Each>
   __device__ void operator()(Index r) const {
-    const auto [mean, rho] = moments[r];
+    const C mean = moments[r].mean, rho = moments[r].rho;
     const auto load = [&](Index i, C(&n)[Each], C(&h)[Each]) {
       C gains[Each];
       cuda::load_elements(x + r * width + i, n);
