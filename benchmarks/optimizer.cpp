@@ -87,12 +87,12 @@ void row(const std::string& name, int bytes_per_element, Index count, Triad& tri
             << std::endl;
 }
 
-template <class P, template <class> class Slice>
+template <class P, template <class, class> class Slice>
 void optimizer(const std::string& name, int bytes_per_element, Index count, Triad& triad,
-               const typename Slice<P>::Options& options) {
+               const typename Slice<P, Cpu>::Options& options) {
   Memory<P> parameters = values<P>(count, 4);
   const Memory<float> gradient = values<float>(count, 5);
-  Slice<P> slice{parameters, 0, options};
+  Slice<P, Cpu> slice{parameters, 0, options};
   row(name, bytes_per_element, count, triad,
       [&] { slice.step(std::span{parameters}, std::span<const float>{gradient}, {.gradient_factor = 0.5}); });
 }
