@@ -22,6 +22,7 @@ struct GopherStages {
   std::optional<RmsNorm<Size.width, Policy>> final_norm;
   std::optional<TiedOutput<Size.vocabulary, Policy>> output;
   Index width = 0;
+  int row_parts = 1;  ///< in which hidden values are divided among ranks
 
   /// Of a whole model without elements yet, the stages of `rank`: chunks of them, as in PipelineSchedule.
   /// Throws ConfigError where there are fewer blocks than stages.
@@ -53,8 +54,10 @@ struct GopherStages {
     return output->loss((*final_norm)(h), *embedding, targets);
   }
   auto hidden_shape(const auto& tokens) const {
-    return typename hidden_type::shape_type{{tokens.shape()[0], tokens.shape()[1], width}};
+    return typename hidden_type::shape_type{{tokens.shape()[0], tokens.shape()[1] / row_parts, width}};
   }
+  /// Hidden values have one of `parts` equal parts of the rows.
+  void take_rows(int, int parts) { row_parts = parts; }
   /// The parameters that the first and the last stage both have.
   void for_each_tied(const auto& f) const {
     if (embedding) f(embedding->table);

@@ -32,7 +32,9 @@ void check_against_differences(Index rows, const F& operation) {
   auto x = random_rows(rows, 10 + r);
   const auto loss = [&](const auto& in) {
     const auto y = materialize(operation(in));
-    const auto weights = random_rows(y.shape()[0], 20 + r);
+    auto weights = Tensor<double, shape_of<decltype(y)>>{y.shape()};
+    for (Index i = 0; i < weights.size(); ++i)
+      weights.data()[i] = static_cast<double>(Key{20 + r}.normal(static_cast<std::uint64_t>(i)));
     return sum(square(y) * weights);
   };
   const auto [value, gradient] = value_and_grad(loss, x);
@@ -57,6 +59,27 @@ TEST_CASE("gradients of exchanges are those of the sum of all losses", "[mpi]") 
   check_against_differences(2, [&](const auto& x) { return all_gather(x, w); });
   check_against_differences(2 * w.size(), [&](const auto& x) { return reduce_scatter(x, w); });
   check_against_differences(1, [&](const auto& x) { return all_reduce(x * 2.0, w) + x; });
+  check_against_differences(2, [&](const auto& x) { return all_gather<-1>(x, w); });
+  check_against_differences(2, [&](const auto& x) { return reduce_scatter<1>(all_gather<1>(x, w), w); });
+}
+
+TEST_CASE("an axis that is not the first is gathered and scattered in its place", "[mpi]") {
+  const auto& w = world();
+  const Index own = 2, all = own * w.size();
+  const auto number = [](Index sequence, Index row, Index column) {
+    return static_cast<double>(100 * sequence + 10 * row + column);
+  };
+  Tensor<double, Shape<dyn, dyn, 3>> x{Shape<dyn, dyn, 3>{{7, own, 3}}};  // more sequences than go at a time
+  for (Index s = 0; s < 7; ++s)
+    for (Index r = 0; r < own; ++r)
+      for (Index c = 0; c < 3; ++c) x.data()[(s * own + r) * 3 + c] = number(s, w.rank() * own + r, c);
+  const auto whole = all_gather<-2>(x, w);
+  REQUIRE(whole.shape() == Shape<dyn, dyn, 3>{{7, all, 3}});
+  for (Index i = 0; i < whole.size(); ++i)
+    CHECK(whole.data()[i] == number(i / (3 * all), i / 3 % all, i % 3));
+  const auto back = reduce_scatter<1>(whole, w);
+  REQUIRE(back.shape() == x.shape());
+  for (Index i = 0; i < x.size(); ++i) CHECK(back.data()[i] == w.size() * x.data()[i]);
 }
 
 TEST_CASE("rows that do not divide are refused", "[mpi]") {

@@ -217,3 +217,19 @@ TEST_CASE("gradients of bf16 parameters add up in fp32", "[nn]") {
   }
   for (const float g : gradient.values()) CHECK(g == 356.0f);  // bf16 has no number between 256 and 258
 }
+
+TEST_CASE("a record that is kept has the gradients of bf16 parameters again", "[nn]") {
+  struct Scale {
+    Parameter<bf16, Shape<2>> factor{init::ones};
+  };
+  const auto model = build<Scale>(Key{17});
+  Gradient<Scale> gradient{model};
+  Tape tape{Tape::Inputs::constant};
+  tape.differentiate(parameters(model).store(), gradient.values().data());
+  const auto y = materialize(tape.watch(full<Shape<2>, bf16>(bf16(3.0f))) * model.factor);
+  const auto loss = sum(y);
+  for (const float times : {1.0f, 2.0f, 3.0f}) {
+    tape.backward(loss, keep_record);
+    for (const float g : gradient.values()) CHECK(g == 3.0f * times);
+  }
+}

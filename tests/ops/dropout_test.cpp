@@ -1,6 +1,6 @@
 #include <burrow/autodiff/checkpoint.hpp>
 #include <burrow/autodiff/gradient_check.hpp>
-#include <burrow/ops/dropout/dropout.hpp>
+#include <burrow/nn/dropout.hpp>
 #include <catch2/catch.hpp>
 
 #include "tests/ops/compare.hpp"
@@ -35,6 +35,23 @@ TEST_CASE("what is dropped depends on the key and the index only", "[dropout]") 
     CHECK(y.data()[i] == (Key{2}.bits(static_cast<std::uint64_t>(i)) < 0x80000000u ? 0 : 2 * x.data()[i]));
   CHECK(thread_independent([&] { return dropout(x, Key{2}, 0.3); },
                            [](const auto& a, const auto& b) { return same_bits(a, b); }));
+}
+
+TEST_CASE("parts of the rows lose the elements that they lose in the whole", "[dropout]") {
+  const auto x = random<float>(1, Shape<dyn, dyn, dyn>{{3, 12, 7}});
+  const auto whole = dropout(x, Key{2}, 0.5);
+  for (const int parts : {1, 2, 3, 4})
+    for (int part = 0; part < parts; ++part) {
+      Dropout layer{0.5};
+      layer.take_rows(part, parts);
+      const Index rows = 12 / parts;
+      const auto own = layer(Tensor(slice<1>(x, part * rows, rows)), Key{2});
+      CHECK(same_bits(own, Tensor(slice<1>(whole, part * rows, rows))));
+    }
+  Dropout second{0.4};
+  second.take_rows(1, 2);
+  CHECK(gradient_error([&](const auto& a) { return second(tanh(a), Key{4}); },
+                       random<double>(2, Shape<2, 3, 5>{})) <= 1e-9);
 }
 
 TEST_CASE("the gradient drops the same elements, again when rematerialised", "[dropout]") {

@@ -61,6 +61,29 @@ void add_converted(Cpu, G* sums, const T* values, Index count) {
     });
   });
 }
+
+/// Adds dy to the gradient of a parameter; where a rank sees a part of that, what all ranks have.
+template <class D, class G, class T>
+[[gnu::noinline]] void add_parameter_gradient(G* gradient, const Tensor<T, Shape<dyn>, D>& dy,
+                                              const GradientSum* sum) {
+  if (sum == nullptr) return add_converted(D{}, gradient, dy.data(), dy.size());
+  const Buffer<D> all{dy.size() * Index{sizeof(G)}};
+  G* const values = static_cast<G*>(all.data());
+  fill_zero(D{}, values, dy.size() * Index{sizeof(G)});
+  add_converted(D{}, values, dy.data(), dy.size());
+  sum->add(std::span{values, static_cast<std::size_t>(dy.size())});
+  add_converted(D{}, gradient, static_cast<const G*>(values), dy.size());
+}
+
+/// A slot of a tape for the gradient of a parameter of which a rank sees a part: once the sweep has come to
+/// what is recorded here, what all ranks have is added to `gradient`. -1 where that is null.
+template <class D, class G>
+[[gnu::noinline]] int summed_slot(Tape& tape, G* gradient, Index count, const GradientSum& sum) {
+  if (gradient == nullptr) return -1;
+  const auto without_value = Tensor<G, Shape<dyn>, D>::over(Buffer<D>{}, nullptr, Shape<dyn>{{count}});
+  const auto add = [gradient, &sum](const auto& dy) { add_parameter_gradient(gradient, dy, &sum); };
+  return tape.record("gradient sum", without_value, true, add).slot();
+}
 }  // namespace detail
 
 /// A parameter as a leaf of an expression: a view that a traced operand beside it makes traced.
@@ -70,8 +93,10 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
   static constexpr bool traced = false;
   static constexpr bool parametric = true;
 
-  ParameterView(detail::StoreHandle store, Index offset, Index count, View<T, S, D, L> view)
-      : store_{std::move(store)}, offset_{offset}, count_{count}, view_{std::move(view)} {}
+  /// `sum`, where there is one, outlives the sweep.
+  ParameterView(detail::StoreHandle store, Index offset, Index count, View<T, S, D, L> view,
+                const GradientSum* sum = nullptr)
+      : store_{std::move(store)}, offset_{offset}, count_{count}, sum_{sum}, view_{std::move(view)} {}
 
   const View<T, S, D, L>& view() const { return view_; }
   const S& shape() const { return view_.shape(); }
@@ -79,7 +104,7 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
   /// The same parameter, seen as `view` of its elements.
   template <class S2, class L2>
   ParameterView<T, S2, D, L2> rebind(const View<T, S2, D, L2>& view) const {
-    return {store_, offset_, count_, view};
+    return {store_, offset_, count_, view, sum_};
   }
 
   /// This parameter as a traced value of a tape. Gradients are kept in the type that T is computed in.
@@ -88,12 +113,14 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
     const T* const base = static_cast<const T*>(store_->storage.data()) + offset_;
     const Index from = view_.data() - base;
     if constexpr (std::same_as<T, G>) {
-      return {&tape, tape.parameter_slot<T>(*store_, offset_, count_), view_, from};
+      return {&tape, slot(tape), view_, from};
     } else {
       G* const gradient = tape.parameter_gradient<G>(*store_, offset_);
       const auto whole = Tensor<T, Shape<dyn>, D>::over(
           {Buffer<D>{store_->storage}, const_cast<T*>(base), Shape<dyn>{{count_}}});
-      const auto add = [gradient](const auto& dy) { add_converted(D{}, gradient, dy.data(), dy.size()); };
+      const auto add = [gradient, sum = sum_](const auto& dy) {
+        detail::add_parameter_gradient(gradient, dy, sum);
+      };
       return tape.record("parameter", whole, gradient != nullptr, add).rebind(view_);
     }
   }
@@ -102,7 +129,7 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
   /// and where these elements begin in it.
   std::pair<int, Index> slot_on(Tape& tape) const {
     const T* const base = static_cast<const T*>(store_->storage.data()) + offset_;
-    return {tape.parameter_slot<compute_type<T>>(*store_, offset_, count_), view_.data() - base};
+    return {slot(tape), view_.data() - base};
   }
 
   /// True where the tape differentiates this parameter.
@@ -122,9 +149,16 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
   }
 
  private:
+  int slot(Tape& tape) const {
+    using G = compute_type<T>;
+    if (sum_ == nullptr) return tape.parameter_slot<G>(*store_, offset_, count_);
+    return detail::summed_slot<D>(tape, tape.parameter_gradient<G>(*store_, offset_), count_, *sum_);
+  }
+
   detail::StoreHandle store_;
   Index offset_;
   Index count_;
+  const GradientSum* sum_;
   View<T, S, D, L> view_;
 };
 
@@ -154,7 +188,7 @@ class Parameter {
   void set_initializer(Initializer initializer) { initializer_ = initializer; }
 
   const ParameterShare& share() const { return share_; }
-  /// Says how it is shared with other ranks; before `build`.
+  /// Says how it is shared with other ranks; before an optimizer is made.
   void set_share(const ParameterShare& share) { share_ = share; }
 
   bool built() const { return static_cast<bool>(store_); }
@@ -174,7 +208,8 @@ class Parameter {
   std::span<const T> values() const { return {base(), static_cast<std::size_t>(size())}; }
 
   ParameterView<T, S, D> leaf() const {
-    return {store_, offset_, size(), View<T, S, D>{Buffer<D>{checked().storage}, base(), shape_}};
+    return {store_, offset_, size(), View<T, S, D>{Buffer<D>{checked().storage}, base(), shape_},
+            share_.sum.get()};
   }
 
  private:

@@ -11,10 +11,23 @@
 
 namespace burrow {
 
+/// Adds the gradients that several ranks have of the same parameter, each from what it has applied it to.
+class GradientSum {
+ public:
+  GradientSum() = default;
+  GradientSum(const GradientSum&) = delete;
+  GradientSum& operator=(const GradientSum&) = delete;
+  virtual ~GradientSum() = default;
+  /// Values, in the memory of the parameter's device, become the sums of all ranks' values.
+  virtual void add(std::span<float> values) const = 0;
+  virtual void add(std::span<double> values) const = 0;
+};
+
 /// How a parameter of a model that several ranks share is known to all of them.
 struct ParameterShare {
   bool counted = true;      ///< false where another rank has the same parameter and counts it in norms
   std::uint64_t draws = 0;  ///< the number of its first random draw in updates; 0: by its place in the model
+  std::shared_ptr<const GradientSum> sum = nullptr;  ///< of its gradient, where a rank sees a part of it
 };
 
 }  // namespace burrow

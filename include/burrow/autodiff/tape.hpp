@@ -303,15 +303,19 @@ class Tape {
 
   /// Runs what is recorded from the end, dropping each entry once it has run, or keeping all.
   [[gnu::noinline]] void run_recorded(bool keep) {
-    if (keep) {
-      for (std::size_t i = entries_.size(); i-- > 0;) {
-        const detail::ObservedScope scope{entries_[i]->name, true};
-        entries_[i]->run(entries_[i], *this);
-        tell_swept(i);
-      }
-      return;
+    for (std::size_t i = entries_.size(); keep && i-- > 0;) {
+      const std::size_t recorded = entries_.size();
+      const detail::ObservedScope scope{entries_[i]->name, true};
+      entries_[i]->run(entries_[i], *this);
+      run_and_drop(recorded);
+      tell_swept(i);
     }
-    while (!entries_.empty()) {
+    if (!keep) run_and_drop(0);
+  }
+
+  /// Runs and drops what is recorded from a position on, from the end; entries that run may record others.
+  void run_and_drop(std::size_t first) {
+    while (entries_.size() > first) {
       AnyEntry* const entry = entries_.back();
       entries_.pop_back();
       const detail::ObservedScope scope{entry->name, true};

@@ -203,6 +203,21 @@ Var<T, S, D, L> leaf_of(Var<T, S, D, L>&& value) {
 }
 }  // namespace detail
 
+namespace detail {
+/// A leaf to which a gradient can be added, without its elements, for operations that do not need them then.
+template <class T, class S, class D, class L>
+Var<T, S, D, L> gradient_place(const Var<T, S, D, L>& x) {
+  if constexpr (Var<T, S, D, L>::contiguous)
+    return {&x.tape(), x.slot(), View<T, S, D, L>{{}, nullptr, x.shape()}, x.offset()};
+  else
+    return {&x.tape(), x.slot(), View<T, S, D, L>{{}, nullptr, x.shape(), x.view().strides()}, x.offset()};
+}
+template <class T, class S, class D, class L>
+View<T, S, D, L> gradient_place(const View<T, S, D, L>& x) {
+  return x;
+}
+}  // namespace detail
+
 /// An operand of an operation as a leaf of any layout: a view, or a Var where the tape differentiates it.
 /// Elementwise expressions are evaluated.
 template <class TapeLike, Expression E>

@@ -4,29 +4,51 @@
 
 #include <burrow/autodiff/custom_gradient.hpp>
 #include <burrow/distributed/communicator.hpp>
+#include <burrow/tensor/slicing.hpp>
 
 namespace burrow {
 
 namespace detail {
 
-template <class S>
-struct first_axis_at_run_time {
+template <class S, int Axis>
+struct axis_at_run_time {
   static constexpr auto extents = [] {
     auto all = S::extents;
-    all[0] = dyn;
+    all[axis_of<S, Axis>] = dyn;
     return all;
   }();
 };
-template <class S>
-using WithFirstAxis = ShapeOf<first_axis_at_run_time<S>>;
+/// S with an extent that is known at run time only.
+template <class S, int Axis>
+using WithDynamicAxis = ShapeOf<axis_at_run_time<S, Axis>>;
 
-/// S with another first extent.
-template <class S>
-auto with_first_extent(const S& shape, Index extent) {
-  auto values = WithFirstAxis<S>{}.values();
-  for (int axis = 1; axis < S::rank; ++axis) values[static_cast<std::size_t>(axis)] = shape[axis];
-  values[0] = extent;
-  return WithFirstAxis<S>{values};
+/// `shape` with another extent of an axis.
+template <int Axis, class S>
+auto with_extent(const S& shape, Index extent) {
+  auto values = shape.values();
+  values[axis_of<S, Axis>] = extent;
+  return WithDynamicAxis<S, Axis>{values};
+}
+
+/// In how many stretches of memory an axis lies, each of which has all of its extent.
+template <int Axis, class S>
+Index stretches(const S& shape) {
+  Index count = 1;
+  for (std::size_t axis = 0; axis < axis_of<S, Axis>; ++axis) count *= shape.values()[axis];
+  return count;
+}
+
+/// Calls start(i), which begins an exchange, for each of `count` of them, and waits; a few are under way at a
+/// time.
+template <class Start>
+void exchange_each(Index count, const Start& start) {
+  std::array<Pending, 4> under_way;
+  for (Index i = 0; i < count; ++i) {
+    Pending& one = under_way[static_cast<std::size_t>(i) % under_way.size()];
+    one.wait();
+    one = start(i);
+  }
+  for (Pending& one : under_way) one.wait();
 }
 
 /// Where the elements of a dense leaf or tensor begin.
@@ -58,29 +80,44 @@ auto summing(const C& ranks, Location where) {
   };
 }
 
-/// The rows of all ranks one after the other.
-template <class C>
-auto gathering_rows(const C& ranks, Location where) {
+/// What all ranks have along an axis, one after the other.
+template <int Axis, class C>
+auto gathering(const C& ranks, Location where) {
   return [ranks, where]<class X>(const X& x) {
     using T = element_of<X>;
     const auto& shape = x.shape();
-    Tensor<T, WithFirstAxis<shape_of<X>>, device_of<X>> y{with_first_extent(shape, shape[0] * ranks.size())};
-    ranks.template all_gather<T>(std::span<const T>{elements(x), static_cast<std::size_t>(shape.size())},
-                                 y.values(), Partition{y.size(), ranks.size()}, where);
+    Tensor<T, WithDynamicAxis<shape_of<X>, Axis>, device_of<X>> y{
+        with_extent<Axis>(shape, shape[Axis] * ranks.size())};
+    const Index count = stretches<Axis>(shape), own = count == 0 ? 0 : shape.size() / count;
+    const Partition parts{own * ranks.size(), ranks.size()};
+    exchange_each(count, [&](Index i) {
+      return ranks.template start_all_gather<T>(
+          std::span{elements(x) + i * own, static_cast<std::size_t>(own)},
+          y.values().subspan(static_cast<std::size_t>(i * parts.count()),
+                             static_cast<std::size_t>(parts.count())),
+          parts, where);
+    });
     return y;
   };
 }
 
-/// This rank's rows of the sum over the ranks.
-template <class C>
-auto scattering_rows(const C& ranks, Location where) {
+/// This rank's part, along an axis, of the sum over the ranks.
+template <int Axis, class C>
+auto scattering(const C& ranks, Location where) {
   return [ranks, where]<class X>(const X& x) {
     using T = element_of<X>;
     const auto& shape = x.shape();
-    Tensor<T, WithFirstAxis<shape_of<X>>, device_of<X>> y{with_first_extent(shape, shape[0] / ranks.size())};
-    ranks.template reduce_scatter<T>(std::span<const T>{elements(x), static_cast<std::size_t>(shape.size())},
-                                     y.values(), Partition{shape.size(), ranks.size()}, Reduction::sum,
-                                     where);
+    Tensor<T, WithDynamicAxis<shape_of<X>, Axis>, device_of<X>> y{
+        with_extent<Axis>(shape, shape[Axis] / ranks.size())};
+    const Index count = stretches<Axis>(shape), all = count == 0 ? 0 : shape.size() / count;
+    const Partition parts{all, ranks.size()};
+    exchange_each(count, [&](Index i) {
+      return ranks.template start_reduce_scatter<T>(
+          std::span{elements(x) + i * all, static_cast<std::size_t>(all)},
+          y.values().subspan(static_cast<std::size_t>(i * parts.size(0)),
+                             static_cast<std::size_t>(parts.size(0))),
+          parts, Reduction::sum, where);
+    });
     return y;
   };
 }
@@ -91,7 +128,8 @@ auto exchange(const char* name, const X& x, const Forward& forward, const Backwa
   const auto tape = tape_of(x);
   const auto in = dense_operand(tape, x);
   return record(
-      tape, name, forward(in), [in, backward](const auto& dy) { add_gradient(in, backward(dy)); }, in);
+      tape, name, forward(in),
+      [place = gradient_place(in), backward](const auto& dy) { add_gradient(place, backward(dy)); }, in);
 }
 
 }  // namespace detail
@@ -104,25 +142,27 @@ auto all_reduce(const X& x, const C& ranks, Location where = Location::here()) {
   return detail::exchange("all_reduce", x, detail::summing(ranks, where), detail::summing(ranks, where));
 }
 
-/// The rows (first axis) of all ranks' x, one after the other: [n, ...] to [N n, ...]; x has the same shape
-/// on all ranks. Gradient: this rank's rows of the sum of all ranks' dy.
-template <Expression X, Communicator C>
-requires(Real<element_of<X>>&& shape_of<X>::rank > 0) auto all_gather(const X& x, const C& ranks,
-                                                                      Location where = Location::here()) {
-  return detail::exchange("all_gather", x, detail::gathering_rows(ranks, where),
-                          detail::scattering_rows(ranks, where));
+/// What all ranks have along an axis, one after the other, as [n, ...] to [N n, ...] for the first; x has the
+/// same shape on all ranks. A negative axis counts from the end. Gradient: this rank's part of the sum of all
+/// ranks' dy.
+template <int Axis = 0, Expression X, Communicator C>
+requires(Real<element_of<X>>&& detail::HasAxis<shape_of<X>, Axis>) auto all_gather(
+    const X& x, const C& ranks, Location where = Location::here()) {
+  return detail::exchange("all_gather", x, detail::gathering<Axis>(ranks, where),
+                          detail::scattering<Axis>(ranks, where));
 }
 
-/// This rank's rows (first axis) of the sum of all ranks' x: [N n, ...] to [n, ...]. Throws ShapeError where
-/// the rows are not a multiple of the ranks. Gradient: the rows of all ranks' dy, one after the other.
-template <Expression X, Communicator C>
-requires(Real<element_of<X>>&& shape_of<X>::rank > 0) auto reduce_scatter(const X& x, const C& ranks,
-                                                                          Location where = Location::here()) {
-  if (x.shape()[0] % ranks.size() != 0)
-    throw ShapeError("reduce_scatter: the first extent of " + x.shape().text() + " is not a multiple of " +
-                     std::to_string(ranks.size()) + " ranks" + at(where));
-  return detail::exchange("reduce_scatter", x, detail::scattering_rows(ranks, where),
-                          detail::gathering_rows(ranks, where));
+/// This rank's part, along an axis, of the sum of all ranks' x, as [N n, ...] to [n, ...] for the first.
+/// Throws ShapeError where the extent is not a multiple of the ranks. Gradient: what all ranks have of dy,
+/// one after the other.
+template <int Axis = 0, Expression X, Communicator C>
+requires(Real<element_of<X>>&& detail::HasAxis<shape_of<X>, Axis>) auto reduce_scatter(
+    const X& x, const C& ranks, Location where = Location::here()) {
+  if (x.shape()[Axis] % ranks.size() != 0)
+    throw ShapeError("reduce_scatter: extent " + std::to_string(x.shape()[Axis]) + " of " + x.shape().text() +
+                     " is not a multiple of " + std::to_string(ranks.size()) + " ranks" + at(where));
+  return detail::exchange("reduce_scatter", x, detail::scattering<Axis>(ranks, where),
+                          detail::gathering<Axis>(ranks, where));
 }
 
 /// x, which is equal on all ranks and goes into a part of a computation on each (Megatron's f: Shoeybi et al.
@@ -145,16 +185,6 @@ auto sum_of_parts(const X& x, const C& ranks, Location where = Location::here())
 
 namespace detail {
 
-/// The last extent of S known at run time only.
-template <class S>
-struct last_axis_at_run_time {
-  static constexpr auto extents = [] {
-    auto all = S::extents;
-    all.back() = dyn;
-    return all;
-  }();
-};
-
 /// Copies columns between a whole matrix and a part of it.
 template <class T>
 void copy_columns(const T* from, Index from_stride, T* to, Index to_stride, Index rows, Index columns) {
@@ -171,7 +201,7 @@ requires(Real<element_of<X>>&& shape_of<X>::rank >
          0) auto columns_of_parts(const X& x, const C& ranks, const Partition& parts,
                                   Location where = Location::here()) {
   using T = element_of<X>;
-  using Whole = ShapeOf<detail::last_axis_at_run_time<shape_of<X>>>;
+  using Whole = detail::WithDynamicAxis<shape_of<X>, -1>;
   const Index own = parts.size(ranks.rank()), first = parts.begin(ranks.rank()), all = parts.count();
   detail::check_extent("columns_of_parts", "a row of x", static_cast<std::size_t>(x.shape()[-1]), own, where);
   const auto tape = tape_of(x);
@@ -191,10 +221,10 @@ requires(Real<element_of<X>>&& shape_of<X>::rank >
                             rows, parts.size(r));
   return record(
       tape, "columns_of_parts", y,
-      [in, own, first, all, rows](const auto& dy) {
-        Tensor<T, shape_of<X>, device_of<X>> dx{in.shape()};
+      [place = detail::gradient_place(in), own, first, all, rows](const auto& dy) {
+        Tensor<T, shape_of<X>, device_of<X>> dx{place.shape()};
         detail::copy_columns<T>(dy.data() + first, all, dx.data(), own, rows, own);
-        add_gradient(in, dx);
+        add_gradient(place, dx);
       },
       in);
 }

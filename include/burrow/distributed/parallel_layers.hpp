@@ -38,7 +38,7 @@ struct RelativeAttention<Width, Heads, HeadWidth, TensorParallel<Base, Ranks>> {
   Parameter<typename Base::parameter, Shape<dyn>, typename Base::device> position_bias;
   RowParallelLinear<Width, Ranks, Base> output;
   Extent<dyn> heads{};
-  Ranks ranks{};
+  TensorGroup<Ranks> group{};
 
   static RelativeAttention sized(Index width, Index heads, Index head_width,
                                  const Initializer& in = init::fan_in(),
@@ -56,7 +56,6 @@ struct RelativeAttention<Width, Heads, HeadWidth, TensorParallel<Base, Ranks>> {
   }
   /// Keeps this rank's part of the whole layer.
   void take_part(const Ranks& of) {
-    ranks = of;
     const auto parts = detail::parts_in_units("heads", output.weight.shape()[0], output.unit, of.size());
     for (auto* const projection : {&query, &key, &value, &position})
       detail::take_part_of<1>(projection->weight, parts, of.rank());
@@ -65,15 +64,14 @@ struct RelativeAttention<Width, Heads, HeadWidth, TensorParallel<Base, Ranks>> {
     heads = parts.size(of.rank()) / output.unit;
   }
 
-  auto operator()(const auto& x) const {
-    return output(detail::relative_heads(*this, copy_to_parts(x, ranks)));
-  }
+  auto operator()(const auto& x) const { return output(detail::relative_heads(*this, group.enter(x))); }
   /// Room for `capacity` tokens of this rank's heads.
   cache_type cache(Index capacity) const {
     return detail::relative_cache<typename Base::device>(*this, capacity);
   }
   /// The next tokens of one sequence [1, T, Width], given the cached ones before them, which they join.
   auto operator()(const auto& x, cache_type& past) const {
+    group.require_whole_rows("decoding");
     return output(detail::relative_heads(*this, x, past));
   }
 };
@@ -85,6 +83,7 @@ struct Embedding<Vocabulary, Width, TensorParallel<Base, Ranks>> {
   using compute = typename Base::compute;
   Parameter<typename Base::parameter, Shape<dyn, Width>, typename Base::device> table;
   VocabularyPart<Ranks> part;
+  TensorGroup<Ranks> group{};
 
   static Embedding sized(Index vocabulary, Index width, const Initializer& rule = init::normal(0.02f)) {
     return {{Shape<dyn, Width>{{vocabulary, width}}, rule}, VocabularyPart<Ranks>{vocabulary}};
@@ -97,15 +96,15 @@ struct Embedding<Vocabulary, Width, TensorParallel<Base, Ranks>> {
 
   auto operator()(const auto& ids) const {
     const auto [own, here] = part.template own_ids<compute>(ids);
-    return sum_of_parts(embedding<compute>(table, beside(ids, own)) * here, part.ranks);
+    return group.leave(embedding<compute>(table, beside(ids, own)) * here);
   }
   /// Scores of every row of the whole table, on every rank: [..., Width] to [..., vocabulary].
   auto scores(const auto& hidden) const {
-    return columns_of_parts(own_scores(hidden), part.ranks, part.parts);
+    return columns_of_parts(own_scores(hidden), group.ranks, part.parts);
   }
   /// Scores of this rank's rows.
   auto own_scores(const auto& hidden) const {
-    const auto in = copy_to_parts(hidden, part.ranks);
+    const auto in = group.enter(hidden);
     const auto rows = operand(tape_of(in), table);
     return matmul(in, cast<compute>(transpose(rows)));
   }
@@ -117,6 +116,7 @@ template <Index Vocabulary, class Base, class Ranks>
 struct TiedOutput<Vocabulary, TensorParallel<Base, Ranks>> {
   Parameter<typename Base::parameter, Shape<dyn>, typename Base::device> bias;
   VocabularyPart<Ranks> part;
+  TensorGroup<Ranks> group{};
 
   static TiedOutput sized(Index vocabulary) {
     return {{Shape<dyn>{{vocabulary}}, init::zeros}, VocabularyPart<Ranks>{vocabulary}};
@@ -130,13 +130,13 @@ struct TiedOutput<Vocabulary, TensorParallel<Base, Ranks>> {
 
   /// Scores of all words, on every rank: [..., Width] to [..., vocabulary].
   auto scores(const auto& hidden, const auto& embedding) const {
-    return columns_of_parts(embedding.own_scores(hidden) + cast<typename Base::compute>(bias), part.ranks,
+    return columns_of_parts(embedding.own_scores(hidden) + cast<typename Base::compute>(bias), group.ranks,
                             part.parts);
   }
   /// As that of the whole layer, equal on all ranks; they exchange three numbers for each target.
   auto loss(const auto& hidden, const auto& embedding, const auto& targets,
             Location where = Location::here()) const {
-    const auto in = copy_to_parts(hidden, part.ranks);
+    const auto in = group.enter(hidden);
     return detail::linear_cross_entropy(tape_of(in, embedding.table, bias, targets), in, embedding.table,
                                         bias, targets, where, part);
   }

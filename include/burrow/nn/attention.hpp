@@ -108,6 +108,7 @@ typename Layer::cache_type relative_cache(const Layer& layer, Index capacity) {
 /// `relative_attention` for the formula.
 template <Index Width, Index Heads, Index HeadWidth, class Policy = Float32<Cpu>>
 struct RelativeAttention {
+  static constexpr bool mixes_rows = true;  ///< of a sequence
   static constexpr Index model_width = Width, inner = extent_product(Heads, HeadWidth);
   using compute = typename Policy::compute;
   using cache_type = AttentionCache<inner, compute, typename Policy::device>;
@@ -152,6 +153,7 @@ struct RelativeAttention {
 /// Width]. All projections have biases.
 template <Index Width, Index Heads, class Policy = Float32<Cpu>>
 struct CausalSelfAttention {
+  static constexpr bool mixes_rows = true;  ///< of a sequence
   using cache_type = AttentionCache<Width, typename Policy::compute, typename Policy::device>;
 
   Linear<Width, Width, Policy> query, key, value, output;
@@ -190,6 +192,7 @@ struct CausalSelfAttention {
 template <Index Width, Index Heads, Index KeyValueHeads = Heads, class Positions = RotaryEmbedding,
           class Policy = Float32<Cpu>>
 struct GroupedQueryAttention {
+  static constexpr bool mixes_rows = true;  ///< of a sequence
   static constexpr bool known = Width != dyn && Heads != dyn && KeyValueHeads != dyn;
   static_assert(!known || (Heads > 0 && Width % Heads == 0),
                 "GroupedQueryAttention: the width is not a multiple of the heads");

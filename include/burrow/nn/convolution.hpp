@@ -19,6 +19,7 @@ constexpr Index grouped(Index channels, Index groups) { return channels == dyn ?
 template <Index In, Index Out, Index Kernel, Window<1> How = Window<1>{}, Index Groups = 1,
           class Policy = Float32<Cpu>>
 struct Convolution1d {
+  static constexpr bool mixes_rows = true;  ///< of a sequence or an image
   static_assert(Groups > 0 && In % Groups <= 0 && Out % Groups <= 0,
                 "Convolution1d: the channels are not a multiple of the groups");
   static constexpr Index group_in = detail::grouped(In, Groups);
@@ -43,6 +44,7 @@ struct Convolution1d {
 template <Index In, Index Out, Index Kernel, Window<2> How = Window<2>{}, Index Groups = 1,
           class Policy = Float32<Cpu>>
 struct Convolution2d {
+  static constexpr bool mixes_rows = true;  ///< of a sequence or an image
   static_assert(Groups > 0 && In % Groups <= 0 && Out % Groups <= 0,
                 "Convolution2d: the channels are not a multiple of the groups");
   static constexpr Index group_in = detail::grouped(In, Groups);

@@ -10,9 +10,15 @@ namespace burrow {
 /// several, as `Sequential` and `Repeat` do. In a rematerialised block the same elements are dropped again.
 struct Dropout {
   double rate = 0.1;
+  detail::RowPart rows{};
 
   auto operator()(const auto& x) const { return x; }
-  auto operator()(const auto& x, Key key) const { return dropout(x, key, rate); }
+  auto operator()(const auto& x, Key key) const {
+    return detail::dropout(x, key, rate, rows, Location::here());
+  }
+  /// The layer will see one of `parts` equal parts of the rows [..., rows, columns] of what it would see, and
+  /// drops the same elements.
+  void take_rows(int part, int parts) { rows = {part, parts}; }
 };
 
 }  // namespace burrow

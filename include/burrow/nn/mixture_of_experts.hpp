@@ -27,6 +27,7 @@ struct Routed {
 /// number, which is static or, for Count = dyn, that of the experts given.
 template <class Expert, Index Width, Index Count, class Policy = Float32<Cpu>>
 struct SwitchMixture {
+  static constexpr bool mixes_rows = true;  ///< an expert's capacity is shared by all
   Projection<Width, Count, Policy> router;
   std::conditional_t<Count == dyn, std::vector<Expert>,
                      std::array<Expert, static_cast<std::size_t>(Count == dyn ? 0 : Count)>>
