@@ -1,7 +1,8 @@
 // Full training steps (forward, backward, clipping, AdamW) of language models on random tokens:
 // build/bin/benchmarks/train_step [MODEL] [--context N] [--precision fp32|bf16] [--batch N] [--threads N]
-// [--steps N] [--rematerialize] [--json]. Speed is the median of the steps after two to warm up; the peak
-// that it is a share of is measured in the same run.
+// [--steps N] [--rematerialize] [--json | --profile]. Speed is the median of the steps after two to warm up;
+// the peak that it is a share of is measured in the same run. --profile adds where the time of these steps
+// went.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -9,11 +10,13 @@
 #include <cstdlib>
 #include <iomanip>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <burrow/core/memory.hpp>
+#include <burrow/debug/profile.hpp>
 
 #include "benchmarks/side_by_side.hpp"
 #include "benchmarks/train_step/peak.hpp"
@@ -43,7 +46,7 @@ struct Options {
   KnownModel model = models[1];
   Index context = 0, batch = 1;
   int threads = 2, steps = 7;
-  bool bf16 = false, rematerialize = false, json = false;
+  bool bf16 = false, rematerialize = false, json = false, profile = false;
 };
 
 [[noreturn]] void fail(const std::string& sentence) {
@@ -91,6 +94,8 @@ Options parse(int count, char** arguments) {
       options.rematerialize = true;
     else if (name == "--json")
       options.json = true;
+    else if (name == "--profile")
+      options.profile = true;
     else if (name.starts_with("-"))
       fail("what is " + std::string(name) + "?");
     else
@@ -149,8 +154,12 @@ int main(int count, char** arguments) {
   const auto step = make_step(options);
   constexpr int warm_up = 2;
   std::vector<double> times;
+  std::optional<burrow::Profile> profile;
   double loss = 0;
   for (int i = 0; i < warm_up + options.steps; ++i) {
+    if (options.profile && i == warm_up)
+      profile.emplace(options.bf16 ? burrow::Peaks{.bf16_flops = peak_before}
+                                   : burrow::Peaks{.float_flops = peak_before});
     const double seconds = benchmarks::seconds([&] { loss = step->run(); });
     if (i >= warm_up) times.push_back(seconds);
   }
@@ -162,4 +171,5 @@ int main(int count, char** arguments) {
     print_json(tokens_per_second, flops, peak, loss);
   else
     print_text(options, tokens_per_second, flops, peak, loss);
+  if (profile) std::cout << *profile;
 }
