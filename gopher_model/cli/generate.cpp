@@ -42,14 +42,17 @@ int run_generate(Arguments arguments) {
   options.add("--greedy", asked.greedy, "always take the likeliest token");
   options.add("--seed", asked.seed, {0, most}, "the same seed gives the same text");
   options.add("--count", asked.count, {1, 65536}, "how many continuations");
+  std::string device{device_names.front()};
+  options.add("--device", device, ChoiceRule{device_names}, "where to compute");
   options.add("--threads", asked.threads, {0, 4096}, "threads to compute with; 0: all cores");
   options.add("--report", asked.report,
-              "measure the memory's bandwidth, and say how much of it decoding reached");
+              "say how fast memory was read; on the CPU also measure how fast it can be");
   if (!options.parse(arguments)) return 0;
 
   require_one_model(asked);
   for (const char* name : {"--temperature", "--top-k", "--top-p"}) refuse_greedy_with(options, name);
   if (asked.prompt == "-") asked.prompt = read_standard_input();
+  asked.device = device == "cuda" ? DeviceKind::cuda : DeviceKind::cpu;
   return generate(asked);
 }
 

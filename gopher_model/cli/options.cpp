@@ -59,6 +59,12 @@ void Options::add(const std::string& name, std::string& text, const TextRule& ru
   declare(name, "", help, rule, text, [&text](const Value& value) { text = std::get<std::string>(value); });
 }
 
+void Options::add(const std::string& name, std::string& choice, const ChoiceRule& rule,
+                  std::string_view help) {
+  declare(name, "", std::string(help) + ": " + listed(rule.names), rule, choice,
+          [&choice](const Value& value) { choice = std::get<std::string>(value); });
+}
+
 void Options::add(const std::string& name, std::vector<std::string>& texts, const TextListRule& rule,
                   std::string_view help) {
   declare(name, "", help, rule, texts,

@@ -32,6 +32,7 @@ class Options {
   void add(const std::string& name, Index& number, const IntegerRule& rule, std::string_view help);
   void add(const std::string& name, double& number, const RealRule& rule, std::string_view help);
   void add(const std::string& name, std::string& text, const TextRule& rule, std::string_view help);
+  void add(const std::string& name, std::string& choice, const ChoiceRule& rule, std::string_view help);
   void add(const std::string& name, std::vector<std::string>& texts, const TextListRule& rule,
            std::string_view help);
 

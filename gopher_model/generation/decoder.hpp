@@ -34,18 +34,20 @@ struct Continuation {
   }
 };
 
-/// Draws up to `count` tokens after `prompt` and hands each to `sink`; stops early at the end token. An empty
-/// prompt starts a new document. Token i is drawn with counter i of the key.
+/// Draws up to `count` tokens after `prompt`, on the model's device, and hands each to `sink`; stops early at
+/// the end token. An empty prompt starts a new document. Token i is drawn with counter i of the key.
 template <class Model>
 Continuation continue_text(const Model& model, const Tokenizer& tokenizer, std::string_view prompt,
                            Index count, const SamplingOptions& options, burrow::Key key,
                            const TokenSink& sink) {
   using Clock = std::chrono::steady_clock;
+  using D = burrow::detail::module_device_of<Model>;
   std::vector<std::int32_t> tokens{tokenizer.eos()};
   tokenizer.encode(prompt, tokens);
   auto caches = model.caches(static_cast<Index>(tokens.size()) + count);
   const auto as_tensor = [](std::span<const std::int32_t> ids) {
-    return Tensor<std::int32_t, Shape<1, dyn>>{Shape<1, dyn>{{1, static_cast<Index>(ids.size())}}, ids};
+    const Tensor<std::int32_t, Shape<1, dyn>> row{Shape<1, dyn>{{1, static_cast<Index>(ids.size())}}, ids};
+    return burrow::to<D>(row);
   };
   Continuation all;
   all.prompt_tokens = static_cast<Index>(tokens.size());
@@ -70,7 +72,7 @@ Continuation continue_text(const Model& model, const Tokenizer& tokenizer, std::
   return all;
 }
 
-// What decodes is compiled once for each policy, in decoder_*.cpp.
+// What decodes is compiled once for each policy, in decoder_*.cpp; on a GPU, see decoder.cuh.
 extern template struct Gopher<run_time_size, Float32<Cpu>>;
 extern template struct Gopher<run_time_size, MixedBf16<Cpu>>;
 extern template struct Gopher<run_time_size, Bf16<Cpu>>;

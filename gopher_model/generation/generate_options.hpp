@@ -5,6 +5,8 @@
 
 #include <burrow/core/shape.hpp>
 
+#include "gopher_model/training/device.hpp"
+
 namespace gopher {
 
 using burrow::Index;
@@ -21,8 +23,9 @@ struct GenerateOptions {
   bool greedy = false;     ///< always take the likeliest token
   Index seed = 0;          ///< the same seed gives the same text
   Index count = 1;         ///< continuations of the prompt, each with a random key of its own
-  Index threads = 0;       ///< 0: all cores
-  bool report = false;     ///< say how near decoding comes to the memory's bandwidth
+  DeviceKind device = DeviceKind::cpu;
+  Index threads = 0;    ///< 0: all cores
+  bool report = false;  ///< say how near decoding comes to the memory's bandwidth
 };
 
 }  // namespace gopher

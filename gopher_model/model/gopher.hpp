@@ -90,8 +90,9 @@ struct Gopher {
 
   /// Logits [vocabulary] of the token after the next tokens [1, T] of a sequence, given its caches, which
   /// they join.
-  Tensor<typename Policy::compute, Shape<Size.vocabulary>> next(
-      const Tensor<std::int32_t, Shape<1, dyn>>& tokens, std::vector<cache_type>& caches) const;
+  Tensor<typename Policy::compute, Shape<Size.vocabulary>, typename Policy::device> next(
+      const Tensor<std::int32_t, Shape<1, dyn>, typename Policy::device>& tokens,
+      std::vector<cache_type>& caches) const;
 
  private:
   static auto make_blocks(const ModelSize& size) {
@@ -115,8 +116,9 @@ std::vector<typename Gopher<Size, Policy>::cache_type> Gopher<Size, Policy>::cac
 }
 
 template <ModelSize Size, class Policy>
-Tensor<typename Policy::compute, Shape<Size.vocabulary>> Gopher<Size, Policy>::next(
-    const Tensor<std::int32_t, Shape<1, dyn>>& tokens, std::vector<cache_type>& caches) const {
+Tensor<typename Policy::compute, Shape<Size.vocabulary>, typename Policy::device> Gopher<Size, Policy>::next(
+    const Tensor<std::int32_t, Shape<1, dyn>, typename Policy::device>& tokens,
+    std::vector<cache_type>& caches) const {
   const auto h = blocks(embedding(tokens), caches);
   const auto last = materialize(slice<1, 1>(h, tokens.shape()[1] - 1));
   const Shape<Size.vocabulary> words{{output.vocabulary()}};

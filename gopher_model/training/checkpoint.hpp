@@ -96,19 +96,34 @@ void write_checkpoint(const std::filesystem::path& path, const Model& model, Opt
   burrow::write_safetensors(path, std::span{&tokens, 1}, metadata);
 }
 
+namespace detail {
+
+/// Reads values of a model or its optimizer, on the model's device.
+template <class Model, class Values>
+void read_values(const burrow::SlicedTensors& saved, Model& model, burrow::StateExtent extent,
+                 const std::string& prefix, Index first, Values values) {
+  const burrow::detail::HostValues<typename Values::element_type> held{burrow::detail::memory_of(model),
+                                                                       values};
+  saved.read(parameter_slices(model), extent, prefix, first, held.values());
+  held.put();
+}
+
+}  // namespace detail
+
+/// Reads what this rank has of a checkpoint's model back.
+template <class Model>
+void read_parameters(const burrow::SlicedTensors& saved, Model& model) {
+  detail::read_values(saved, model, burrow::StateExtent::elements, "", 0, burrow::parameters(model).values());
+}
+
 /// Reads what this rank has of a checkpoint's model and optimizer's state back, bit for bit.
 template <class Model, class Optimizer>
 void read_checkpoint(const burrow::SlicedTensors& saved, Model& model, Optimizer& optimizer) {
-  const auto slices = parameter_slices(model);
-  const auto read = [&](burrow::StateExtent extent, const std::string& prefix, Index first, auto values) {
-    const burrow::detail::HostValues<typename decltype(values)::element_type> held{
-        burrow::detail::memory_of(model), values};
-    saved.read(slices, extent, prefix, first, held.values());
-    held.put();
-  };
-  read(burrow::StateExtent::elements, "", 0, burrow::parameters(model).values());
+  read_parameters(saved, model);
   for (const auto& part : optimizer.state().values)
-    read(part.extent, std::string(optimizer_prefix) + std::string(part.name) + ".", part.first, part.values);
+    detail::read_values(saved, model, part.extent,
+                        std::string(optimizer_prefix) + std::string(part.name) + ".", part.first,
+                        part.values);
   const TrainingState state = describe_checkpoint(saved.first_file()).state;
   optimizer.set_steps(state.step - state.skipped);
 }

@@ -11,15 +11,13 @@
 
 #include "gopher_model/model/configuration.hpp"
 #include "gopher_model/model/presets.hpp"
+#include "gopher_model/training/device.hpp"
 #include "gopher_model/training/setting_rules.hpp"
 
 namespace gopher {
 
 enum class OptimizerKind { adam, adamw, sgd };
 inline constexpr std::array<std::string_view, 3> optimizer_names{"adam", "adamw", "sgd"};
-
-enum class DeviceKind { cpu, cuda };
-inline constexpr std::array<std::string_view, 2> device_names{"cpu", "cuda"};
 
 /// One training run. The meaning and the range of each member stand in run_fields.cpp.
 struct RunConfiguration {

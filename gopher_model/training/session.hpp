@@ -8,7 +8,6 @@
 #include <variant>
 
 #include <burrow/distributed/sharded.hpp>
-#include <burrow/nn/clone.hpp>
 #include <burrow/optim/adam.hpp>
 #include <burrow/optim/schedule.hpp>
 #include <burrow/optim/sgd.hpp>
@@ -351,22 +350,8 @@ class Session {
            " is whole: gopher train --resume --run " + parts_.files.root.string() + " goes on from it";
   }
 
-  /// Calls use(model) with the model on the host, where texts are drawn.
-  template <class Use>
-  void on_host(const Use& use) const {
-    if constexpr (std::same_as<D, Cpu>) {
-      use(model_);
-    } else {
-      using OnHost = RunTimeGopher<burrow::Policy<typename Policy::parameter, typename Policy::compute, Cpu>>;
-      OnHost model = build(OnHost::make(configuration_.size), burrow::Key{});
-      burrow::copy_parameters(model_, model);
-      use(model);
-    }
-  }
-
   /// Continues the configured prompts; without one, starts new documents.
-  template <class OnHost>
-  std::string sample_texts(const OnHost& model) const {
+  std::string sample_texts() const {
     const std::vector<std::string> fallback{""};
     std::string all;
     Index number = 0;
@@ -376,7 +361,7 @@ class Session {
         std::string text = prompt;
         const auto key =
             key_for(configuration_.seed, Purpose::sampling).fold_in(static_cast<std::uint64_t>(number++));
-        continue_text(model, parts_.corpus.tokenizer, prompt, configuration_.sample_tokens,
+        continue_text(model_, parts_.corpus.tokenizer, prompt, configuration_.sample_tokens,
                       {.temperature = 0.8, .top_p = 0.95}, key,
                       [&](std::string_view piece) { text += piece; });
         all += "--- sample " + std::to_string(number) + " ---\n" + text + "\n";
@@ -388,8 +373,7 @@ class Session {
     const auto path = checkpoint();
     if (state_.step > 0) evaluate(std::numeric_limits<std::int32_t>::max());
     if (!leads()) return;
-    std::string samples;
-    on_host([&](const auto& model) { samples = sample_texts(model); });
+    const std::string samples = sample_texts();
     const std::string run = parts_.files.root.string();
     parts_.directory->write_text(
         std::filesystem::relative(parts_.files.samples(state_.step), parts_.files.root).string(), samples);

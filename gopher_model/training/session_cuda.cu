@@ -1,13 +1,10 @@
 // Training sessions on a CUDA device, compiled by nvcc: with what Gopher's models compute and no more, which
 // is what nvcc takes its time for.
 #include <burrow/autodiff/cuda.cuh>
-#include <burrow/ops/attention/cuda.cuh>
-#include <burrow/ops/gather/cuda.cuh>
 #include <burrow/ops/linear_cross_entropy/cuda.cuh>
-#include <burrow/ops/matmul/cuda.cuh>
-#include <burrow/ops/rms_norm/cuda.cuh>
 #include <burrow/optim/cuda.cuh>
 
+#include "gopher_model/generation/decoder.cuh"
 #include "gopher_model/training/session.hpp"
 
 namespace gopher {

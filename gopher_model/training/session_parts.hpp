@@ -39,7 +39,4 @@ int run_bf16(const SessionParts& parts);
 /// The same on a GPU, in the precision of the configuration.
 int run_cuda(const SessionParts& parts);
 
-/// Throws NoDeviceError where this program or this machine cannot compute on a GPU.
-void require_cuda();
-
 }  // namespace gopher

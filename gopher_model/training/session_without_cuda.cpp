@@ -5,9 +5,8 @@ namespace gopher {
 
 void require_cuda() {
   throw burrow::NoDeviceError(
-      "this gopher was built without CUDA: configure it with -DBURROW_GOPHER_CUDA=ON where nvcc is, or train "
-      "with "
-      "--device cpu");
+      "this gopher was built without CUDA: configure it with -DBURROW_GOPHER_CUDA=ON where nvcc is, or run "
+      "with --device cpu");
 }
 
 int run_cuda(const SessionParts&) {

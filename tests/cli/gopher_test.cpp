@@ -158,6 +158,7 @@ TEST_CASE("what cannot be done ends with 1 and one sentence", "[cli]") {
 TEST_CASE("a GPU that is not there ends a run with 2 and the way to the CPU", "[cli]") {
   if (fs::exists("/dev/nvidiactl")) return;  // there may be one
   refused("train --device cuda --run never_made", 2, "--device cpu");
+  refused("generate --device cuda --run never_made", 2, "--device cpu");
   CHECK_FALSE(fs::exists(place() / "never_made"));
 }
 

@@ -1,8 +1,10 @@
-// A small Gopher trains on the device as on the CPU: every operation of the language model together.
+// A small Gopher trains and decodes on the device as on the CPU: every operation of the language model
+// together.
 #include <catch2/catch.hpp>
 
 #include <burrow/autodiff/cuda.cuh>
 #include <burrow/autodiff/reduce.hpp>
+#include <burrow/nn/clone.hpp>
 #include <burrow/ops/attention/cuda.cuh>
 #include <burrow/ops/gather/cuda.cuh>
 #include <burrow/ops/linear_cross_entropy/cuda.cuh>
@@ -12,6 +14,8 @@
 #include <burrow/optim/cuda.cuh>
 
 #include "close.hpp"
+#include "gopher_model/generation/decoder.hpp"
+#include "gopher_model/generation/sampling.cuh"
 #include "gopher_model/model/gopher.hpp"
 
 namespace {
@@ -51,6 +55,70 @@ TEST_CASE("a small Gopher trains on the device as on the CPU", "[cuda]") {
   CHECK(expected(2, 0) < expected(0, 0));
   CHECK(distance(steps<Float32<Cuda>>(false), expected) < 1e-5);
   CHECK(distance(steps<Float32<Cuda>>(true), expected) < 1e-5);
+}
+
+const gopher::Tokenizer& tokenizer() {
+  static const gopher::Tokenizer trained =
+      gopher::Tokenizer::train("a gopher digs a burrow. the burrow is long. ", {.vocabulary = 320});
+  return trained;
+}
+
+/// A model whose logits are far apart, so that no rounding decides which token is the likeliest, and that
+/// never draws the end token.
+template <class Policy>
+auto decided_model() {
+  using OnHost = burrow::Policy<typename Policy::parameter, typename Policy::compute, Cpu>;
+  const gopher::ModelSize extents{2, 16, 2, 8, 32, tokenizer().vocabulary(), 64};
+  auto on_host = build(gopher::RunTimeGopher<OnHost>::make(extents), Key{1});
+  for (auto& value : parameters(on_host).values())
+    value = static_cast<typename Policy::parameter>(8 * static_cast<float>(value));
+  on_host.output.bias.values()[static_cast<std::size_t>(tokenizer().eos())] =
+      static_cast<typename Policy::parameter>(-1e9f);
+  auto model = build(gopher::RunTimeGopher<Policy>::make(extents), Key{1});
+  copy_parameters(on_host, model);
+  return model;
+}
+
+/// The text that a model draws after a prompt.
+template <class Model>
+std::string continued(const Model& model, std::string_view prompt, Index count,
+                      const gopher::SamplingOptions& options) {
+  std::string text;
+  gopher::continue_text(model, tokenizer(), prompt, count, options, Key{3},
+                        [&](std::string_view piece) { text += piece; });
+  return text;
+}
+
+template <template <class> class Policy>
+void check_same_texts() {
+  const auto on_host = decided_model<Policy<Cpu>>();
+  const auto on_device = decided_model<Policy<Cuda>>();
+  for (const std::string prompt : {"", "the gopher digs"}) {
+    const std::string expected = continued(on_host, prompt, 12, {.greedy = true});
+    CHECK(expected.size() >= 12);
+    CHECK(continued(on_device, prompt, 12, {.greedy = true}) == expected);
+    CHECK(continued(on_device, prompt, 6, {.top_k = 20}) == continued(on_host, prompt, 6, {.top_k = 20}));
+  }
+}
+
+TEST_CASE("texts are continued on the device as on the CPU", "[cuda]") {
+  check_same_texts<Float32>();
+  check_same_texts<Bf16>();
+}
+
+TEST_CASE("decoding waits for a token's check and its draw alone, and allocates nothing when warm",
+          "[cuda]") {
+  const auto model = decided_model<Float32<Cuda>>();
+  const auto waits = [&](Index tokens) {
+    const Index before = cuda::synchronizations();
+    (void)continued(model, "the gopher", tokens, {.greedy = true});
+    return cuda::synchronizations() - before;
+  };
+  const Index many = waits(6), few = waits(2);
+  CHECK(many - few <= 2 * 4);
+  const Index allocations = memory_statistics<Cuda>().system_allocations;
+  (void)waits(6);
+  CHECK(memory_statistics<Cuda>().system_allocations == allocations);
 }
 
 }  // namespace
