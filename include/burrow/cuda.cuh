@@ -8,12 +8,15 @@
 #include <burrow/core/cuda.cuh>
 #include <burrow/ops/argmax/cuda.cuh>
 #include <burrow/ops/attention/cuda.cuh>
+#include <burrow/ops/convolution/cuda.cuh>
 #include <burrow/ops/cross_entropy/cuda.cuh>
 #include <burrow/ops/dropout/cuda.cuh>
 #include <burrow/ops/gather/cuda.cuh>
 #include <burrow/ops/layer_norm/cuda.cuh>
 #include <burrow/ops/linear_cross_entropy/cuda.cuh>
 #include <burrow/ops/matmul/cuda.cuh>
+#include <burrow/ops/mixture/cuda.cuh>
+#include <burrow/ops/pooling/cuda.cuh>
 #include <burrow/ops/rms_norm/cuda.cuh>
 #include <burrow/ops/rotary/cuda.cuh>
 #include <burrow/ops/scan/cuda.cuh>

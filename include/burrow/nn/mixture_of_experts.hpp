@@ -41,17 +41,15 @@ struct SwitchMixture {
     using S = shape_of<decltype(in)>;
     const auto tokens = reshape(in, Shape<dyn, S::extents.back()>{{count, width}});
     const auto probabilities = detail::to_node(softmax(matmul(cast<C>(tokens), cast<C>(router.weight))));
-    const auto routing = detail::route(materialize(stop_gradient(probabilities)), capacity(count));
+    const auto routing = detail::route(materialize(stop_gradient(probabilities)));
     const auto apply = [&](std::size_t e, const auto& ids) {
       return detail::to_node(materialize(experts[e](embedding(tokens, ids))));
     };
-    using Ids = Tensor<std::int32_t, Shape<dyn>>;
-    detail::Pooled<detail::ExpertRows<decltype(apply(0, Ids{Shape<dyn>{}}))>> parts;
+    using Ids = detail::TokenIds<device_of<decltype(in)>>;
+    detail::Pooled<detail::ExpertRows<decltype(apply(0, Ids{}))>> parts;
     for (std::size_t e = 0; e < experts.size(); ++e) {
-      const auto& taken = routing.tokens[e];
-      if (taken.empty()) continue;
-      const Ids ids{Shape<dyn>{{static_cast<Index>(taken.size())}}, taken};
-      parts.push_back({static_cast<Index>(e), taken, apply(e, ids)});
+      const auto taken = routing.taken(e, capacity(count));
+      if (taken.shape()[0] > 0) parts.push_back({static_cast<Index>(e), taken, apply(e, taken)});
     }
     const auto y = reshape(detail::combine_experts(probabilities, parts, width), in.shape());
     const auto loss = materialize(sum(mean<0>(probabilities) * detail::chosen_shares<C>(routing)) *

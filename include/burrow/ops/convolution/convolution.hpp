@@ -27,10 +27,10 @@ struct convolution_shape {
       window_extent(How, 1, X::extents[2], W::extents[1]), W::extents[3]};
 };
 
-inline cpu::ConvolutionExtents convolution_extents(const Window<2>& how, const Shape<dyn, dyn, dyn, dyn>& x,
-                                                   const Shape<dyn, dyn, dyn, dyn>& w, Location where) {
+inline ConvolutionExtents convolution_extents(const Window<2>& how, const Shape<dyn, dyn, dyn, dyn>& x,
+                                              const Shape<dyn, dyn, dyn, dyn>& w, Location where) {
   const Index groups = w[2] > 0 ? x[3] / w[2] : 0;
-  const cpu::ConvolutionExtents e{
+  const ConvolutionExtents e{
       x[0], window_axis(how, 0, x[1], w[0]), window_axis(how, 1, x[2], w[1]), x[3], w[3], groups};
   if (groups == 0 || groups * w[2] != x[3] || w[3] % groups != 0)
     throw ShapeError("convolution: channels of " + x.text() + " do not fit weights " + w.text() + at(where));
@@ -68,7 +68,7 @@ auto convolution2d(const X& x, const W& weight, Location where = Location::here(
   const auto w = dense_operand(tape, cast<T>(weight));
   const auto e = detail::convolution_extents(How, Any{in.shape().values()}, Any{w.shape().values()}, where);
   Tensor<T, S, D> y{S{{e.batch, e.rows.out, e.columns.out, e.out}}};
-  cpu::convolution_forward(e, in.view().data(), w.view().data(), y.data());
+  convolution_forward(D{}, e, in.view().data(), w.view().data(), y.data());
   const double flops = 2 * static_cast<double>(y.size()) * static_cast<double>(e.patch());
   const Work work{flops, static_cast<double>(in.shape().size() + w.shape().size() + y.size()) * sizeof(T)};
   if (detail::observed()) detail::tell_work(work);
@@ -76,11 +76,11 @@ auto convolution2d(const X& x, const W& weight, Location where = Location::here(
       tape, "convolution", y,
       [in, w, e, work](const auto& dy) {
         if (const auto dx = detail::dense_target(in)) {
-          cpu::convolution_input_gradient(e, w.view().data(), dy.data(), dx);
+          convolution_input_gradient(D{}, e, w.view().data(), dy.data(), dx);
           if (detail::observed()) detail::tell_work(work);
         }
         if (const auto dw = detail::dense_target(w)) {
-          cpu::convolution_weight_gradient(e, in.view().data(), dy.data(), dw);
+          convolution_weight_gradient(D{}, e, in.view().data(), dy.data(), dw);
           if (detail::observed()) detail::tell_work(work);
         }
       },

@@ -2,30 +2,18 @@
 // with the weights is those pixels. Blocks of pixels, so that this matrix stays in the cache.
 #pragma once
 
-#include <burrow/ops/convolution/window.hpp>
+#include <burrow/ops/convolution/extents.hpp>
 #include <burrow/ops/matmul/cpu.hpp>
 #include <burrow/ops/rows.hpp>
 
-namespace burrow::cpu {
+namespace burrow::cpu::detail {
 
-/// Extents of one convolution of images [batch, rows.in, columns.in, in] with weights [rows.taps,
-/// columns.taps, in / groups, out].
-struct ConvolutionExtents {
-  Index batch;
-  burrow::detail::WindowAxis rows, columns;
-  Index in, out, groups;
+using burrow::detail::ConvolutionExtents;
 
-  Index item_pixels() const { return rows.out * columns.out; }
-  Index pixels() const { return batch * item_pixels(); }
-  Index group_in() const { return in / groups; }
-  Index group_out() const { return out / groups; }
-  /// Inputs of one output pixel in one group.
-  Index patch() const { return rows.taps * columns.taps * group_in(); }
-  /// Pixels in a block; fixed, so that results do not depend on the threads.
-  Index block() const { return std::clamp<Index>(65536 / std::max<Index>(patch(), 1), 16, 1024); }
-};
-
-namespace detail {
+/// Pixels in a block; fixed, so that results do not depend on the threads.
+inline Index pixels_of_block(const ConvolutionExtents& e) {
+  return std::clamp<Index>(65536 / std::max<Index>(e.patch(), 1), 16, 1024);
+}
 
 /// An array in compute precision: itself, or a copy.
 template <class T>
@@ -90,27 +78,30 @@ void scatter_patches(const ConvolutionExtents& e, const C* patches, Index first,
     });
 }
 
-}  // namespace detail
+}  // namespace burrow::cpu::detail
+
+namespace burrow::detail {
 
 /// y [batch, rows.out, columns.out, out] of images x.
 template <class T>
-void convolution_forward(const ConvolutionExtents& e, const T* x, const T* weight, T* y) {
+void convolution_forward(Cpu, const ConvolutionExtents& e, const T* x, const T* weight, T* y) {
   using C = compute_type<T>;
   constexpr bool direct = std::same_as<T, C>;
-  const detail::Widened<T> w{weight, e.patch() * e.out};
-  const Index block = e.block(), blocks = (e.pixels() + block - 1) / block, width = e.group_out();
+  const cpu::detail::Widened<T> w{weight, e.patch() * e.out};
+  const Index block = cpu::detail::pixels_of_block(e), blocks = (e.pixels() + block - 1) / block,
+              width = e.group_out();
   parallel_for(blocks * e.groups, 1, [&](Index begin, Index end) {
-    const detail::Scratch<C> patches{block * e.patch()}, sums{direct ? 0 : block * width};
+    const cpu::detail::Scratch<C> patches{block * e.patch()}, sums{direct ? 0 : block * width};
     for (Index task = begin; task < end; ++task) {
       const Index first = task / e.groups * block, group = task % e.groups;
       const Index count = std::min(block, e.pixels() - first);
       T* const to = y + first * e.out + group * width;
-      detail::gather_patches(e, x, group, first, count, patches.data());
+      cpu::detail::gather_patches(e, x, group, first, count, patches.data());
       const Matrix<const C> rows{patches.data(), e.patch()}, columns{w.data() + group * width, e.out};
       if constexpr (direct) {
-        multiply_on_thread<C>(count, width, e.patch(), C(1), rows, columns, false, {to, e.out});
+        cpu::multiply_on_thread<C>(count, width, e.patch(), C(1), rows, columns, false, {to, e.out});
       } else {
-        multiply_on_thread<C>(count, width, e.patch(), C(1), rows, columns, false, {sums.data(), width});
+        cpu::multiply_on_thread<C>(count, width, e.patch(), C(1), rows, columns, false, {sums.data(), width});
         for (Index r = 0; r < count; ++r)
           for (Index k = 0; k < width; ++k) to[r * e.out + k] = static_cast<T>(sums.data()[r * width + k]);
       }
@@ -120,22 +111,23 @@ void convolution_forward(const ConvolutionExtents& e, const T* x, const T* weigh
 
 /// The gradient of the images: each item and group is summed by one thread, in the order of output pixels.
 template <class T>
-void convolution_input_gradient(const ConvolutionExtents& e, const T* weight, const T* dy,
-                                burrow::detail::DenseTarget<T> dx) {
+void convolution_input_gradient(Cpu, const ConvolutionExtents& e, const T* weight, const T* dy,
+                                DenseTarget<T> dx) {
   using C = compute_type<T>;
-  const detail::Widened<T> w{weight, e.patch() * e.out}, upstream{dy, e.pixels() * e.out};
+  const cpu::detail::Widened<T> w{weight, e.patch() * e.out}, upstream{dy, e.pixels() * e.out};
   const Index area = e.rows.in * e.columns.in, width = e.group_in();
+  const Index block = cpu::detail::pixels_of_block(e);
   parallel_tasks(e.batch * e.groups, [&](Index task) {
     const Index item = task / e.groups, group = task % e.groups;
-    const detail::Scratch<C> patches{e.block() * e.patch()}, image{area * width};
+    const cpu::detail::Scratch<C> patches{block * e.patch()}, image{area * width};
     std::fill_n(image.data(), area * width, C(0));
-    for (Index first = 0; first < e.item_pixels(); first += e.block()) {
-      const Index count = std::min(e.block(), e.item_pixels() - first);
+    for (Index first = 0; first < e.item_pixels(); first += block) {
+      const Index count = std::min(block, e.item_pixels() - first);
       const C* const from =
           upstream.data() + (item * e.item_pixels() + first) * e.out + group * e.group_out();
-      multiply<C>(count, e.patch(), e.group_out(), C(1), {from, e.out},
-                  {w.data() + group * e.group_out(), e.out, true}, false, {patches.data(), e.patch()});
-      detail::scatter_patches(e, patches.data(), first, count, image.data());
+      cpu::multiply<C>(count, e.patch(), e.group_out(), C(1), {from, e.out},
+                       {w.data() + group * e.group_out(), e.out, true}, false, {patches.data(), e.patch()});
+      cpu::detail::scatter_patches(e, patches.data(), first, count, image.data());
     }
     for (Index i = 0; i < area; ++i)
       for (Index k = 0; k < width; ++k)
@@ -145,28 +137,28 @@ void convolution_input_gradient(const ConvolutionExtents& e, const T* weight, co
 
 /// The gradient of the weights: fixed pieces of the pixels, summed in order.
 template <class T>
-void convolution_weight_gradient(const ConvolutionExtents& e, const T* x, const T* dy,
-                                 burrow::detail::DenseTarget<T> dweight) {
+void convolution_weight_gradient(Cpu, const ConvolutionExtents& e, const T* x, const T* dy,
+                                 DenseTarget<T> dweight) {
   using C = compute_type<T>;
-  const detail::Widened<T> upstream{dy, e.pixels() * e.out};
-  const Index size = e.patch() * e.out, width = e.group_out();
-  const Index pieces = burrow::detail::chunk_count(e.pixels() * e.patch(), size);
-  burrow::detail::Partials<burrow::detail::SumOf, C> partials{pieces, size};
+  const cpu::detail::Widened<T> upstream{dy, e.pixels() * e.out};
+  const Index size = e.patch() * e.out, width = e.group_out(), block = cpu::detail::pixels_of_block(e);
+  const Index pieces = chunk_count(e.pixels() * e.patch(), size);
+  Partials<SumOf, C> partials{pieces, size};
   parallel_tasks(pieces, [&](Index piece) {
     C* const sums = partials.start(piece);
-    const detail::Scratch<C> patches{e.block() * e.patch()};
+    const cpu::detail::Scratch<C> patches{block * e.patch()};
     const Index last = e.pixels() * (piece + 1) / pieces;
-    for (Index first = e.pixels() * piece / pieces; first < last; first += e.block()) {
-      const Index count = std::min(e.block(), last - first);
+    for (Index first = e.pixels() * piece / pieces; first < last; first += block) {
+      const Index count = std::min(block, last - first);
       for (Index group = 0; group < e.groups; ++group) {
-        detail::gather_patches(e, x, group, first, count, patches.data());
-        multiply_on_thread<C>(e.patch(), width, count, C(1), {patches.data(), e.patch(), true},
-                              {upstream.data() + first * e.out + group * width, e.out}, true,
-                              {sums + group * width, e.out});
+        cpu::detail::gather_patches(e, x, group, first, count, patches.data());
+        cpu::multiply_on_thread<C>(e.patch(), width, count, C(1), {patches.data(), e.patch(), true},
+                                   {upstream.data() + first * e.out + group * width, e.out}, true,
+                                   {sums + group * width, e.out});
       }
     }
   });
   partials.combine([&](Index j, C sum) { dweight.put(j, sum); });
 }
 
-}  // namespace burrow::cpu
+}  // namespace burrow::detail

@@ -34,8 +34,21 @@ namespace detail {
 struct WindowAxis {
   Index in, taps, stride, dilation, before, out;
 
+  /// True where output o reads input o alone.
+  constexpr bool is_identity() const { return taps == 1 && stride == 1 && before == 0 && out == in; }
   constexpr Index input(Index o, Index k) const { return o * stride + k * dilation - before; }
   constexpr bool inside(Index i) const { return i >= 0 && i < in; }
+  /// The output whose tap k reads input i; -1 where there is none.
+  constexpr Index output(Index i, Index k) const {
+    const Index ahead = i + before - k * dilation;
+    return ahead >= 0 && ahead % stride == 0 && ahead / stride < out ? ahead / stride : -1;
+  }
+  /// How many taps of output o lie inside.
+  constexpr Index taps_inside(Index o) const {
+    Index count = 0;
+    for (Index k = 0; k < taps; ++k) count += inside(input(o, k)) ? 1 : 0;
+    return count;
+  }
 };
 
 template <std::size_t Axes>

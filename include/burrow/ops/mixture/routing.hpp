@@ -2,56 +2,67 @@
 // to its capacity.
 #pragma once
 
-#include <vector>
-
+#include <burrow/ops/argmax/argmax.hpp>
 #include <burrow/ops/embedding/embedding.hpp>
+#include <burrow/ops/mixture/cpu.hpp>
 
 namespace burrow {
 
 namespace detail {
 
-template <class T>
-using Pooled = std::vector<T, PoolAllocator<T>>;
+/// Token numbers that lie beside each other.
+template <class D>
+using TokenIds = View<std::int32_t, Shape<dyn>, D>;
 
-/// Which expert each token chose, and the tokens that each expert takes, in their order.
+/// Which tokens chose which expert.
+template <class D>
 struct Routing {
-  Pooled<Index> choices;
-  Pooled<Pooled<std::int32_t>> tokens;
+  Tensor<std::int32_t, Shape<dyn>, D> tokens;  // one expert's after another's, each in their order
+  Pooled<Index> chosen;                        // how many chose each expert
+
+  /// The first tokens, `most` of them, that chose an expert.
+  TokenIds<D> taken(std::size_t expert, Index most) const {
+    Index first = 0;
+    for (std::size_t e = 0; e < expert; ++e) first += chosen[e];
+    const auto leaf = tokens.leaf();
+    return {Buffer<D>{leaf.storage()}, const_cast<std::int32_t*>(leaf.data()) + first,
+            Shape<dyn>{{std::min(chosen[expert], most)}}};
+  }
 };
 
 /// Each token chooses the expert of the largest probability [tokens, experts], the first where several are.
-template <class T, class S>
-Routing route(const Tensor<T, S>& probabilities, Index capacity) {
+template <class T, class S, class D>
+Routing<D> route(const Tensor<T, S, D>& probabilities) {
   const Index count = probabilities.shape()[0], experts = probabilities.shape()[1];
-  Routing result{Pooled<Index>(static_cast<std::size_t>(count)),
-                 Pooled<Pooled<std::int32_t>>(static_cast<std::size_t>(experts))};
-  for (Index t = 0; t < count; ++t) {
-    const T* const row = probabilities.data() + t * experts;
-    const Index choice = std::max_element(row, row + experts) - row;
-    result.choices[static_cast<std::size_t>(t)] = choice;
-    auto& taken = result.tokens[static_cast<std::size_t>(choice)];
-    if (static_cast<Index>(taken.size()) < capacity) taken.push_back(static_cast<std::int32_t>(t));
-  }
+  Routing<D> result{Tensor<std::int32_t, Shape<dyn>, D>{Shape<dyn>{{count}}},
+                    Pooled<Index>(static_cast<std::size_t>(experts))};
+  const auto choices = argmax<1>(probabilities);
+  sort_by_choice(D{}, choices.data(), count, result.tokens.data(), result.chosen);
   return result;
 }
 
 /// The share of tokens that chose each expert: [experts].
-template <class T>
-Tensor<T, Shape<dyn>> chosen_shares(const Routing& routing) {
-  const auto experts = static_cast<Index>(routing.tokens.size());
-  Tensor<T, Shape<dyn>> shares{Shape<dyn>{{experts}}};
-  std::fill_n(shares.data(), experts, T(0));
-  for (const Index choice : routing.choices) shares.data()[choice] += T(1);
-  for (T& share : shares.values()) share /= static_cast<T>(std::max<std::size_t>(routing.choices.size(), 1));
-  return shares;
+template <class T, class D>
+auto chosen_shares(const Routing<D>& routing) {
+  const Index count = routing.tokens.size();
+  Tensor<T, Shape<dyn>> shares{Shape<dyn>{{static_cast<Index>(routing.chosen.size())}}};
+  std::ranges::transform(routing.chosen, shares.data(), [&](Index chosen) {
+    return static_cast<T>(chosen) / static_cast<T>(std::max<Index>(count, 1));
+  });
+  return to<D>(shares);
 }
 
 /// What one expert computed: row i belongs to token tokens[i].
 template <class Rows>
 struct ExpertRows {
   Index expert;
-  Pooled<std::int32_t> tokens;
+  TokenIds<device_of<Rows>> tokens;
   Rows rows;
+
+  template <class C>
+  ExpertPart<C> part(const C* probabilities, Index experts) const {
+    return {rows_of(rows.shape()), tokens.data(), probabilities + expert, experts};
+  }
 };
 
 /// y[t, :] = probabilities[t, expert] rows[i, :] for the token t of row i of each part; zero for tokens that
@@ -60,44 +71,21 @@ template <class P, class Rows>
 auto combine_experts(const P& probabilities, const Pooled<ExpertRows<Rows>>& parts, Index width) {
   using T = element_of<Rows>;
   using C = element_of<P>;
+  using D = device_of<P>;
   using S = Shape<dyn, shape_of<Rows>::extents[1]>;
   const Index count = probabilities.shape()[0], experts = probabilities.shape()[1];
-  Tensor<T, S> y{S{{count, width}}};
-  std::fill_n(y.data(), y.size(), T(0));
-  T* const out = y.data();
-  const C* const p = probabilities.view().data();
-  const auto for_each_token = [experts, width](const ExpertRows<Rows>& part, const auto& body) {
-    const auto rows = static_cast<Index>(part.tokens.size());
-    for_each_row({rows, width}, [&](Index i) {
-      const Index token = part.tokens[static_cast<std::size_t>(i)];
-      body(i * width, token * width, token * experts + part.expert);
-    });
-  };
+  Tensor<T, S, D> y{S{{count, width}}};
+  if (y.size() > 0) fill_zero(D{}, y.data(), y.size() * Index{sizeof(T)});
   for (const auto& part : parts)
-    for_each_token(part, [&](Index row, Index token, Index probability) {
-      const T* const from = part.rows.view().data() + row;
-      for (Index k = 0; k < width; ++k)
-        out[token + k] = static_cast<T>(p[probability] * static_cast<C>(from[k]));
-    });
+    combine_expert(D{}, part.part(probabilities.view().data(), experts), part.rows.view().data(), y.data());
   const auto tape = tape_of(probabilities);
-  const auto backward = [probabilities, parts, width, for_each_token](const auto& dy) {
-    const C* const share = probabilities.view().data();
-    Tensor<C, shape_of<P>> dp{probabilities.shape()};
-    std::fill_n(dp.data(), dp.size(), C(0));
-    C* const to_p = dp.data();
+  const auto backward = [probabilities, parts, experts](const auto& dy) {
+    Tensor<C, shape_of<P>, D> dp{probabilities.shape()};
+    if (dp.size() > 0) fill_zero(D{}, dp.data(), dp.size() * Index{sizeof(C)});
     for (const auto& part : parts) {
-      Tensor<T, shape_of<Rows>> drows{part.rows.shape()};
-      T* const to = drows.data();
-      for_each_token(part, [&](Index row, Index token, Index probability) {
-        const T* const from = part.rows.view().data() + row;
-        C dot = 0;
-        for (Index k = 0; k < width; ++k) {
-          const C upstream = static_cast<C>(dy.data()[token + k]);
-          to[row + k] = static_cast<T>(share[probability] * upstream);
-          dot += upstream * static_cast<C>(from[k]);
-        }
-        to_p[probability] = dot;
-      });
+      Tensor<T, shape_of<Rows>, D> drows{part.rows.shape()};
+      combine_expert_backward(D{}, part.part(probabilities.view().data(), experts), part.rows.view().data(),
+                              dy.data(), drows.data(), dp.data() + part.expert);
       add_gradient(part.rows, drows);
     }
     add_gradient(probabilities, dp);
