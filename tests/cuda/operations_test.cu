@@ -45,6 +45,26 @@ TEST_CASE("norms of tensors, of strided views and of sums", "[cuda]") {
               return materialize(sum * norm);
             },
             x, y, gain, bias) < 1e-5);
+  const auto added = [](const auto& a, const auto& b, const auto& g) {
+    const auto [sum, norm] = add_rms_norm(transpose(a), b * 2, g);
+    return materialize(sum * norm);
+  };
+  CHECK(all_distance(added, random<24, 9>(6), random<24>(7), gain) < 1e-5);
+  const auto narrow = [](const auto& v) { return Tensor(cast<bf16>(v)); };
+  CHECK(all_distance([](const auto& a, const auto& b, const auto& g) { return add_rms_norm(a, b, g).norm; },
+                     narrow(x), narrow(y), gain) < 1e-2);
+}
+
+TEST_CASE("a residual sum and its norm are one kernel", "[cuda]") {
+  const auto x = to<Cuda>(random<9, 24>(1)), y = to<Cuda>(random<9, 24>(2));
+  const auto gain = to<Cuda>(random<24>(3)), bias = to<Cuda>(random<24>(4));
+  const auto launches = [](const auto& compute) {
+    const Index before = cuda::launches();
+    (void)compute();
+    return cuda::launches() - before;
+  };
+  CHECK(launches([&] { return add_rms_norm(x, y, gain); }) == 1);
+  CHECK(launches([&] { return add_layer_norm(x, y, gain, bias); }) == 1);
 }
 
 TEST_CASE("products of tensors, transposed and of batches, with a bias and with wide weights", "[cuda]") {

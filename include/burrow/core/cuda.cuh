@@ -37,6 +37,9 @@ class Context {
   int multiprocessors() const { return multiprocessors_; }
   /// Compute capability as one number: 90 for 9.0.
   int capability() const { return capability_; }
+  /// How many kernels were started.
+  Index launches() const { return launches_; }
+  void count_launch() { ++launches_; }
 
   /// Waits until all work has been done. Every wait is counted; a training step should need none but that
   /// for its loss.
@@ -65,10 +68,14 @@ class Context {
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "the stream");
   }
 
+  Index launches_ = 0;
   cudaStream_t stream_ = nullptr;
   int device_ = 0, multiprocessors_ = 0, capability_ = 0;
   Index synchronizations_ = 0;
 };
+
+/// How many kernels of the library, not of cuBLASLt, this process has started.
+inline Index launches() { return Context::instance().launches(); }
 
 /// True where a GPU and its driver can be used.
 inline bool available() {
@@ -104,6 +111,7 @@ void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid,
   config.dynamicSmemBytes = grid.shared_bytes;
   config.stream = Context::instance().stream();
   check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
+  Context::instance().count_launch();
 }
 
 /// Copies between host and device in pieces through pinned memory, so that the host's side may be any.

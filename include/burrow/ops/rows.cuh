@@ -2,8 +2,8 @@
 // and sums over all rows are made in two stages, in a fixed order.
 #pragma once
 
-#include <burrow/core/block_reduce.cuh>
 #include <burrow/ops/rows.hpp>
+#include <burrow/tensor/pieces.cuh>
 
 namespace burrow::detail {
 
@@ -77,11 +77,51 @@ void launch_elements_of_rows(const char* name, const Rows& rows, bool aligned, c
                  rows, body);
 }
 
-/// Calls forward(source) with the rows of an expression, which is evaluated into `value` before.
+/// The rows of an expression: `read_first` computes elements and writes them to `value`, from where the same
+/// thread may read them again.
+template <class T, class Nest, class Cursor>
+struct ComputedRows {
+  Nest nest;
+  Cursor cursor;
+  T* value;
+
+  constexpr const T* operator()(Index r) const { return value + r * nest.inner; }
+};
+
+/// Reads the Each elements of row r from element i on for the first time; all later reads are of source(r).
+template <int Each, class C, class T>
+__device__ void read_first(const DenseRows<T>& source, Index r, Index i, C (&values)[Each]) {
+  cuda::load_elements(source(r) + i, values);
+}
+template <int Each, class C, class T, class Nest, class Cursor>
+__device__ void read_first(const ComputedRows<T, Nest, Cursor>& source, Index r, Index i, C (&values)[Each]) {
+  Cursor cursor = source.cursor;
+  cursor.seek(row_coordinates(source.nest, r));
+  const auto fetched = fetch<Each>(cursor, Piece{i, Each, true});
+#pragma unroll
+  for (int e = 0; e < Each; ++e) values[e] = static_cast<C>(value_at<T>(fetched, e));
+  cuda::store_elements(source.value + r * source.nest.inner + i, values);
+}
+
+/// True where elements_per_access<T> elements of all rows may be read at once.
+template <class T>
+bool rows_start_whole(const DenseRows<T>& source) {
+  return cuda::rows_are_aligned<T>(source.width, source.data);
+}
+template <class T, class Nest, class Cursor>
+bool rows_start_whole(const ComputedRows<T, Nest, Cursor>& source) {
+  return cuda::rows_are_aligned<T>(source.nest.inner, source.value) &&
+         cursor_starts_whole(source.cursor, cuda::elements_per_access<T>);
+}
+
+/// Calls forward(source) with the rows of an expression of shape S, each evaluated into `value` while the
+/// operation is at it.
 template <class S, class Node, class T, class Forward>
 void with_evaluated_rows(Cuda, const Node& node, const S& shape, T* value, const Forward& forward) {
-  evaluate(Cuda{}, node, shape, value);
-  forward(DenseRows<T>{value, shape[-1]});
+  const auto nest = loop_nest<1>(shape);
+  const auto cursor = lowered<S, 1>(node);
+  forward(ComputedRows<T, std::remove_const_t<decltype(nest)>, std::remove_const_t<decltype(cursor)>>{
+      nest, cursor, value});
 }
 
 inline constexpr unsigned sum_threads = 256;

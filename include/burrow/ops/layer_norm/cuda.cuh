@@ -6,10 +6,10 @@
 
 namespace burrow::detail {
 
-template <class T, class G, class B, class C>
+template <class Source, class T, class G, class B, class C>
 struct LayerNormForward {
   Index width;
-  const T* x;
+  Source x;
   const G* gain;
   const B* bias;
   C epsilon;
@@ -18,9 +18,9 @@ struct LayerNormForward {
 
   template <int Each>
   __device__ void operator()(Index r) const {
-    const T* const from = x + r * width;
-    const auto load = [&](Index i, C(&values)[Each]) { cuda::load_elements(from + i, values); };
-    const C mean = fold_elements<SumOf, Each, C>(width, load) / static_cast<C>(width);
+    const auto first = [&](Index i, C(&values)[Each]) { read_first(x, r, i, values); };
+    const auto load = [&](Index i, C(&values)[Each]) { cuda::load_elements(x(r) + i, values); };
+    const C mean = fold_elements<SumOf, Each, C>(width, first) / static_cast<C>(width);
     const C squares = fold_elements<SumOf, Each, C>(width, [&](Index i, C(&values)[Each]) {
       load(i, values);
 #pragma unroll
@@ -40,11 +40,12 @@ struct LayerNormForward {
   }
 };
 
-template <class T, class G, class B, class C>
-void layer_norm_forward(Cuda, const Rows& rows, const DenseRows<T>& x, const G* gain, const B* bias,
-                        C epsilon, T* y, RowMoments<C>* moments) {
-  launch_rows<T>("layer_norm", rows, cuda::rows_are_aligned<T>(rows.width, x.data, gain, bias, y),
-                 LayerNormForward<T, G, B, C>{rows.width, x.data, gain, bias, epsilon, y, moments});
+template <class Source, class T, class G, class B, class C>
+void layer_norm_forward(Cuda, const Rows& rows, const Source& x, const G* gain, const B* bias, C epsilon,
+                        T* y, RowMoments<C>* moments) {
+  launch_rows<T>("layer_norm", rows,
+                 rows_start_whole(x) && cuda::rows_are_aligned<T>(rows.width, gain, bias, y),
+                 LayerNormForward<Source, T, G, B, C>{rows.width, x, gain, bias, epsilon, y, moments});
 }
 
 /// Two sums at once.

@@ -6,10 +6,10 @@
 
 namespace burrow::detail {
 
-template <class T, class G, class C>
+template <class Source, class T, class G, class C>
 struct RmsNormForward {
   Index width;
-  const T* x;
+  Source x;
   const G* gain;
   C epsilon;
   T* y;
@@ -17,9 +17,8 @@ struct RmsNormForward {
 
   template <int Each>
   __device__ void operator()(Index r) const {
-    const T* const from = x + r * width;
     const C squares = fold_elements<SumOf, Each, C>(width, [&](Index i, C(&values)[Each]) {
-      cuda::load_elements(from + i, values);
+      read_first(x, r, i, values);
 #pragma unroll
       for (int e = 0; e < Each; ++e) values[e] *= values[e];
     });
@@ -27,7 +26,7 @@ struct RmsNormForward {
     if (threadIdx.x == 0) rho[r] = scale;
     for_elements<Each>(width, [&](Index i) {
       C values[Each], gains[Each];
-      cuda::load_elements(from + i, values);
+      cuda::load_elements(x(r) + i, values);
       cuda::load_elements(gain + i, gains);
 #pragma unroll
       for (int e = 0; e < Each; ++e) values[e] *= scale * gains[e];
@@ -36,10 +35,10 @@ struct RmsNormForward {
   }
 };
 
-template <class T, class G, class C>
-void rms_norm_forward(Cuda, const Rows& rows, const DenseRows<T>& x, const G* gain, C epsilon, T* y, C* rho) {
-  launch_rows<T>("rms_norm", rows, cuda::rows_are_aligned<T>(rows.width, x.data, gain, y),
-                 RmsNormForward<T, G, C>{rows.width, x.data, gain, epsilon, y, rho});
+template <class Source, class T, class G, class C>
+void rms_norm_forward(Cuda, const Rows& rows, const Source& x, const G* gain, C epsilon, T* y, C* rho) {
+  launch_rows<T>("rms_norm", rows, rows_start_whole(x) && cuda::rows_are_aligned<T>(rows.width, gain, y),
+                 RmsNormForward<Source, T, G, C>{rows.width, x, gain, epsilon, y, rho});
 }
 
 /// dx, with h = gain dy: rho h - x (rho^3 / width) sum(h x)
