@@ -1,13 +1,14 @@
 // Versions of relative attention on the device, each a step further, with bf16 at three widths of heads:
 // build/bin/benchmarks/cuda_attention [batch [length]]. Each version is checked against the first, one warp
-// to a row, and given as its share of bf16's peak (dense, of the chip named in `peak_of_chip`). Then
-// decoding.
+// to a row, and given as its share of bf16's peak. Then decoding.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
 
 #include <burrow/ops/attention/cuda.cuh>
+
+#include "benchmarks/cuda/peak.cuh"
 
 namespace {
 
@@ -113,9 +114,6 @@ double difference(const Array<T>& a, const Array<T>& b) {
   return most / largest;
 }
 
-/// Dense bf16 multiply-adds of an H100 or H200 (SXM), in operations a second.
-constexpr double peak_of_chip = 989e12;
-
 void row(const char* what, const char* version, const AttentionExtents& e, float taken, double passes,
          double error) {
   const double pairs = static_cast<double>(e.queries) * static_cast<double>(e.keys) -
@@ -123,7 +121,8 @@ void row(const char* what, const char* version, const AttentionExtents& e, float
   const double operations = passes * 3 * 2 * pairs * static_cast<double>(e.batch * e.width());
   std::printf("%-9s %-8s %6ld %6ld %6ld %10.3f ms %7.1f TFLOP/s %5.1f %%   differs by %.1e%s\n", what,
               version, e.head_width, e.queries, e.keys, taken, operations / taken * 1e-9,
-              100 * operations / taken * 1e3 / peak_of_chip, error, error <= 3e-2 ? "" : "   TOO MUCH");
+              100 * operations / taken * 1e3 / benchmarks::peak_bf16(), error,
+              error <= 3e-2 ? "" : "   TOO MUCH");
 }
 
 /// Forward and backward of a layer of training.

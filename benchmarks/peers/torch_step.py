@@ -3,7 +3,7 @@
 AdamW, on random tokens. Prints one line of JSON.
 
 Usage: benchmarks/peers/torch_step.py [MODEL] [--context N] [--precision fp32|bf16] [--batch N] [--threads N]
-                                      [--steps N] [--warm-up N] [--compile] [--fused]
+                                      [--steps N] [--warm-up N] [--compile] [--fused] [--device cpu|cuda]
 
 bf16 is torch.autocast: fp32 parameters, products in bf16. Plain attention is F.scaled_dot_product_attention where
 PyTorch has it. Attention with relative positions is the explicit formula with the shift by reshaping (Dai et al. 2019,
@@ -25,6 +25,8 @@ SIZES = {
     "gopher-tiny": (5, 128, 4, 2048, 256),
     "gopher-44m": (8, 512, 16, 32000, 2048),
     "gopher-117m": (12, 768, 12, 32000, 2048),
+    "gopher-417m": (12, 1536, 12, 32000, 2048),
+    "gopher-1.4b": (24, 2048, 16, 32000, 2048),
     "gpt2-44m": (8, 512, 16, 32000, 2048),
     "gpt2-124m": (12, 768, 12, 50257, 1024),
 }
@@ -135,7 +137,10 @@ class LanguageModel(nn.Module):
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def peak_mib():
+def peak_mib(device):
+    """Of the process, or on a GPU of what PyTorch took of its memory."""
+    if device == "cuda":
+        return torch.cuda.max_memory_reserved() / (1 << 20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -150,11 +155,15 @@ def main():
     parser.add_argument("--warm-up", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="torch.compile")
     parser.add_argument("--fused", action="store_true", help="the fused AdamW where there is one")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    before = peak_mib()
+    device = options.device
+    if device == "cuda":
+        torch.set_default_device(device)
+    before = peak_mib(device)
     torch.manual_seed(0)
     layers, width, heads, vocabulary, context = SIZES[options.model]
     context = options.context or context
@@ -167,7 +176,7 @@ def main():
     times = []
     for _ in range(options.warm_up + options.steps):
         begin = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.precision == "bf16"):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=options.precision == "bf16"):
             loss = forward(tokens, targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -176,7 +185,7 @@ def main():
         value = loss.item()
         times.append(time.perf_counter() - begin)
     seconds = statistics.median(times[options.warm_up:])
-    print(json.dumps({"tokens_per_second": options.batch * context / seconds, "peak_mib": peak_mib(),
+    print(json.dumps({"tokens_per_second": options.batch * context / seconds, "peak_mib": peak_mib(device),
                       "mib_before_the_model": before, "loss": value, "version": torch.__version__}))
 
 

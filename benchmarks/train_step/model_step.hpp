@@ -15,7 +15,9 @@ namespace benchmarks {
 
 template <class Model>
 class ModelStep final : public TrainStep {
-  using Tokens = burrow::Tensor<std::int32_t, burrow::Shape<burrow::dyn, burrow::dyn>>;
+  using D = burrow::detail::module_device_of<Model>;
+  template <class Device>
+  using TokensOn = burrow::Tensor<std::int32_t, burrow::Shape<burrow::dyn, burrow::dyn>, Device>;
 
  public:
   /// A model without elements yet, which gets them here, and `batch` sequences of random tokens.
@@ -23,8 +25,8 @@ class ModelStep final : public TrainStep {
       : model_{build(std::move(prototype), burrow::Key{0})},
         gradient_{model_},
         optimizer_{model_, {.learning_rate = 1e-4, .weight_decay = 0.1}},
-        inputs_{random_tokens(size, batch, 1)},
-        targets_{random_tokens(size, batch, 2)} {}
+        inputs_{burrow::to<D>(random_tokens(size, batch, 1))},
+        targets_{burrow::to<D>(random_tokens(size, batch, 2))} {}
 
   double run() override {
     gradient_.clear();
@@ -32,14 +34,15 @@ class ModelStep final : public TrainStep {
     const float loss = accumulate_gradient(model_, gradient_, [&](burrow::Tape& tape) {
       return model_.loss(tape.watch(inputs_), targets_).sum * share;
     });
-    const double norm = burrow::global_norm(std::as_const(gradient_).values());
+    const double norm = burrow::global_norm<D>(std::as_const(gradient_).values());
     optimizer_.step(model_, gradient_, {.gradient_factor = burrow::clip_factor(norm, 1.0)});
     return static_cast<double>(loss);
   }
 
  private:
-  static Tokens random_tokens(const gopher::ModelSize& size, burrow::Index batch, std::uint64_t seed) {
-    Tokens tokens{burrow::Shape<burrow::dyn, burrow::dyn>{{batch, size.context}}};
+  static TokensOn<burrow::Cpu> random_tokens(const gopher::ModelSize& size, burrow::Index batch,
+                                             std::uint64_t seed) {
+    TokensOn<burrow::Cpu> tokens{burrow::Shape<burrow::dyn, burrow::dyn>{{batch, size.context}}};
     const burrow::Key key{seed};
     burrow::Index i = 0;
     for (auto& token : tokens.values())
@@ -51,7 +54,7 @@ class ModelStep final : public TrainStep {
   Model model_;
   burrow::Gradient<Model> gradient_;
   burrow::Adam<Model> optimizer_;
-  Tokens inputs_, targets_;
+  TokensOn<D> inputs_, targets_;
 };
 
 }  // namespace benchmarks
