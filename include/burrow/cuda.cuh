@@ -5,6 +5,7 @@
 #include <burrow/burrow.hpp>
 
 #include <burrow/autodiff/cuda.cuh>
+#include <burrow/core/captured_step.cuh>
 #include <burrow/core/cuda.cuh>
 #include <burrow/ops/argmax/cuda.cuh>
 #include <burrow/ops/attention/cuda.cuh>

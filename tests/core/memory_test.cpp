@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <burrow/core/memory.hpp>
 #include <catch2/catch.hpp>
 #include <cstdint>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -115,4 +117,38 @@ TEST_CASE("Containers with the pool's allocator return what they took") {
     CHECK(values[9999] == 9999);
   }
   CHECK(memory_statistics().bytes_in_use == before);
+}
+
+TEST_CASE("Blocks that a repeated computation used go to nobody else until it is over") {
+  auto& pool = detail::HostPool::instance();
+  constexpr Index bytes = 7777;
+  std::optional<Buffer<Cpu>> before{bytes}, result;
+  const auto in_use = memory_statistics().bytes_in_use;
+  detail::KeptBlocks kept;
+  std::vector<const void*> used{before->data()};
+  pool.keep_in(&kept);
+  {
+    const Buffer<Cpu> first{bytes};
+    used.push_back(first.data());
+    before.reset();
+    result.emplace(bytes);
+    used.push_back(result->data());
+  }
+  const void* const again = Buffer<Cpu>{bytes}.data();
+  CHECK(again == used[1]);  // what the computation itself gave back, not what it read
+  pool.keep_in(nullptr);
+  const auto is_used = [&](const void* data) {
+    return std::find(used.begin(), used.end(), data) != used.end();
+  };
+  {
+    std::vector<Buffer<Cpu>> others;
+    for (int i = 0; i < 8; ++i) others.emplace_back(bytes);
+    CHECK(std::none_of(others.begin(), others.end(), [&](const auto& b) { return is_used(b.data()); }));
+  }
+  result.reset();
+  CHECK(!is_used(Buffer<Cpu>{bytes}.data()));
+  result.emplace(bytes);
+  pool.give_back(kept);
+  CHECK(is_used(Buffer<Cpu>{bytes}.data()));
+  CHECK(memory_statistics().bytes_in_use == in_use);  // `result` in the place of `before`
 }

@@ -97,8 +97,12 @@ TEST_CASE("an index out of range is found on the device, and named as on the CPU
     int i = 0;
     on_both([&](auto d) {
       try {
-        counts[i] = detail::check_indices(d, "embedding", "id", both.read(d), shape, 10, negative_allowed,
-                                          Location::here());
+        const Location where = Location::here();
+        if (negative_allowed)
+          counts[i] = Index{count_indices(d, "embedding", "id", both.read(d), shape, 10, where)};
+        else
+          check_indices(d, "embedding", "id", both.read(d), shape, 10, false, where);
+        cuda::synchronize();
       } catch (const ValueError& error) {
         texts[i] = error.what();
       }
@@ -145,8 +149,10 @@ TEMPLATE_TEST_CASE("dropout drops the same elements on both devices", "", float,
       for (const Index first : {0, 4, 7}) {
         Both<T> x{count, 1, shift}, y{count, 2, shift}, sum{count, 3, shift};
         on_both([&](auto d) {
-          detail::drop(d, Key{5}, 0.3, count, x.read(d), DenseTarget<T>{y.at(d), false}, first);
-          detail::drop(d, Key{5}, 0.3, count, x.read(d), DenseTarget<T>{sum.at(d), true}, first);
+          detail::drop(d, detail::Given<Key>{Key{5}}, 0.3, count, x.read(d), DenseTarget<T>{y.at(d), false},
+                       first);
+          detail::drop(d, detail::Given<Key>{Key{5}}, 0.3, count, x.read(d), DenseTarget<T>{sum.at(d), true},
+                       first);
         });
         CHECK(y.device.values() == y.host);
         CHECK(sum.same());

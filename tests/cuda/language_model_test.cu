@@ -4,6 +4,7 @@
 
 #include <burrow/autodiff/cuda.cuh>
 #include <burrow/autodiff/reduce.hpp>
+#include <burrow/distributed/sharded.hpp>
 #include <burrow/nn/clone.hpp>
 #include <burrow/ops/attention/cuda.cuh>
 #include <burrow/ops/gather/cuda.cuh>
@@ -17,6 +18,7 @@
 #include "gopher_model/generation/decoder.hpp"
 #include "gopher_model/generation/sampling.cuh"
 #include "gopher_model/model/gopher.hpp"
+#include "gopher_model/training/captured_passes.cuh"
 
 namespace {
 
@@ -119,6 +121,55 @@ TEST_CASE("decoding waits for a token's check and its draw alone, and allocates 
   const Index allocations = memory_statistics<Cuda>().system_allocations;
   (void)waits(6);
   CHECK(memory_statistics<Cuda>().system_allocations == allocations);
+}
+
+/// Steps of two micro-batches and a smaller one, of which each step divides by another number of tokens in
+/// its second half; what every step lost, and the norm of its gradient.
+template <class Accumulate>
+auto losses_of_micro_batches(const Accumulate& accumulate) {
+  using Model = gopher::RunTimeGopher<Float32<Cuda>>;
+  auto model = build(Model::make(size), Key{1});
+  auto optimizer = Sharded{Adam{model, {.learning_rate = 1e-2}}, SelfCommunicator{}, {.stage = 0}};
+  std::uint64_t number = 0;
+  const auto next = [&] {
+    const Shape<dyn, dyn> shape{{++number % 3 == 0 ? 1 : 2, 12}};
+    const auto some = [&](std::uint64_t seed) {
+      return gopher::Batch::Tokens(cast<std::int32_t>(uniform<Shape<dyn, dyn>>(Key{seed}, shape) * 40));
+    };
+    return gopher::Batch{some(number), some(number + 100)};
+  };
+  std::vector<double> result;
+  Index waits = 0;
+  for (Index step = 0; step < 6; ++step) {
+    const float share = step < 4 ? 1.0f / 60 : 1.0f / 120;
+    waits = cuda::synchronizations();
+    result.push_back(accumulate(model, optimizer, Index{3}, next, share));
+    waits = cuda::synchronizations() - waits;
+    const auto gradient = optimizer.reduce();
+    result.push_back(optimizer.norm(gradient));
+    optimizer.step(model, gradient, {.gradient_factor = clip_factor(result.back(), 1.0)});
+  }
+  return std::pair{result, waits};
+}
+
+TEST_CASE("captured micro-batches have the bits of others, and wait once in a step", "[cuda]") {
+  const auto [usual, many] =
+      losses_of_micro_batches([](auto& model, auto& optimizer, Index count, const auto& next, float share) {
+        double sum = 0;
+        for (Index i = 0; i < count; ++i) {
+          const auto batch = next();
+          const auto inputs = to<Cuda>(batch.inputs), targets = to<Cuda>(batch.targets);
+          sum += static_cast<double>(optimizer.accumulate(
+              model, [&](Tape& tape) { return model.loss(tape.watch(inputs), targets).sum * share; }));
+        }
+        return sum;
+      });
+  gopher::CapturedPasses<Float32<Cuda>> passes;
+  const auto [captured, one] =
+      losses_of_micro_batches([&](auto&&... operands) { return passes.accumulate(operands...); });
+  CHECK(captured == usual);
+  CHECK(many == 3);
+  CHECK(one == 1);
 }
 
 }  // namespace

@@ -63,6 +63,24 @@ TEST_CASE("the gradient drops the same elements, again when rematerialised", "[d
   CHECK(distance(dropout(narrow, Key{4}, 0.5), dropout(Tensor(cast<double>(narrow)), Key{4}, 0.5)) <= 1e-2);
 }
 
+TEST_CASE("a live key is read when dropout runs, the same in the backward pass", "[dropout]") {
+  const auto x = random<float>(1, Shape<dyn, dyn>{{31, 7}});
+  Key key{5};
+  const auto draws = live(key).fold_in(1).fold_in(2);
+  CHECK(same_bits(dropout(x, draws, 0.5), dropout(x, key.fold_in(1).fold_in(2), 0.5)));
+  key = Key{6};
+  CHECK(same_bits(dropout(x, draws, 0.5), dropout(x, Key{6}.fold_in(1).fold_in(2), 0.5)));
+  Tape tape;
+  const auto watched = tape.watch(x);
+  const auto y = dropout(watched, draws, 0.5);
+  key = Key{7};
+  tape.backward(sum(y));
+  CHECK(same_bits(tape.gradient(watched), dropout(ones_like(x), Key{6}.fold_in(1).fold_in(2), 0.5)));
+  auto deep = live(key);
+  for (int i = 0; i < 8; ++i) deep = deep.fold_in(1);
+  CHECK_THROWS_WITH(deep.fold_in(1), Contains("more than eight fold_in"));
+}
+
 TEST_CASE("a rate below 0, or of 1 and more, is an error", "[dropout]") {
   const auto x = ones<Shape<3>>();
   CHECK_THROWS_WITH(dropout(x, Key{1}, 1.0), Contains("dropout: a rate of 1.0") &&

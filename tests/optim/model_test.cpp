@@ -37,6 +37,14 @@ TEMPLATE_TEST_CASE("an optimizer steps all parameters of a model", "[optim]", bu
     REQUIRE(std::abs(static_cast<float>(parameters(model).values()[i]) - (before[i] - 0.25f)) < 0.005f);
   REQUIRE(optimizer.state().steps == 2);
 
+  double rate = 0;
+  const burrow::UpdateOptions later{.learning_rate = burrow::live(rate)};
+  rate = 0.25;
+  std::vector<float> unlike(parameters(model).values().begin(), parameters(model).values().end());
+  optimizer.step(model, gradient, later);
+  for (std::size_t i = 0; i < before.size(); ++i)
+    REQUIRE(static_cast<float>(parameters(model).values()[i]) < unlike[i] - 0.1f);
+
   auto descent = Sgd{model};
   descent.step(model, gradient);
   REQUIRE(descent.state().steps == 1);

@@ -9,6 +9,7 @@
 
 #include <burrow/autodiff/checkpoint.hpp>
 #include <burrow/autodiff/reduce.hpp>
+#include <burrow/tensor/device_number.hpp>
 
 namespace burrow {
 
@@ -71,7 +72,8 @@ auto gradients_of(const Tape& tape, const std::tuple<X...>& watched) {
 
 }  // namespace detail
 
-/// The value of f(x...), which has one element, and its gradients with respect to x...: a tensor for one
+/// The value of f(x...), which has one element (on a device a DeviceNumber, for which nobody waited), and its
+/// gradients with respect to x...: a tensor for one
 /// argument, a tuple of them for several. Arguments of integer type have none and are left out.
 template <class F, Expression... X>
 requires(sizeof...(X) > 0) auto value_and_grad(const F& f, const X&... x) {
@@ -79,7 +81,7 @@ requires(sizeof...(X) > 0) auto value_and_grad(const F& f, const X&... x) {
   const auto watched = detail::watched_all(tape, x...);
   const auto loss = detail::traced_result(f, watched);
   tape.backward(loss);
-  return std::pair{loss.item(), detail::gradients_of(tape, watched)};
+  return std::pair{detail::number_of(loss.value()), detail::gradients_of(tape, watched)};
 }
 
 /// The function that gives the gradients of f: grad(f)(x...) is value_and_grad(f, x...).second. A model is

@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cstring>
+#include <new>
 #include <string>
+#include <type_traits>
 
 #include <burrow/core/launch.hpp>
 #include <burrow/core/memory.hpp>
@@ -22,6 +24,25 @@ inline void check(cudaError_t status, const char* what) {
   cudaGetLastError();  // a launch that failed is not reported again by the next
   throw Error(std::string{"cuda: "} + what + ": " + cudaGetErrorString(status));
 }
+
+/// What a kernel found wrong with its operands, in memory that host and device share: raise(details) throws
+/// the exception on the host. The first one stays until the host has waited.
+struct Fault {
+  static constexpr std::size_t most_bytes = 256;
+  void (*raise)(const void* details) = nullptr;
+  alignas(16) std::byte details[most_bytes];
+
+  /// Called by one thread of a kernel.
+  template <class Details>
+  __device__ void report(void (*throws)(const void*), const Details& found) {
+    static_assert(std::is_trivially_copyable_v<Details> && sizeof(Details) <= most_bytes);
+    if (raise != nullptr) return;
+    *reinterpret_cast<Details*>(details) = found;
+    raise = throws;
+  }
+};
+
+class Capture;
 
 /// The device of this process and the stream that all its work goes to.
 class Context {
@@ -41,13 +62,44 @@ class Context {
   Index launches() const { return launches_; }
   void count_launch() { ++launches_; }
 
-  /// Waits until all work has been done. Every wait is counted; a training step should need none but that
-  /// for its loss.
+  /// Waits until all work has been done, and throws what kernels found wrong with their operands. Every wait
+  /// is counted; a training step should need none but that for its loss.
   void synchronize(const char* what) {
+    wait(what);
+    if (fault_->raise == nullptr) return;
+    const Fault found = *fault_;
+    fault_->raise = nullptr;
+    found.raise(found.details);
+  }
+  /// The same without a look at what was found.
+  void wait(const char* what) {
+    refuse_in_capture(what, "the host cannot wait for the device");
     ++synchronizations_;
     check(cudaStreamSynchronize(stream_), what);
   }
+  /// Waits for an event, which counts where it has not come yet.
+  void wait(cudaEvent_t event, const char* what) {
+    const cudaError_t status = cudaEventQuery(event);
+    if (status == cudaSuccess) return;
+    if (status != cudaErrorNotReady) check(status, what);
+    ++synchronizations_;
+    check(cudaEventSynchronize(event), what);
+  }
   Index synchronizations() const { return synchronizations_; }
+
+  /// Where kernels report what is wrong with their operands.
+  Fault* fault() const { return fault_; }
+  /// Whether each check of operands waits for its result.
+  bool checks_at_once = false;
+
+  /// The capture that work goes to; null where it is carried out.
+  Capture* capture = nullptr;
+  /// Throws Error where a step is being captured, for a reason why that cannot be part of it.
+  void refuse_in_capture(const char* what, const char* reason) const {
+    if (capture != nullptr)
+      throw Error(std::string{"cuda: "} + what + " in a step that is captured: " + reason +
+                  "; do it before or after the step");
+  }
 
  private:
   Context() {
@@ -66,11 +118,15 @@ class Context {
     check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device_), "attributes");
     capability_ = 10 * major + minor;
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "the stream");
+    void* memory = nullptr;
+    check(cudaMallocHost(&memory, sizeof(Fault)), "pinned memory");
+    fault_ = new (memory) Fault;
   }
 
   Index launches_ = 0;
   cudaStream_t stream_ = nullptr;
   int device_ = 0, multiprocessors_ = 0, capability_ = 0;
+  Fault* fault_ = nullptr;
   Index synchronizations_ = 0;
 };
 
@@ -85,10 +141,15 @@ inline bool available() {
   return found;
 }
 
-/// Waits until the device has done all work.
+/// Waits until the device has done all work. Throws what it found wrong with operands: ids and targets out of
+/// range.
 inline void synchronize() { Context::instance().synchronize("work on the device"); }
 /// How often the host has waited for the device so far.
 inline Index synchronizations() { return Context::instance().synchronizations(); }
+
+/// Whether the host waits for the result of each check of ids and targets, so that an error is thrown by the
+/// operation that it belongs to. Off by default: then the next wait throws it.
+inline void check_at_once(bool wanted) { Context::instance().checks_at_once = wanted; }
 
 [[noreturn]] inline void refuse_shared_memory(const char* name, unsigned bytes) {
   cudaGetLastError();
@@ -114,7 +175,8 @@ void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid,
   Context::instance().count_launch();
 }
 
-/// Copies between host and device in pieces through pinned memory, so that the host's side may be any.
+/// Copies between host and device in pieces through pinned memory, so that the host's side may be any. Many
+/// small copies can be on their way at once: the host need not wait for the work between them.
 class Staging {
  public:
   static Staging& instance() {
@@ -124,8 +186,9 @@ class Staging {
 
   /// Returns when `from` may be written again; the copy goes on, in the order of the stream.
   void upload(void* to, const void* from, Index bytes) {
+    Context::instance().refuse_in_capture("a copy to the device", "every replay would copy other values");
     pieces(bytes, [&](Piece& piece, Index begin, std::size_t count) {
-      check(cudaEventSynchronize(piece.free), "a copy to the device");
+      Context::instance().wait(piece.free, "a copy to the device");
       std::memcpy(piece.memory, static_cast<const std::byte*>(from) + begin, count);
       check(cudaMemcpyAsync(static_cast<std::byte*>(to) + begin, piece.memory, count, cudaMemcpyHostToDevice,
                             stream()),
@@ -135,6 +198,7 @@ class Staging {
   }
   /// Waits for the device's work before it and for the copy.
   void download(void* to, const void* from, Index bytes) {
+    Context::instance().refuse_in_capture("a copy from the device", "the host cannot wait for the device");
     pieces(bytes, [&](Piece& piece, Index begin, std::size_t count) {
       check(cudaMemcpyAsync(piece.memory, static_cast<const std::byte*>(from) + begin, count,
                             cudaMemcpyDeviceToHost, stream()),
@@ -149,27 +213,35 @@ class Staging {
     void* memory = nullptr;
     cudaEvent_t free = nullptr;
   };
-  static constexpr std::size_t piece_bytes = std::size_t{4} << 20;
+  static constexpr std::size_t large_bytes = std::size_t{4} << 20, small_bytes = std::size_t{64} << 10;
 
-  Staging() {
-    for (Piece& piece : pieces_) {
-      check(cudaMallocHost(&piece.memory, piece_bytes), "pinned memory");
-      check(cudaEventCreateWithFlags(&piece.free, cudaEventDisableTiming), "an event");
+  template <std::size_t Count>
+  struct Ring {
+    std::array<Piece, Count> pieces;
+    std::size_t next = 0;
+
+    explicit Ring(std::size_t bytes) {
+      for (Piece& piece : pieces) {
+        check(cudaMallocHost(&piece.memory, bytes), "pinned memory");
+        check(cudaEventCreateWithFlags(&piece.free, cudaEventDisableTiming), "an event");
+      }
     }
-  }
+    Piece& take() { return pieces[std::exchange(next, (next + 1) % Count)]; }
+  };
+
+  Staging() = default;
   static cudaStream_t stream() { return Context::instance().stream(); }
 
   template <class Copy>
   void pieces(Index bytes, const Copy& copy) {
     const auto total = static_cast<std::size_t>(bytes);
-    for (std::size_t begin = 0; begin < total; begin += piece_bytes) {
-      copy(pieces_[next_], static_cast<Index>(begin), std::min(piece_bytes, total - begin));
-      next_ = (next_ + 1) % pieces_.size();
-    }
+    if (total <= small_bytes && total > 0) return copy(small_.take(), 0, total);
+    for (std::size_t begin = 0; begin < total; begin += large_bytes)
+      copy(large_.take(), static_cast<Index>(begin), std::min(large_bytes, total - begin));
   }
 
-  std::array<Piece, 2> pieces_;
-  std::size_t next_ = 0;
+  Ring<2> large_{large_bytes};
+  Ring<64> small_{small_bytes};
 };
 
 }  // namespace cuda
@@ -183,12 +255,17 @@ struct CudaMemory {
   static void* take(Index bytes) {
     cuda::Context::instance();
     void* data = nullptr;
-    if (cudaMalloc(&data, static_cast<std::size_t>(bytes)) == cudaSuccess) return data;
+    cudaStreamCaptureMode mode =
+        cudaStreamCaptureModeRelaxed;  // memory may be taken while a step is captured
+    cudaThreadExchangeStreamCaptureMode(&mode);
+    const cudaError_t status = cudaMalloc(&data, static_cast<std::size_t>(bytes));
+    cudaThreadExchangeStreamCaptureMode(&mode);
+    if (status == cudaSuccess) return data;
     cudaGetLastError();
     return nullptr;
   }
   static void give_back(void* data) {
-    cuda::Context::instance().synchronize("memory given back");
+    cuda::Context::instance().wait("memory given back");
     cudaFree(data);
   }
 };

@@ -16,6 +16,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <burrow/core/device.hpp>
 #include <burrow/core/error.hpp>
@@ -33,6 +34,8 @@ struct MemoryStatistics {
 
 namespace detail {
 
+struct KeptBlocks;
+
 struct Block {
   void* data = nullptr;
   Index bytes = 0;
@@ -41,6 +44,18 @@ struct Block {
   Block* next = nullptr;
   void (*release)(Block*) = nullptr;
   bool read_only = false;  // never written in place: whoever wants to write makes a copy
+  KeptBlocks* keeper = nullptr;
+  bool idle = false;  // of a keeper's, in nobody's hands
+};
+
+/// Size classes of blocks: eight to a factor of two.
+inline constexpr std::size_t block_classes = 8 * 48;
+
+/// Blocks of a computation that is repeated with the same addresses: they go back to the pool's other users
+/// when all of it is over.
+struct KeptBlocks {
+  std::array<Block*, block_classes> free{};
+  std::vector<Block*> all;
 };
 
 /// A lock for sections of a few instructions: it costs one exchange where nobody else is there.
@@ -91,12 +106,15 @@ class BlockPool {
     if (bytes > largest_block) throw out_of_memory(bytes);
     const int size_class = class_of(bytes);
     const std::lock_guard lock{lock_};
-    Block*& head = free_[static_cast<std::size_t>(size_class)];
-    Block* block = head;
-    if (block != nullptr)
-      head = block->next;
-    else
-      block = from_system(size_class);
+    if (keeper_ != nullptr)
+      if (Block* const kept = pop(keeper_->free, size_class)) {
+        kept->idle = false;
+        kept->references.store(1, std::memory_order_relaxed);
+        return kept;
+      }
+    Block* block = pop(free_, size_class);
+    if (block == nullptr) block = from_system(size_class);
+    if (keeper_ != nullptr) adopt(block);
     block->references.store(1, std::memory_order_relaxed);
     statistics_.bytes_in_use += block->bytes;
     statistics_.peak_bytes_in_use = std::max(statistics_.peak_bytes_in_use, statistics_.bytes_in_use);
@@ -105,9 +123,35 @@ class BlockPool {
 
   [[gnu::noinline]] void release(Block* block) {
     const std::lock_guard lock{lock_};
-    block->next = free_[static_cast<std::size_t>(block->size_class)];
-    free_[static_cast<std::size_t>(block->size_class)] = block;
+    if (block->keeper != nullptr) {
+      block->idle = true;
+      return push(block->keeper->free, block);
+    }
+    if (keeper_ != nullptr) {  // the computation may have read it: nobody writes to it
+      adopt(block);
+      block->idle = true;
+      return;
+    }
+    push(free_, block);
     statistics_.bytes_in_use -= block->bytes;
+  }
+
+  /// From now on, blocks that are allocated or released are kept for `keeper`, which outlives this; null ends
+  /// it.
+  void keep_in(KeptBlocks* keeper) {
+    const std::lock_guard lock{lock_};
+    keeper_ = keeper;
+  }
+  /// Takes back what was kept. Blocks that are in use return when they are released.
+  void give_back(KeptBlocks& keeper) {
+    const std::lock_guard lock{lock_};
+    for (Block* const block : keeper.all) {
+      block->keeper = nullptr;
+      if (!std::exchange(block->idle, false)) continue;
+      push(free_, block);
+      statistics_.bytes_in_use -= block->bytes;
+    }
+    keeper = {};
   }
 
   MemoryStatistics statistics() {
@@ -133,6 +177,21 @@ class BlockPool {
   }
 
  private:
+  using FreeBlocks = std::array<Block*, block_classes>;
+
+  static Block* pop(FreeBlocks& lists, int size_class) {
+    Block*& head = lists[static_cast<std::size_t>(size_class)];
+    return head == nullptr ? nullptr : std::exchange(head, head->next);
+  }
+  static void push(FreeBlocks& lists, Block* block) {
+    Block*& head = lists[static_cast<std::size_t>(block->size_class)];
+    block->next = std::exchange(head, block);
+  }
+  void adopt(Block* block) {
+    block->keeper = keeper_;
+    keeper_->all.push_back(block);
+  }
+
   static constexpr Index largest_block = Index{1} << 47;  // what processors address
 
   [[gnu::cold, gnu::noinline]] Error out_of_memory(Index bytes) const {
@@ -168,7 +227,8 @@ class BlockPool {
   }
 
   SpinLock lock_;
-  std::array<Block*, 8 * 48> free_{};
+  FreeBlocks free_{};
+  KeptBlocks* keeper_ = nullptr;
   MemoryStatistics statistics_;
 };
 

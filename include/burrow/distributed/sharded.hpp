@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <burrow/core/live.hpp>
 #include <burrow/distributed/buckets.hpp>
 #include <burrow/distributed/mesh.hpp>
 #include <burrow/distributed/overlap.hpp>
@@ -287,7 +288,8 @@ class Sharded {
 
   /// The gradient that a rank keeps with stages 0 and 1, zero at the beginning of a step.
   Gradient<Model>& whole_gradient(const Model& model) {
-    const bool first = !std::exchange(accumulating_, true);
+    const bool first = !accumulating_;
+    each_step(D{}, [this] { accumulating_ = true; });
     if (!gradient_)
       gradient_.emplace(model);
     else if (first)

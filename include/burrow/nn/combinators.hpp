@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <burrow/autodiff/checkpoint.hpp>
+#include <burrow/core/live.hpp>
 #include <burrow/nn/presence.hpp>
 
 namespace burrow {
@@ -13,7 +14,10 @@ namespace burrow {
 namespace detail {
 
 /// An argument for number `i` of several modules: a key is folded, so that no two draw the same numbers.
-inline Key argument_for(Key key, std::size_t i) { return key.fold_in(i); }
+template <RandomKey K>
+K argument_for(K key, std::size_t i) {
+  return key.fold_in(i);
+}
 template <class T>
 const T& argument_for(const T& argument, std::size_t) {
   return argument;

@@ -13,7 +13,7 @@ struct Dropout {
   detail::RowPart rows{};
 
   auto operator()(const auto& x) const { return x; }
-  auto operator()(const auto& x, Key key) const {
+  auto operator()(const auto& x, RandomKey auto key) const {
     return detail::dropout(x, key, rate, rows, Location::here());
   }
   /// The layer will see one of `parts` equal parts of the rows [..., rows, columns] of what it would see, and

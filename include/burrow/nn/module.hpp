@@ -14,6 +14,7 @@
 #include <burrow/autodiff/trace.hpp>
 #include <burrow/core/pages.hpp>
 #include <burrow/core/reflection.hpp>
+#include <burrow/tensor/device_number.hpp>
 
 namespace burrow {
 
@@ -398,7 +399,8 @@ class Gradient {
   std::vector<detail::ParameterRange> ranges_;
 };
 
-/// Adds the gradient of f(tape), a traced scalar, to `gradient`, and returns the value of f. Inputs watched
+/// Adds the gradient of f(tape), a traced scalar, to `gradient`, and returns the value of f: a number, on a
+/// device a DeviceNumber, for which nobody waited. Inputs watched
 /// by the tape inside f are not differentiated: only the model's parameters are. A listener is told when the
 /// gradients of parameters are complete.
 template <Module Model, class F>
@@ -410,7 +412,7 @@ auto accumulate_gradient(const Model& model, Gradient<Model>& gradient, const F&
   static_assert(Traced<decltype(loss)>,
                 "value_and_grad: the loss is not traced; watch the input with tape.watch(x)");
   tape.backward(loss);
-  return loss.item();
+  return detail::number_of(loss.value());
 }
 
 /// The value of f(tape), a traced scalar computed with the model, and its gradient with respect to the model.

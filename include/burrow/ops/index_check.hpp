@@ -17,7 +17,7 @@ struct IndexScan {
 
 /// Looks for an index that is not below `limit`, or is negative where that is not allowed.
 template <IndexElement I>
-IndexScan scan_indices(Cpu, const I* indices, Index count, Index limit, bool negative_allowed) {
+IndexScan scan_indices(const I* indices, Index count, Index limit, bool negative_allowed) {
   IndexScan scan{0, -1, 0};
   for (Index i = 0; i < count; ++i) {
     const auto index = static_cast<Index>(indices[i]);
@@ -52,12 +52,20 @@ struct IndexedAxis {
 }
 
 /// Throws ValueError at the first of row-major `indices` that is not below `limit`, or is negative where that
-/// is not allowed; `what` says in one word what they are to the operation. Returns how many are not negative.
-template <class D, IndexElement I, class S>
-Index check_indices(D device, const char* operation, const char* what, const I* indices, const S& shape,
-                    Index limit, bool negative_allowed, Location where, const IndexedAxis& axis = {}) {
-  const IndexScan scan = scan_indices(device, indices, shape.size(), limit, negative_allowed);
+/// is not allowed; `what` says in one word what they are to the operation. A device may throw later: at the
+/// next wait for it. Until then the operation meets indices that name no row.
+template <IndexElement I, class S>
+void check_indices(Cpu, const char* operation, const char* what, const I* indices, const S& shape,
+                   Index limit, bool negative_allowed, Location where, const IndexedAxis& axis = {}) {
+  const IndexScan scan = scan_indices(indices, shape.size(), limit, negative_allowed);
   if (scan.refused_at >= 0) index_is_refused(operation, what, scan, shape.values(), limit, where, axis);
+}
+/// The same where negative ones are allowed, and how many are not negative; a device keeps the number.
+template <IndexElement I, class S>
+Index count_indices(Cpu, const char* operation, const char* what, const I* indices, const S& shape,
+                    Index limit, Location where) {
+  const IndexScan scan = scan_indices(indices, shape.size(), limit, true);
+  if (scan.refused_at >= 0) index_is_refused(operation, what, scan, shape.values(), limit, where, {});
   return scan.counted;
 }
 

@@ -13,23 +13,20 @@ void convert_elements(Cuda, const G* from, Index count, T* to) {
   copy_elements("a conversion", StridedOrder{extents, strides}, from, to);
 }
 
-/// Adds *scale * row k of `values` to row positions[k] of the target, or to row k where there are none.
 template <class G, class C>
-struct AddScaledRows {
-  Index width;
+struct AddScaled {
   const C* values;
-  const Index* positions;
   const C* scale;
   DenseTarget<G> target;
 
   template <int Each>
-  __device__ void operator()(Index k, Index i) const {
+  __device__ void operator()(Index, Index i) const {
     C scaled[Each];
-    cuda::load_elements(values + k * width + i, scaled);
+    cuda::load_elements(values + i, scaled);
     const C factor = *scale;
 #pragma unroll
     for (int e = 0; e < Each; ++e) scaled[e] *= factor;
-    put_elements(target, (positions == nullptr ? k : positions[k]) * width + i, scaled);
+    put_elements(target, i, scaled);
   }
 };
 
@@ -37,7 +34,7 @@ template <class G, class C>
 void add_scaled(Cuda, const C* values, Index count, const C* scale, DenseTarget<G> target) {
   launch_elements_of_rows<G>("a gradient times a factor", Rows{1, count},
                              cuda::rows_are_aligned<G>(count, values, target.data),
-                             AddScaledRows<G, C>{count, values, nullptr, scale, target});
+                             AddScaled<G, C>{values, scale, target});
 }
 
 }  // namespace burrow::detail

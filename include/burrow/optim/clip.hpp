@@ -97,26 +97,28 @@ double sum_of_squares(Cpu, std::span<const G> values) {
   return sum;
 }
 
+inline double square_root(Cpu, double x) { return std::sqrt(x); }
+
 }  // namespace detail
 
 /// The sum of the squares of all values, in double; the same bits for every number of threads. Ranks that own
-/// slices add these before they take the root. D is the device that the values lie on; from another than the
-/// host the sum is copied, which waits for the device.
+/// slices add these before they take the root. D is the device that the values lie on; on another than the
+/// host the result is a DeviceNumber, which is waited for where it is used as a number.
 template <class D = Cpu, Real G>
-double sum_of_squares(std::span<const G> values) {
+auto sum_of_squares(std::span<const G> values) {
   return sum_of_squares(D{}, values);
 }
 
 /// The Euclidean norm of all values together; that of a gradient on the GPU is
-/// `global_norm<Cuda>(gradient.values())`.
+/// `global_norm<Cuda>(gradient.values())`, a DeviceNumber.
 template <class D = Cpu, Real G>
-double global_norm(std::span<const G> values) {
-  return std::sqrt(sum_of_squares<D>(values));
+auto global_norm(std::span<const G> values) {
+  return square_root(D{}, sum_of_squares<D>(values));
 }
 
 /// What to multiply a gradient of that norm by, so that its norm is at most `max_norm`: min(1, max_norm /
-/// norm). NaN when the norm is not finite: look at the norm before stepping. Throws ValueError unless
-/// max_norm > 0.
+/// norm). NaN when the norm is not finite: look at the norm before stepping. A norm on a device gives a
+/// factor there, which `UpdateOptions` take without a wait. Throws ValueError unless max_norm > 0.
 inline double clip_factor(double norm, double max_norm) {
   if (!(max_norm > 0)) throw ValueError("clip_factor: the largest norm must be positive");
   if (!std::isfinite(norm)) return std::numeric_limits<double>::quiet_NaN();

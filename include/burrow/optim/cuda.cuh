@@ -2,14 +2,24 @@
 // remembered. bf16 parameters are rounded with the same random bits.
 #pragma once
 
+#include <limits>
 #include <type_traits>
 
+#include <burrow/core/captured_step.cuh>
 #include <burrow/optim/clip.hpp>
 #include <burrow/optim/elementwise_slice.hpp>
 #include <burrow/tensor/cuda.cuh>
 #include <burrow/tensor/reduce.hpp>
 
 namespace burrow::detail {
+
+/// What differs from step to step.
+template <class C, class Numbers>
+struct StepNumbers {
+  Numbers numbers;
+  C factor;  ///< of the gradient
+  Key key;   ///< of stochastic rounding
+};
 
 /// One range of parameters that are updated alike.
 template <class P, class G, class Numbers, std::size_t Count>
@@ -20,10 +30,9 @@ struct RangeUpdate {
   const G* gradient;
   C* copy;  ///< in place of narrow parameters; null where there is none
   std::array<C*, Count> remembered;
-  Numbers numbers;
-  C factor;  ///< of the gradient
+  Given<StepNumbers<C, Numbers>> step;
+  const double* factor;  ///< of the gradient where it lies on the device, else null
   std::uint64_t first_index;
-  Key key;
   bool stochastic;
   bool aligned;  ///< a piece may be read and written at once
 };
@@ -39,6 +48,9 @@ template <int Each, class P, class G, class Numbers, std::size_t Count>
 __global__ void update_kernel(RangeUpdate<P, G, Numbers, Count> update, Index begin, Index end) {
   using C = compute_type<P>;
   using V = Packet<C, 1>;
+  const StepNumbers<C, Numbers> now = update.step.get();
+  const C factor = update.factor == nullptr ? now.factor : static_cast<C>(*update.factor);
+  if (update.factor != nullptr && factor != factor) return;  // the gradient is not finite
   const Index step = Index{gridDim.x} * blockDim.x, last = (end + Each - 1) / Each;
   for (Index number = begin / Each + Index{blockIdx.x} * blockDim.x + threadIdx.x; number < last;
        number += step) {
@@ -72,9 +84,9 @@ __global__ void update_kernel(RangeUpdate<P, G, Numbers, Count> update, Index be
 #pragma unroll
     for (int k = 0; k < Each; ++k) {
       [&]<std::size_t... R>(std::index_sequence<R...>) {
-        V now[Count == 0 ? 1 : Count] = {V(values[R][k])...};
-        p[k] = update.numbers(V(p[k]), V(g[k]) * V(update.factor), now[R]...).v;
-        ((values[R][k] = now[R].v), ...);
+        V each[Count == 0 ? 1 : Count] = {V(values[R][k])...};
+        p[k] = now.numbers(V(p[k]), V(g[k]) * V(factor), each[R]...).v;
+        ((values[R][k] = each[R].v), ...);
       }
       (std::make_index_sequence<Count>{});
     }
@@ -87,7 +99,7 @@ __global__ void update_kernel(RangeUpdate<P, G, Numbers, Count> update, Index be
 #pragma unroll
         for (int k = 0; k < Each; ++k) {
           const std::uint64_t index = update.first_index + static_cast<std::uint64_t>(i + k);
-          if (k == 0 || index % 8 == 0) words = update.key.words(index / 8);
+          if (k == 0 || index % 8 == 0) words = now.key.words(index / 8);
           const std::uint32_t word = words[index % 8 / 2];
           rounded[k] =
               round_stochastically(p[k], static_cast<std::uint16_t>(index % 2 == 0 ? word : word >> 16));
@@ -156,7 +168,7 @@ class ElementwiseSlice<P, Rule, Cuda> {
     } else {
       update_all<most>(parameters, gradient, now);
     }
-    ++steps_;
+    each_step(Cuda{}, [this] { ++steps_; });
   }
 
   /// What is remembered, by the rule's names, and where it is kept the fp32 copy, on the device.
@@ -205,21 +217,26 @@ class ElementwiseSlice<P, Rule, Cuda> {
   void update_range(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now,
                     const UpdateRange& range, Index end) {
     using Numbers = typename Rule::template Numbers<Packet<Compute, 1>>;
-    const double usual_rate = now.learning_rate.value_or(options_.learning_rate);
+    if (end <= range.begin) return;
+    const StepNumber rate = now.learning_rate.value_or(options_.learning_rate);
+    const double factor = now.gradient_factor.on_device() == nullptr ? double{now.gradient_factor} : 1.0;
+    const auto numbers = [this, rate, factor, range] {
+      return StepNumbers<Compute, Numbers>{Numbers{options_, static_cast<double>(steps_ + 1),
+                                                   range.rate(rate), range.decay(options_.weight_decay)},
+                                           static_cast<Compute>(factor),
+                                           options_.key.fold_in(static_cast<std::uint64_t>(steps_))};
+    };
     RangeUpdate<P, G, Numbers, Count> update{
         parameters.data(),
         gradient.data(),
         static_cast<Compute*>(copy_.data()),
         {},
-        Numbers{options_, static_cast<double>(steps_ + 1), range.rate(usual_rate),
-                range.decay(options_.weight_decay)},
-        static_cast<Compute>(now.gradient_factor),
+        given(Cuda{}, numbers),
+        now.gradient_factor.on_device(),
         static_cast<std::uint64_t>(first_index_),
-        options_.key.fold_in(static_cast<std::uint64_t>(steps_)),
         options_.bf16_update == Bf16Update::stochastic,
         starts_piece(parameters.data()) && starts_piece(gradient.data())};
     for (std::size_t r = 0; r < Count; ++r) update.remembered[r] = values_of(remembered_[r]).data();
-    if (end <= range.begin) return;
     cuda::launch("optimizer", &update_kernel<each, P, G, Numbers, Count>,
                  cuda::striding_grid((end - range.begin + each - 1) / each + 1,
                                      cuda::Context::instance().multiprocessors()),
@@ -234,10 +251,36 @@ class ElementwiseSlice<P, Rule, Cuda> {
 };
 
 template <Real G>
-double sum_of_squares(Cuda, std::span<const G> values) {
+DeviceNumber<double, Cuda> sum_of_squares(Cuda, std::span<const G> values) {
   using Flat = View<G, Shape<dyn>, Cuda>;
   const Flat all{{}, const_cast<G*>(values.data()), Shape<dyn>{{static_cast<Index>(values.size())}}};
-  return sum(square(cast<double>(all))).item();
+  return DeviceNumber<double, Cuda>{sum(square(cast<double>(all)))};
 }
 
+inline DeviceNumber<double, Cuda> square_root(Cuda, const DeviceNumber<double, Cuda>& x) {
+  return DeviceNumber<double, Cuda>{sqrt(x.tensor())};
+}
+
+struct ClipFactor {
+  const double* norm;
+  double max_norm;
+  double* factor;
+  constexpr void operator()(Index) const {
+    const double n = *norm;
+    *factor = n - n != 0 ? std::numeric_limits<double>::quiet_NaN() : n > max_norm ? max_norm / n : 1.0;
+  }
+};
+
 }  // namespace burrow::detail
+
+namespace burrow {
+
+/// The same for a norm on the device, without a wait.
+inline DeviceNumber<double, Cuda> clip_factor(const DeviceNumber<double, Cuda>& norm, double max_norm) {
+  if (!(max_norm > 0)) throw ValueError("clip_factor: the largest norm must be positive");
+  Tensor<double, Shape<>, Cuda> factor;
+  detail::for_each_index("clip_factor", 1, detail::ClipFactor{norm.tensor().data(), max_norm, factor.data()});
+  return DeviceNumber<double, Cuda>{factor};
+}
+
+}  // namespace burrow

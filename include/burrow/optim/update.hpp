@@ -13,12 +13,14 @@
 #include <burrow/core/dtype.hpp>
 #include <burrow/core/error.hpp>
 #include <burrow/core/key.hpp>
+#include <burrow/core/live.hpp>
 #include <burrow/core/memory.hpp>
 #include <burrow/core/packet_math.hpp>
 #include <burrow/core/parallel.hpp>
 #include <burrow/core/shape.hpp>
 #include <burrow/optim/layout.hpp>
 #include <burrow/optim/stochastic_rounding.hpp>
+#include <burrow/tensor/device_number.hpp>
 
 namespace burrow {
 
@@ -27,12 +29,39 @@ namespace burrow {
 /// parameters have the latter two. Parameters of other types are updated as they are.
 enum class Bf16Update { stochastic, fp32_copy, nearest };
 
-/// What may change from step to step: the learning rate; a factor on the gradient (clipping, averaging),
-/// which is applied inside the pass; and the flat ranges that are updated, all where empty: an optimizer of a
-/// model sets them to those that the gradient was computed for.
+/// A factor on a gradient: a number, or one that lies on the gradient's device, for which nobody waits.
+class GradientFactor {
+ public:
+  GradientFactor(double value = 1) : value_{value} {}
+  template <class D>
+  GradientFactor(const DeviceNumber<double, D>& value)
+      : memory_{&detail::device_memory<D>},
+        storage_{value.tensor().storage()},
+        on_device_{value.tensor().data()} {}
+
+  /// The number; from a device it is copied, which waits for the device.
+  operator double() const {
+    double value = value_;
+    if (on_device_ != nullptr) memory_->to_host(&value, on_device_, Index{sizeof(value)});
+    return value;
+  }
+  /// Where it lies on the device; null for a number of the host.
+  const double* on_device() const { return on_device_; }
+
+ private:
+  double value_ = 1;
+  const detail::DeviceMemory* memory_ = nullptr;
+  Storage storage_;
+  const double* on_device_ = nullptr;
+};
+
+/// What may change from step to step: the learning rate, a number or a `live` variable; a factor on the
+/// gradient (clipping, averaging), which is applied inside the pass; and the flat ranges that are updated,
+/// all where empty: an optimizer of a model sets them to those that the gradient was computed for. A factor
+/// on the device that is NaN leaves parameters and what is remembered as they are; the step counts.
 struct UpdateOptions {
-  std::optional<double> learning_rate = {};
-  double gradient_factor = 1;
+  std::optional<StepNumber> learning_rate = {};
+  GradientFactor gradient_factor = 1.0;
   std::span<const detail::ParameterRange> only = {};
 };
 

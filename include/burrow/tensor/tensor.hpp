@@ -283,4 +283,25 @@ template <class To, Traced E>
 requires std::derived_from<To, detail::Device>
 auto to(const E&) -> misuse::gradient_would_be_lost<operation::to, E>;
 
+/// Writes the values of an untraced expression to the elements of a tensor where they lie, so that those who
+/// know their address find the new ones: the inputs of a step that is captured and replayed. A copy from the
+/// host does not wait for the device. Throws ShapeError where extents differ, and Error where other tensors,
+/// views or the expression itself share the elements.
+template <class T, class S, class D, Expression E>
+requires(!Traced<E> && Matching<shape_of<E>, S>) void assign(Tensor<T, S, D>& to, const E& from,
+                                                             Location where = Location::here()) {
+  const auto& node = detail::node_as<T>(from);
+  if (node.shape().values() != to.shape().values())
+    throw ShapeError("assign: values " + node.shape().text() + " for a tensor " + to.shape().text() +
+                     at(where));
+  if (!to.storage().unique())
+    throw Error("assign: the elements of the tensor are shared, they cannot be written in place" + at(where));
+  if constexpr (std::same_as<D, device_of<E>>) {
+    evaluate(D{}, node, to.shape(), to.data());
+  } else {
+    const auto values = materialize(node);
+    copy_bytes(device_of<E>{}, D{}, to.data(), values.data(), to.size() * Index{sizeof(T)});
+  }
+}
+
 }  // namespace burrow

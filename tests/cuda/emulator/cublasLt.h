@@ -3,6 +3,7 @@
 // not go together.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <map>
 
@@ -22,12 +23,19 @@ enum cublasComputeType_t {
   CUBLAS_COMPUTE_32F_FAST_TF32 = 77
 };
 enum cublasOperation_t { CUBLAS_OP_N, CUBLAS_OP_T };
-enum cublasLtEpilogue_t { CUBLASLT_EPILOGUE_DEFAULT = 1, CUBLASLT_EPILOGUE_BIAS = 4 };
+enum cublasLtEpilogue_t {
+  CUBLASLT_EPILOGUE_DEFAULT = 1,
+  CUBLASLT_EPILOGUE_BIAS = 4,
+  CUBLASLT_EPILOGUE_GELU_AUX_BIAS = 32 | 128 | 4,
+  CUBLASLT_EPILOGUE_DGELU = 64 | 128
+};
 enum cublasLtMatmulDescAttributes_t {
   CUBLASLT_MATMUL_DESC_TRANSA = 3,
   CUBLASLT_MATMUL_DESC_TRANSB = 4,
   CUBLASLT_MATMUL_DESC_EPILOGUE = 7,
-  CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8
+  CUBLASLT_MATMUL_DESC_BIAS_POINTER = 8,
+  CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER = 11,
+  CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD = 12
 };
 enum cublasLtMatrixLayoutAttribute_t {
   CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT = 5,
@@ -58,6 +66,11 @@ struct Product {
   cublasOperation_t left = CUBLAS_OP_N, right = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const void* bias = nullptr;
+  void* before = nullptr;  // of the GELU, of the result's type
+  std::int64_t before_stride = 0;
+
+  bool has_bias() const { return (epilogue & CUBLASLT_EPILOGUE_BIAS) != 0; }
+  bool has_before() const { return (epilogue & 128) != 0; }
 };
 struct Layout {
   cudaDataType_t type;
@@ -112,6 +125,18 @@ inline double rounded_to_tf32(double value) {
   return std::bit_cast<float>((bits + 0x1000u) & 0xFFFFE000u);
 }
 
+/// The GELU by tanh (Hendrycks and Gimpel 2016).
+inline double gelu(double x) {
+  return 0.5 * x * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+}
+inline double gelu_slope(double x) {
+  const double t = std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x));
+  return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * 0.7978845608028654 * (1 + 3 * 0.044715 * x * x);
+}
+
+/// Products with a GELU so far.
+inline int gelu_products = 0;
+
 /// Calls of the heuristic so far.
 inline int heuristic_calls = 0;
 
@@ -125,6 +150,9 @@ inline bool types_fit(const Product& p, const Layout& a, const Layout& b, const 
 
 inline bool layouts_fit(const Product& p, const Layout& a, const Layout& b, const Layout& d) {
   const auto inner = p.left == CUBLAS_OP_T ? a.rows : a.columns;
+  if (p.has_before() && (p.before_stride % 8 != 0 || p.before_stride < d.rows || d.count != 1 ||
+                         reinterpret_cast<std::uintptr_t>(p.before) % 16 != 0))
+    return false;
   for (const Layout& x : {a, b, d})
     if (x.rows < 1 || x.columns < 1 || x.stride < x.rows || x.count != d.count) return false;
   return (p.left == CUBLAS_OP_T ? a.columns : a.rows) == d.rows &&
@@ -160,6 +188,10 @@ inline cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t produc
       return emulator::status(emulator::assign(product->epilogue, value, bytes));
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
       return emulator::status(emulator::assign(product->bias, value, bytes));
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
+      return emulator::status(emulator::assign(product->before, value, bytes));
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
+      return emulator::status(emulator::assign(product->before_stride, value, bytes));
   }
   return CUBLAS_STATUS_INVALID_VALUE;
 }
@@ -216,47 +248,81 @@ inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtM
   return CUBLAS_STATUS_SUCCESS;
 }
 
+namespace emulator {
+
+/// A call of cublasLtMatmul, with all that it says by value.
+struct ProductCall {
+  Product product;
+  Layout of_a, of_b, of_c, of_d;
+  double scale, old;
+  const void *a, *b, *c;
+  void *d, *workspace;
+  std::size_t workspace_bytes;
+
+  void operator()() const {
+    const Memory::Opened opened;
+    std::memset(workspace, 0xff, workspace_bytes);
+    const bool tf32 = product.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+    const auto factor = [&](const void* data, const Layout& x, bool transposed, std::int64_t matrix,
+                            std::int64_t row, std::int64_t column) {
+      const auto at = transposed ? column + row * x.stride : row + column * x.stride;
+      const double value = element(data, x.type, matrix * x.step + at);
+      return tf32 ? rounded_to_tf32(value) : value;
+    };
+    const std::int64_t inner = product.left == CUBLAS_OP_T ? of_a.rows : of_a.columns;
+    for (std::int64_t matrix = 0; matrix < of_d.count; ++matrix)
+      for (std::int64_t column = 0; column < of_d.columns; ++column)
+        for (std::int64_t row = 0; row < of_d.rows; ++row) {
+          double sum = 0;
+          for (std::int64_t l = 0; l < inner; ++l)
+            sum += factor(a, of_a, product.left == CUBLAS_OP_T, matrix, row, l) *
+                   factor(b, of_b, product.right == CUBLAS_OP_T, matrix, l, column);
+          sum *= scale;
+          if (old != 0) sum += old * element(c, of_c.type, matrix * of_c.step + row + column * of_c.stride);
+          if (product.has_bias()) sum += element(product.bias, of_d.type, row);
+          const std::int64_t before = row + column * product.before_stride;
+          if (product.epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS) {
+            set_element(product.before, of_d.type, before, sum);
+            sum = gelu(sum);
+          }
+          if (product.epilogue == CUBLASLT_EPILOGUE_DGELU)
+            sum *= gelu_slope(element(product.before, of_d.type, before));
+          set_element(d, of_d.type, matrix * of_d.step + row + column * of_d.stride, sum);
+        }
+  }
+};
+
+}  // namespace emulator
+
 inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, const void* alpha,
                                      const void* a, cublasLtMatrixLayout_t of_a, const void* b,
                                      cublasLtMatrixLayout_t of_b, const void* beta, const void* c,
                                      cublasLtMatrixLayout_t of_c, void* d, cublasLtMatrixLayout_t of_d,
                                      const cublasLtMatmulAlgo_t* algorithm, void* workspace,
                                      std::size_t workspace_bytes, cudaStream_t) {
-  const emulator::Memory::Opened opened;
   const void* const pointers[] = {a, b, c, d};
   for (std::size_t i = 0; i < 4; ++i)
     if (reinterpret_cast<std::uintptr_t>(pointers[i]) % algorithm->data[i] != 0)
       return CUBLAS_STATUS_NOT_SUPPORTED;
-  if (product->epilogue == CUBLASLT_EPILOGUE_BIAS &&
-      reinterpret_cast<std::uintptr_t>(product->bias) % algorithm->data[3] != 0)
+  emulator::gelu_products += product->has_before() ? 1 : 0;
+  if (product->has_bias() && reinterpret_cast<std::uintptr_t>(product->bias) % algorithm->data[3] != 0)
     return CUBLAS_STATUS_NOT_SUPPORTED;
   if (!emulator::types_fit(*product, *of_a, *of_b, *of_d) ||
       !emulator::layouts_fit(*product, *of_a, *of_b, *of_d) || workspace_bytes < algorithm->data[4])
     return CUBLAS_STATUS_INVALID_VALUE;
-  std::memset(workspace, 0xff, workspace_bytes);
-  const double scale = emulator::element(alpha, product->scale, 0),
-               old = emulator::element(beta, product->scale, 0);
-  const bool tf32 = product->compute == CUBLAS_COMPUTE_32F_FAST_TF32;
-  const auto factor = [&](const void* data, const emulator::Layout& x, bool transposed, std::int64_t matrix,
-                          std::int64_t row, std::int64_t column) {
-    const auto at = transposed ? column + row * x.stride : row + column * x.stride;
-    const double value = emulator::element(data, x.type, matrix * x.step + at);
-    return tf32 ? emulator::rounded_to_tf32(value) : value;
-  };
-  const std::int64_t inner = product->left == CUBLAS_OP_T ? of_a->rows : of_a->columns;
-  for (std::int64_t matrix = 0; matrix < of_d->count; ++matrix)
-    for (std::int64_t column = 0; column < of_d->columns; ++column)
-      for (std::int64_t row = 0; row < of_d->rows; ++row) {
-        double sum = 0;
-        for (std::int64_t l = 0; l < inner; ++l)
-          sum += factor(a, *of_a, product->left == CUBLAS_OP_T, matrix, row, l) *
-                 factor(b, *of_b, product->right == CUBLAS_OP_T, matrix, l, column);
-        sum *= scale;
-        if (old != 0)
-          sum += old * emulator::element(c, of_c->type, matrix * of_c->step + row + column * of_c->stride);
-        if (product->epilogue == CUBLASLT_EPILOGUE_BIAS)
-          sum += emulator::element(product->bias, of_d->type, row);
-        emulator::set_element(d, of_d->type, matrix * of_d->step + row + column * of_d->stride, sum);
-      }
-  return CUBLAS_STATUS_SUCCESS;
+  const emulator::ProductCall call{*product,
+                                   *of_a,
+                                   *of_b,
+                                   *of_c,
+                                   *of_d,
+                                   emulator::element(alpha, product->scale, 0),
+                                   emulator::element(beta, product->scale, 0),
+                                   a,
+                                   b,
+                                   c,
+                                   d,
+                                   workspace,
+                                   workspace_bytes};
+  return emulator::StreamCapture::instance().give(call) == cudaSuccess ? CUBLAS_STATUS_SUCCESS
+                                                                       : CUBLAS_STATUS_INVALID_VALUE;
 }

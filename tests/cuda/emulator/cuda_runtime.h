@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "device_functions.hpp"
+#include "graph.hpp"
 
 #define BURROW_CUDA_EMULATED 1
 #define __global__
@@ -50,13 +51,6 @@ inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z,
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 
-enum cudaError_t {
-  cudaSuccess,
-  cudaErrorInvalidValue,
-  cudaErrorMemoryAllocation,
-  cudaErrorNoDevice,
-  cudaErrorNotReady
-};
 enum cudaMemcpyKind {
   cudaMemcpyHostToHost,
   cudaMemcpyHostToDevice,
@@ -72,7 +66,6 @@ enum cudaDeviceAttr {
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize };
 inline constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
-using cudaStream_t = struct CUstream_st*;
 using cudaEvent_t = struct CUevent_st*;
 
 namespace emulator {
@@ -157,13 +150,18 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
       blocks.z == 0 || blocks.y > 65535 || blocks.z > 65535 ||
       config->dynamicSmemBytes > sizeof(emulator::shared_memory))
     return cudaErrorInvalidValue;
-  emulator::run_grid(blocks, threads, config->dynamicSmemBytes, kernel,
-                     std::tuple<std::remove_cv_t<P>...>{static_cast<P>(arguments)...});
-  return cudaSuccess;
+  return emulator::StreamCapture::instance().give(
+      [blocks, threads, shared_bytes = config->dynamicSmemBytes, kernel,
+       parameters = std::tuple<std::remove_cv_t<P>...>{static_cast<P>(arguments)...}] {
+        emulator::run_grid(blocks, threads, shared_bytes, kernel, parameters);
+      });
 }
 
 inline const char* cudaGetErrorString(cudaError_t error) {
-  return error == cudaSuccess ? "no error" : error == cudaErrorInvalidValue ? "invalid argument" : "error";
+  return error == cudaSuccess                         ? "no error"
+         : error == cudaErrorInvalidValue             ? "invalid argument"
+         : error == cudaErrorStreamCaptureUnsupported ? "operation not permitted when stream is capturing"
+                                                      : "error";
 }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaGetDeviceCount(int* count) {
@@ -189,8 +187,10 @@ inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 }
 inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  return emulator::StreamCapture::instance().refuse();
+}
+inline cudaError_t cudaDeviceSynchronize() { return emulator::StreamCapture::instance().refuse(); }
 inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = nullptr;
   return cudaSuccess;
@@ -198,28 +198,42 @@ inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
 inline cudaError_t cudaEventQuery(cudaEvent_t) { return cudaSuccess; }
-inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return emulator::StreamCapture::instance().refuse(); }
 template <class F>
 cudaError_t cudaFuncSetAttribute(F, cudaFuncAttribute, int bytes) {
   return bytes <= static_cast<int>(sizeof(emulator::shared_memory)) ? cudaSuccess : cudaErrorInvalidValue;
 }
 inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
+  if (const auto refused = emulator::StreamCapture::instance().refuse_unless_relaxed();
+      refused != cudaSuccess)
+    return refused;
   *data = emulator::Memory::instance().take(bytes);
   return *data == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
-inline cudaError_t cudaFree(void*) { return cudaSuccess; }
+inline cudaError_t cudaFree(void*) { return emulator::StreamCapture::instance().refuse_unless_relaxed(); }
 inline cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
+  if (const auto refused = emulator::StreamCapture::instance().refuse_unless_relaxed();
+      refused != cudaSuccess)
+    return refused;
   *data = std::malloc(bytes);
+  const auto* const begin = static_cast<const std::byte*>(*data);
+  emulator::pinned.insert({begin, begin + bytes});
   return cudaSuccess;
 }
-inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                                    cudaStream_t) {
-  const emulator::Memory::Opened opened;
-  std::memmove(to, from, bytes);
-  return cudaSuccess;
+  auto& capture = emulator::StreamCapture::instance();
+  if (capture.graph != nullptr && kind != cudaMemcpyDeviceToDevice &&
+      !emulator::is_pinned(kind == cudaMemcpyHostToDevice ? from : to))
+    return capture.refuse();
+  return capture.give([=] {
+    const emulator::Memory::Opened opened;
+    std::memmove(to, from, bytes);
+  });
 }
 inline cudaError_t cudaMemsetAsync(void* data, int value, std::size_t bytes, cudaStream_t) {
-  const emulator::Memory::Opened opened;
-  std::memset(data, value, bytes);
-  return cudaSuccess;
+  return emulator::StreamCapture::instance().give([=] {
+    const emulator::Memory::Opened opened;
+    std::memset(data, value, bytes);
+  });
 }

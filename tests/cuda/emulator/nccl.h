@@ -12,7 +12,7 @@
 
 #include <burrow/core/dtype.hpp>
 
-enum ncclResult_t { ncclSuccess, ncclInvalidArgument, ncclInProgress };
+enum ncclResult_t { ncclSuccess, ncclUnhandledCudaError, ncclInvalidArgument = 4, ncclInProgress = 7 };
 enum ncclDataType_t {
   ncclUint8,
   ncclInt32,
@@ -73,7 +73,9 @@ struct NcclCalls {
     waiting.push_back(std::move(call));
     return depth > 0 ? ncclSuccess : finish();
   }
+  /// Graphs of exchanges are not made here.
   ncclResult_t finish() {
+    if (StreamCapture::instance().refuse() != cudaSuccess) return ncclUnhandledCudaError;
     const Memory::Opened opened;
     std::vector<MPI_Request> requests;
     for (const auto& call : waiting) call(requests);

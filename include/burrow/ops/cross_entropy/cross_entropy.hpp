@@ -2,22 +2,35 @@
 #pragma once
 
 #include <burrow/ops/cross_entropy/cpu.hpp>
+#include <burrow/tensor/device_number.hpp>
 #include <burrow/tensor/indexing.hpp>
 
 namespace burrow {
 
 /// A loss as a sum and the number of its terms, divided once, when all of them are known. Sum is a tensor of
-/// rank 0, traced where the logits are.
-template <class Sum>
+/// rank 0, traced where the logits are; Count is Index, on a GPU a DeviceNumber of it, which was not waited
+/// for.
+template <class Sum, class Count = Index>
 struct CrossEntropy {
   Sum sum;
-  Index count;
+  Count count;
 
   /// The loss of a batch that was not cut: the sum over the number of its terms, NaN of none.
-  auto mean() const { return sum / static_cast<element_of<Sum>>(count); }
+  auto mean() const {
+    using T = element_of<Sum>;
+    if constexpr (std::same_as<Count, Index>)
+      return sum / static_cast<T>(count);
+    else
+      return sum / cast<T>(count.tensor());
+  }
 };
 
 namespace detail {
+
+template <class Sum, class Count>
+CrossEntropy<Sum, Count> loss_of(Sum sum, Count count) {
+  return {std::move(sum), std::move(count)};
+}
 
 template <class S>
 using LeadingShape = ShapeOf<without_axis<S, -1>>;
@@ -39,12 +52,12 @@ concept TargetsOf = Expression<Targets> && Expression<Logits> && IndexElement<el
 /// Throws where run-time extents do not fit or a target is not below the number of logits; else the number of
 /// targets that are not negative.
 template <class Logits, class Targets>
-Index check_targets(const char* operation, const Logits& logits, const Targets& targets, Location where) {
+auto count_targets(const char* operation, const Logits& logits, const Targets& targets, Location where) {
   for (int axis = 0; axis < shape_of<Targets>::rank; ++axis)
     if (targets.shape()[axis] != logits.shape()[axis])
       targets_do_not_fit(operation, targets.shape().values(), logits.shape().values(), where);
-  return check_indices(device_of<Targets>{}, operation, "target", targets.view().data(), targets.shape(),
-                       logits.shape()[-1], true, where);
+  return count_indices(device_of<Targets>{}, operation, "target", targets.view().data(), targets.shape(),
+                       logits.shape()[-1], where);
 }
 
 }  // namespace detail
@@ -64,7 +77,7 @@ auto cross_entropy(const Logits& logits, const Targets& targets, Location where 
   const auto tape = tape_of(logits, targets);
   const auto in = dense_operand(tape, logits);
   const auto ids = dense_operand(tape, targets);
-  const Index count = detail::check_targets("cross_entropy", in, ids, where);
+  const auto count = detail::count_targets("cross_entropy", in, ids, where);
   const auto rows = detail::rows_of(in.shape());
   const Buffer<D> saved{rows.count * Index{sizeof(Normalizer)}};
   Tensor<C, Shape<dyn>, D> likelihoods{Shape<dyn>{{rows.count}}};
@@ -80,7 +93,7 @@ auto cross_entropy(const Logits& logits, const Targets& targets, Location where 
                                  static_cast<const Normalizer*>(saved.data()), dsum.data(), dlogits);
       },
       in);
-  return CrossEntropy<decltype(recorded)>{std::move(recorded), count};
+  return detail::loss_of(std::move(recorded), count);
 }
 
 /// log(softmax(logits)[target]) of each token in nats, of the targets' shape, 0 where a target is negative;
@@ -94,7 +107,7 @@ requires(detail::TargetsOf<Targets, Logits> && !Traced<Logits> &&
   using Normalizer = detail::LogSumExp<C>;
   const auto in = dense_operand(detail::NoTape{}, logits);
   const auto ids = dense_operand(detail::NoTape{}, targets);
-  detail::check_targets("token_log_likelihoods", in, ids, where);
+  detail::count_targets("token_log_likelihoods", in, ids, where);
   const auto rows = detail::rows_of(in.shape());
   const Buffer<D> normalizers{rows.count * Index{sizeof(Normalizer)}};
   Tensor<C, shape_of<Targets>, D> result{ids.shape()};

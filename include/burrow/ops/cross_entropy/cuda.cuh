@@ -18,7 +18,7 @@ struct TargetLogLikelihoods {
   template <int Each>
   __device__ void operator()(Index r) const {
     const auto target = static_cast<Index>(targets[r]);
-    if (target < 0) {
+    if (target < 0 || target >= width) {
       if (threadIdx.x == 0) likelihoods[r] = C(0);
       return;
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <burrow/core/block_reduce.cuh>
+#include <burrow/core/captured_step.cuh>
 #include <burrow/ops/dropout/dropout.hpp>
 #include <burrow/ops/rows.cuh>
 
@@ -10,9 +11,10 @@ namespace burrow::detail {
 /// Four elements to a thread, those of one counter of the key, from element `first` on. Whole says that they
 /// can be read at once.
 template <bool Whole, class T>
-__global__ void drop_kernel(Key key, double limit, compute_type<T> scale, Index first, Index count,
+__global__ void drop_kernel(Given<Key> given, double limit, compute_type<T> scale, Index first, Index count,
                             const T* x, DenseTarget<T> y) {
   using C = compute_type<T>;
+  const Key key = given.get();
   const Index step = Index{gridDim.x} * blockDim.x;
   const Index skipped = first % 4, last = skipped + count;
   for (Index block = Index{blockIdx.x} * blockDim.x + threadIdx.x; 4 * block < last; block += step) {
@@ -34,7 +36,8 @@ __global__ void drop_kernel(Key key, double limit, compute_type<T> scale, Index 
 }
 
 template <class T>
-void drop(Cuda, Key key, double rate, Index count, const T* x, DenseTarget<T> y, Index first = 0) {
+void drop(Cuda, const Given<Key>& key, double rate, Index count, const T* x, DenseTarget<T> y,
+          Index first = 0) {
   if (count == 0) return;
   using C = compute_type<T>;
   const C scale = static_cast<C>(1.0 / (1.0 - rate));

@@ -1,7 +1,7 @@
 // Dropout: elements set to zero at random. Which ones depends on a key and the element's index only.
 #pragma once
 
-#include <burrow/core/key.hpp>
+#include <burrow/core/live.hpp>
 #include <burrow/ops/rows.hpp>
 
 namespace burrow {
@@ -11,8 +11,10 @@ namespace detail {
 /// y = x / (1 - rate) where the key's bits at the element are not below rate 2^32, else 0. The elements are
 /// those from number `first` on.
 template <class T>
-void drop(Cpu, Key key, double rate, Index count, const T* x, DenseTarget<T> y, Index first = 0) {
+void drop(Cpu, const Given<Key>& given, double rate, Index count, const T* x, DenseTarget<T> y,
+          Index first = 0) {
   using C = compute_type<T>;
+  const Key key = given.get();
   const C scale = static_cast<C>(1.0 / (1.0 - rate));
   const double limit = rate * 0x1p32;
   const Index blocks = first / 4, last = first + count;
@@ -34,7 +36,8 @@ struct RowPart {
 
 /// As `drop`, for an array whose elements have the numbers that they have in the larger one.
 template <class D, class T, class S>
-void drop_in_part(D device, Key key, double rate, const S& shape, RowPart of, const T* x, DenseTarget<T> y) {
+void drop_in_part(D device, const Given<Key>& key, double rate, const S& shape, RowPart of, const T* x,
+                  DenseTarget<T> y) {
   Index length = shape.size();
   if constexpr (S::rank >= 2)
     if (of.parts > 1) length = shape[-2] * shape[-1];
@@ -43,8 +46,8 @@ void drop_in_part(D device, Key key, double rate, const S& shape, RowPart of, co
     drop(device, key, rate, length, x + i * length, y.row(i, length), (i * of.parts + of.part) * length);
 }
 
-template <class X>
-auto dropout(const X& x, Key key, double rate, RowPart part, Location where) {
+template <class X, class K>
+auto dropout(const X& x, const K& key, double rate, RowPart part, Location where) {
   using T = element_of<X>;
   using D = device_of<X>;
   if (!(rate >= 0 && rate < 1))
@@ -52,12 +55,13 @@ auto dropout(const X& x, Key key, double rate, RowPart part, Location where) {
   const auto tape = tape_of(x);
   const auto in = dense_operand(tape, x);
   Tensor<T, shape_of<X>, D> y{in.shape()};
-  drop_in_part(D{}, key, rate, in.shape(), part, in.view().data(), DenseTarget<T>{y.data(), false});
+  const Given<Key> drawn = given_key(D{}, key);
+  drop_in_part(D{}, drawn, rate, in.shape(), part, in.view().data(), DenseTarget<T>{y.data(), false});
   return record(
       tape, "dropout", y,
-      [place = gradient_place(in), key, rate, part](const auto& dy) {
+      [place = gradient_place(in), drawn, rate, part](const auto& dy) {
         if (const auto dx = dense_target(place))
-          drop_in_part(D{}, key, rate, dy.shape(), part, dy.data(), dx);
+          drop_in_part(D{}, drawn, rate, dy.shape(), part, dy.data(), dx);
       },
       in);
 }
@@ -67,16 +71,16 @@ auto dropout(const X& x, Key key, double rate, RowPart part, Location where) {
 /// Dropout (Srivastava et al. 2014): each element of x is 0 with probability `rate`, and x / (1 - rate)
 /// otherwise, so that the mean stays. Element i of the row-major order is dropped or not by the key and i
 /// alone: the same key gives the same elements, on any number of threads and when the computation is repeated
-/// in the backward pass. No mask is stored. Gradient: dy with the same elements dropped. Throws ValueError
-/// where the rate is not in [0, 1).
-template <Expression X>
+/// in the backward pass. The key may be a `live` variable. No mask is stored. Gradient: dy with the same
+/// elements dropped. Throws ValueError where the rate is not in [0, 1).
+template <Expression X, RandomKey K>
 requires Real<element_of<X>>
-auto dropout(const X& x, Key key, double rate, Location where = Location::here()) {
+auto dropout(const X& x, K key, double rate, Location where = Location::here()) {
   return detail::dropout(x, key, rate, {}, where);
 }
 
 // Elements without gradients; deleted so that the error stands in the user's line.
-template <Expression X>
-requires(!Real<element_of<X>>) auto dropout(const X& x, Key key, double rate) = delete;
+template <Expression X, RandomKey K>
+requires(!Real<element_of<X>>) auto dropout(const X& x, K key, double rate) = delete;
 
 }  // namespace burrow

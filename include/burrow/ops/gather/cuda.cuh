@@ -1,4 +1,5 @@
-// Parts of an axis by index on a CUDA device, and sums of parts into an axis in a fixed order.
+// Parts of an axis by index on a CUDA device, and sums of parts into an axis in a fixed order. Ids are
+// checked by a kernel whose verdict comes later, so those out of range are met here: they name nothing.
 #pragma once
 
 #include <burrow/ops/gather/gather.hpp>
@@ -18,9 +19,10 @@ struct GatherForward {
 
   template <int Each>
   __device__ void operator()(Index row, Index i) const {
-    const Index from = row / count * lines.extent + static_cast<Index>(ids[row % count]);
-    compute_type<G> values[Each];
-    cuda::load_elements(x + from * lines.inner + i, values);
+    const auto id = static_cast<Index>(ids[row % count]);
+    const Index from = row / count * lines.extent + id;
+    compute_type<G> values[Each] = {};
+    if (id >= 0 && id < lines.extent) cuda::load_elements(x + from * lines.inner + i, values);
     cuda::store_elements(y + row * lines.inner + i, values);
   }
 };
@@ -46,7 +48,7 @@ struct ScatterSum {
     using C = compute_type<G>;
     const Index o = row / count, first = row % count;
     const std::uint32_t id = order[first].id;
-    if (first > 0 && order[first - 1].id == id) return;
+    if (Index{id} >= lines.extent || (first > 0 && order[first - 1].id == id)) return;
     const T* const from = dy + o * count * lines.inner + i;
     C sum[Each] = {};
     constexpr int ahead = 8;  // rows that are read before they are added
@@ -87,7 +89,9 @@ struct TakeAlongForward {
   template <int>
   __device__ void operator()(Index row, Index i) const {
     const Index at = row * lines.inner + i;
-    y[at] = x[(row / count * lines.extent + static_cast<Index>(ids[at])) * lines.inner + i];
+    const auto id = static_cast<Index>(ids[at]);
+    const bool known = id >= 0 && id < lines.extent;
+    y[at] = known ? x[(row / count * lines.extent + id) * lines.inner + i] : T(0);
   }
 };
 
@@ -113,7 +117,8 @@ struct TakeAlongBackward {
     for (Index k = 0; k < lines.extent; ++k) sums[at(k)] = 0;
     for (Index k = 0; k < count; ++k) {
       const Index from = (o * count + k) * lines.inner + i;
-      sums[at(static_cast<Index>(ids[from]))] += static_cast<compute_type<T>>(dy[from]);
+      const auto id = static_cast<Index>(ids[from]);
+      if (id >= 0 && id < lines.extent) sums[at(id)] += static_cast<compute_type<T>>(dy[from]);
     }
     for (Index k = 0; k < lines.extent; ++k) dx.put(at(k), sums[at(k)]);
   }

@@ -17,62 +17,25 @@ inline Index logits_bytes = Index{256} << 20;
 
 namespace burrow::detail {
 
-/// Rows with a target before those without.
 template <class I>
-struct RowsWithoutTarget {
+struct TargetsFrom {
   const I* ids;
-  __device__ PlacedId operator()(Index r) const {
-    return {static_cast<Index>(ids[r]) < 0 ? 1u : 0u, static_cast<std::uint32_t>(r)};
-  }
+  Index first_word;
+  Index* targets;
+  constexpr void operator()(Index r) const { targets[r] = static_cast<Index>(ids[r]) - first_word; }
 };
 
-/// The position and the target of row k of those that count; all rows do where there is no order.
-template <class I>
-__global__ void counted_targets_kernel(Index count, const PlacedId* order, const I* ids, Index first_word,
-                                       Index* positions, Index* targets) {
-  const Index step = Index{gridDim.x} * blockDim.x;
-  for (Index k = Index{blockIdx.x} * blockDim.x + threadIdx.x; k < count; k += step) {
-    const Index r = order == nullptr ? k : Index{order[k].position};
-    if (positions != nullptr) positions[k] = r;
-    targets[k] = static_cast<Index>(ids[r]) - first_word;
-  }
-}
-
+/// All rows: how many of them have a target is known to the device alone.
 template <class T, class I>
-CountedRows<T, Cuda> counted_rows(Cuda, const T* h, const I* ids, const Rows& rows, Index count,
-                                  Index first_word) {
-  const Index bytes = count * Index{sizeof(Index)};
-  CountedRows<T, Cuda> result{{}, Buffer<Cuda>{bytes}, {}, h};
-  Buffer<Cuda> order;
-  if (count < rows.count) {
-    order = sorted_by_id(rows.count, 2, RowsWithoutTarget<I>{ids});
-    result.positions = Buffer<Cuda>{bytes};
-    result.copy = Buffer<Cuda>{count * rows.width * Index{sizeof(T)}};
-  }
-  if (count == 0) return result;
-  auto* const positions = static_cast<Index*>(result.positions.data());
-  cuda::launch("linear_cross_entropy", counted_targets_kernel<I>,
-               cuda::striding_grid(count, cuda::Context::instance().multiprocessors()), count,
-               static_cast<const PlacedId*>(order.data()), ids, first_word, positions,
-               static_cast<Index*>(result.targets.data()));
-  if (count < rows.count) {
-    auto* const copy = static_cast<T*>(result.copy.data());
-    gather_forward(Cuda{}, Lines{1, rows.count, rows.width}, static_cast<const Index*>(positions), count, h,
-                   copy);
-    result.h = copy;
-  }
+CountedRows<T, Cuda> counted_rows(Cuda, const T* h, const I* ids, const Rows& rows, Index, Index first_word) {
+  CountedRows<T, Cuda> result{{}, Buffer<Cuda>{rows.count * Index{sizeof(Index)}}, {}, h};
+  for_each_index("linear_cross_entropy", rows.count,
+                 TargetsFrom<I>{ids, first_word, static_cast<Index*>(result.targets.data())});
   return result;
 }
 
-template <class T, class C>
-void add_scaled_rows(Cuda, const Rows& rows, const C* values, const Index* positions, const C* scale, T* to) {
-  launch_elements_of_rows<T>("linear_cross_entropy gradient", rows,
-                             cuda::rows_are_aligned<T>(rows.width, values, to),
-                             AddScaledRows<T, C>{rows.width, values, positions, scale, {to, true}});
-}
-
-/// The log-likelihood of a row's target, and where `gradients` is not null softmax - one-hot. Rows are
-/// `stride` apart; `gradients` may be the logits.
+/// The log-likelihood of a row's target, and where `gradients` is not null softmax - one-hot; both are 0 in
+/// rows without a target. Rows are `stride` apart; `gradients` may be the logits.
 template <class T, class C>
 struct LogitsOfRow {
   Index width, stride;
@@ -85,6 +48,15 @@ struct LogitsOfRow {
   __device__ void operator()(Index r) const {
     const C* const row = logits + r * stride;
     const Index target = targets[r];
+    if (target < 0 || target >= width) {
+      if (threadIdx.x == 0) likelihoods[r] = C(0);
+      if (gradients != nullptr)
+        for_elements<Each>(width, [&](Index i) {
+          constexpr C zeros[Each] = {};
+          cuda::store_elements(gradients + r * stride + i, zeros);
+        });
+      return;
+    }
     const LogSumExp<C> known = scaled_sum_of_row<Each, C>(row, width).log();
     if (threadIdx.x == 0) likelihoods[r] = row[target] - known.maximum - known.log_sum;
     if (gradients == nullptr) return;

@@ -39,6 +39,13 @@ concept LinearLossOperands = Expression<H> && Expression<Table> && Expression<Ta
 template <class H, class Table>
 using logit_factor = std::conditional_t<Narrow<H>, H, promoted<H, Table>>;
 
+/// How many rows are computed with: those that have a target, or all where the host does not know.
+inline Index computed_rows(Index with_target, Index) { return with_target; }
+template <class D>
+Index computed_rows(const DeviceNumber<Index, D>&, Index all) {
+  return all;
+}
+
 /// The gradients of one loss with respect to the rows of h that count, table and bias, without a factor.
 template <class C, class D>
 struct LinearLossRecord {
@@ -58,9 +65,11 @@ void add_rows_gradient(const LinearLossRecord<C, D>& saved, const Rows& rows, co
                        DenseTarget<T> target) {
   const C* const dh = saved.values(saved.h);
   if (saved.rows == rows.count) return add_scaled(D{}, dh, rows.size(), scale, target);
-  if (!target.accumulate) fill_zero(D{}, target.data, rows.size() * Index{sizeof(T)});
-  add_scaled_rows(D{}, Rows{saved.rows, rows.width}, dh, static_cast<const Index*>(saved.positions.data()),
-                  scale, target.data);
+  if constexpr (on_host<D>) {
+    if (!target.accumulate) fill_zero(D{}, target.data, rows.size() * Index{sizeof(T)});
+    add_scaled_rows(D{}, Rows{saved.rows, rows.width}, dh, static_cast<const Index*>(saved.positions.data()),
+                    scale, target.data);
+  }
 }
 
 /// The loss in `sum`, and the gradients of what is wanted.
@@ -143,17 +152,18 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
     if (ids.shape()[axis] != in.shape()[axis])
       throw ShapeError("linear_cross_entropy: targets " + ids.shape().text() + " do not fit the rows of " +
                        in.shape().text() + at(where));
-  const Index count = check_indices(D{}, "linear_cross_entropy", "target", ids.view().data(), ids.shape(),
-                                    vocabulary.words(weights.view.shape()[0]), true, where);
+  const auto count = count_indices(D{}, "linear_cross_entropy", "target", ids.view().data(), ids.shape(),
+                                   vocabulary.words(weights.view.shape()[0]), where);
   Tensor<C, Shape<>, D> sum{};
   const auto run = [&](bool h_wanted) {
-    return linear_cross_entropy<T, D>(in.view().data(), h_wanted, rows, ids.view().data(), count, weights,
-                                      biases, vocabulary, sum.data());
+    return linear_cross_entropy<T, D>(in.view().data(), h_wanted, rows, ids.view().data(),
+                                      computed_rows(count, rows.count), weights, biases, vocabulary,
+                                      sum.data());
   };
   if constexpr (!TapeLike::tracing) {
     run(false);
     auto recorded = record(tape, "linear_cross_entropy", sum, [](const auto&) {});
-    return CrossEntropy<decltype(recorded)>{std::move(recorded), count};
+    return loss_of(std::move(recorded), count);
   } else {
     const auto saved = run(any_wanted(*tape.tape, in));
     auto recorded = record_wanted(
@@ -165,7 +175,7 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
           if (saved.bias) add_scaled_gradient(biases, saved.values(saved.bias), scale);
         },
         saved.h || saved.table || saved.bias);
-    return CrossEntropy<decltype(recorded)>{std::move(recorded), count};
+    return loss_of(std::move(recorded), count);
   }
 }
 
@@ -176,11 +186,11 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
 /// integers
 /// [...]. A block of rows of logits is in memory at a time. Where h is bf16 so are the factors of the
 /// products, whatever the type of the table; logits and softmax are fp32, for double double. Rows whose
-/// target is negative cost nothing and are not counted. Throws as cross_entropy does.
-/// Gradients are computed in the forward pass, while a block of logits is at hand, and are multiplied by dsum
-/// in the backward pass: dlogits = softmax - one-hot, dh = dlogits table, dtable = dlogits^T h, dbias = the
-/// sum of the rows of dlogits. Those of table and h are kept until then, in fp32; those of a table or an h
-/// that is not differentiated are not computed.
+/// target is negative are not counted; they cost nothing on the CPU, on a GPU as much as others. Throws as
+/// cross_entropy does. Gradients are computed in the forward pass, while a block of logits is at hand, and
+/// are multiplied by dsum in the backward pass: dlogits = softmax - one-hot, dh = dlogits table, dtable =
+/// dlogits^T h, dbias = the sum of the rows of dlogits. Those of table and h are kept until then, in fp32;
+/// those of a table or an h that is not differentiated are not computed.
 template <Expression H, Expression Table, Expression Bias, Expression Targets>
 requires detail::LinearLossOperands<H, Table, Targets> && detail::OneForEachWord<Bias, Table>
 auto linear_cross_entropy(const H& h, const Table& table, const Bias& bias, const Targets& targets,

@@ -2,9 +2,11 @@
 // position.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <map>
 #include <mutex>
+#include <vector>
 
 #include <burrow/ops/rows.hpp>
 
@@ -13,15 +15,19 @@ namespace burrow {
 namespace detail {
 
 /// Cosines, then sines, of the angles of one position: row p is [cos(p w_0), ..., sin(p w_0), ...] with w_m =
-/// base^(-2 m / head_width). Rows are kept and shared: asking again computes nothing.
+/// base^(-2 m / head_width). There are at least `at_least` positions. Rows are kept and shared: asking again
+/// computes nothing.
 template <class C, class D>
-Tensor<C, Shape<dyn, dyn>, D> rotary_angles(Index positions, Index head_width, double base) {
+Tensor<C, Shape<dyn, dyn>, D> rotary_angles(Index at_least, Index head_width, double base) {
   using Table = Tensor<C, Shape<dyn, dyn>, D>;
   static std::mutex mutex;
   static std::map<std::pair<Index, double>, Table> known;
   const std::lock_guard lock{mutex};
   auto& table = known.try_emplace({head_width, base}, Shape<dyn, dyn>{{0, head_width}}).first->second;
-  if (table.shape()[0] < positions) {
+  if (table.shape()[0] < at_least) {
+    const auto positions = static_cast<Index>(std::bit_ceil(static_cast<std::uint64_t>(at_least)));
+    static std::vector<Table> earlier;  // captured steps of a device go on reading them
+    if constexpr (!on_host<D>) earlier.push_back(table);
     const Index bytes = positions * head_width * Index{sizeof(C)};
     const Buffer<Cpu> angles{bytes};
     C* const out = static_cast<C*>(angles.data());
