@@ -2,7 +2,9 @@
 #include <catch2/catch.hpp>
 
 #include <burrow/nn/clone.hpp>
+#include <burrow/nn/layers.hpp>
 #include <burrow/nn/mixture_of_experts.hpp>
+#include <burrow/nn/module.hpp>
 #include <burrow/ops/einsum/einsum.hpp>
 #include <burrow/ops/matmul/cuda.cuh>
 #include <burrow/ops/mixture/cuda.cuh>
@@ -69,6 +71,54 @@ void check_same_routing(std::initializer_list<double> factors, double allowed) {
 TEST_CASE("a mixture of experts routes its tokens as on the CPU", "[cuda]") {
   check_same_routing<Float32>({10.0, 0.6}, 1e-5);
   check_same_routing<MixedBf16>({0.6}, 1e-2);
+}
+
+/// Value and gradients of a feed-forward block on device D, inputs traced as well; and what it computes where
+/// nothing is.
+template <class Policy, Index Width, Index Hidden>
+auto feed_forward_results() {
+  using D = typename Policy::device;
+  using C = typename Policy::compute;
+  auto model = build<Mlp<Width, Hidden, Policy>>(Key{1});
+  const auto x = to<D>(Tensor(cast<C>(random<3, 5, Width>(2))));
+  const auto seed = to<D>(random<3, 5, Width>(3));
+  const auto plain = to<Cpu>(model(x));
+  Gradient gradient{model};
+  Tape tape;
+  tape.differentiate(parameters(model).store(), gradient.values().data());
+  const auto watched = tape.watch(x);
+  const auto y = materialize(model(watched));
+  tape.backward(materialize(sum(cast<float>(y) * seed)));
+  Tensor<typename Gradient<Mlp<Width, Hidden, Policy>>::element, Shape<dyn>, D> flat{
+      Shape<dyn>{{static_cast<Index>(gradient.values().size())}}};
+  detail::copy_bytes(D{}, D{}, flat.data(), gradient.values().data(),
+                     static_cast<Index>(gradient.values().size_bytes()));
+  return std::tuple{to<Cpu>(y.value()), to<Cpu>(tape.gradient(watched)), to<Cpu>(flat), plain};
+}
+
+template <template <class> class Policy, Index Width, Index Hidden>
+double feed_forward_distance() {
+  const auto [y, dx, gradient, plain] = feed_forward_results<Policy<Cuda>, Width, Hidden>();
+  const auto [expected_y, expected_dx, expected, expected_plain] =
+      feed_forward_results<Policy<Cpu>, Width, Hidden>();
+  return std::max({distance(y, expected_y), distance(dx, expected_dx), distance(gradient, expected),
+                   distance(plain, expected_plain)});
+}
+
+TEST_CASE("a feed-forward block, its GELU in the products where the library has that", "[cuda]") {
+#if defined(BURROW_CUDA_EMULATED)
+  const int before = emulator::gelu_products;
+#endif
+  CHECK(feed_forward_distance<Float32, 8, 16>() < 1e-5);
+  CHECK(feed_forward_distance<MixedBf16, 8, 16>() < 2e-2);
+#if defined(BURROW_CUDA_EMULATED)
+  CHECK(emulator::gelu_products == before + 6);
+#endif
+  CHECK(feed_forward_distance<Float32, 6, 10>() < 1e-5);
+  CHECK(feed_forward_distance<Float64, 8, 16>() < 1e-12);
+#if defined(BURROW_CUDA_EMULATED)
+  CHECK(emulator::gelu_products == before + 6);
+#endif
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <burrow/nn/module.hpp>
 #include <burrow/ops/embedding/embedding.hpp>
 #include <burrow/ops/layer_norm/layer_norm.hpp>
+#include <burrow/ops/matmul/feed_forward.hpp>
 #include <burrow/ops/matmul/linear.hpp>
 #include <burrow/ops/rms_norm/rms_norm.hpp>
 
@@ -94,7 +95,10 @@ struct Mlp {
     return {Linear<Width, Hidden, Policy>::sized(width, hidden, up),
             Linear<Hidden, Width, Policy>::sized(hidden, width, down)};
   }
-  auto operator()(const auto& x) const { return down(gelu(up(x))); }
+  auto operator()(const auto& x) const {
+    using C = typename Policy::compute;
+    return feed_forward(x, cast<C>(up.weight), cast<C>(up.bias), cast<C>(down.weight), cast<C>(down.bias));
+  }
 };
 
 /// A gated feed-forward block (Shazeer 2020, "GLU variants"): down(gate_function(gate(x)) * up(x)), without

@@ -45,6 +45,21 @@ struct ProductMatrix {
   bool transposed = false;
 };
 
+/// What is done with a product before it is written: nothing; a bias, a row added to each row; or with the
+/// GELU (that by tanh), whose argument is written to `before`, or by whose derivative there the product is
+/// multiplied.
+struct Epilogue {
+  cublasLtEpilogue_t kind = CUBLASLT_EPILOGUE_DEFAULT;
+  const void* bias = nullptr;
+  const void* before = nullptr;
+  Index before_stride = 0;
+
+  static Epilogue with_bias(const void* bias) {
+    if (bias == nullptr) return {};
+    return {CUBLASLT_EPILOGUE_BIAS, bias};
+  }
+};
+
 /// A product as cuBLASLt carries it out: the arrangement, and the algorithm that its heuristic chose for it.
 class ProductPlan {
  public:
@@ -55,28 +70,32 @@ class ProductPlan {
   };
 
   ProductPlan(cublasLtHandle_t handle, const Types& types, Index batch, Index m, Index n, Index k,
-              const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c, const void* bias) {
+              const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c,
+              const Epilogue& epilogue) {
     check(cublasLtMatmulDescCreate(&operation_, types.compute, types.scale), "matmul");
     const cublasOperation_t transpose = CUBLAS_OP_T;
     if (b.transposed) set(CUBLASLT_MATMUL_DESC_TRANSA, transpose);
     if (a.transposed) set(CUBLASLT_MATMUL_DESC_TRANSB, transpose);
-    if (bias != nullptr) {
-      set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
-      set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
-    }
+    if (epilogue.kind != CUBLASLT_EPILOGUE_DEFAULT) set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue.kind);
+    if (epilogue.before != nullptr)
+      set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, static_cast<std::int64_t>(epilogue.before_stride));
+    set_pointers(epilogue);
     // The transposed product: b is the left factor.
     left_ = layout(types.factor, b.transposed ? k : n, b.transposed ? n : k, b, batch);
     right_ = layout(types.factor, a.transposed ? m : k, a.transposed ? k : m, a, batch);
     result_ = layout(types.result, n, m, c, batch);
-    choose(handle, a, b, c, bias);
+    choose(handle, a, b, c, epilogue);
   }
   ProductPlan(const ProductPlan&) = delete;  // plans last as long as the process
 
-  /// c = a b, + c where `accumulate`, + bias where the plan has one.
+  /// Whether the library can do it; if not, it has said so of an epilogue with GELU.
+  bool possible() const { return possible_; }
+
+  /// c = a b, + c where `accumulate`, with the epilogue of the plan.
   template <class Scale>
   void run(cublasLtHandle_t handle, const void* a, const void* b, bool accumulate, void* c,
-           const void* bias) const {
-    if (bias != nullptr) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+           const Epilogue& epilogue) const {
+    set_pointers(epilogue);
     const Scale one(1), beta(accumulate ? 1 : 0);
     const Buffer<Cuda> workspace{static_cast<Index>(workspace_bytes_)};
     check(cublasLtMatmul(handle, operation_, &one, b, left_, a, right_, &beta, c, result_, c, result_,
@@ -90,6 +109,11 @@ class ProductPlan {
   template <class V>
   void set(cublasLtMatmulDescAttributes_t attribute, const V& value) const {
     check(cublasLtMatmulDescSetAttribute(operation_, attribute, &value, sizeof(value)), "matmul");
+  }
+
+  void set_pointers(const Epilogue& epilogue) const {
+    if (epilogue.bias != nullptr) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, epilogue.bias);
+    if (epilogue.before != nullptr) set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, epilogue.before);
   }
 
   static cublasLtMatrixLayout_t layout(cudaDataType_t type, Index rows, Index columns, const ProductMatrix& x,
@@ -112,7 +136,7 @@ class ProductPlan {
   }
 
   void choose(cublasLtHandle_t handle, const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c,
-              const void* bias) {
+              const Epilogue& epilogue) {
     cublasLtMatmulPreference_t preference = nullptr;
     check(cublasLtMatmulPreferenceCreate(&preference), "matmul");
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
@@ -123,14 +147,17 @@ class ProductPlan {
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment(b.data));
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment(a.data));
     prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment(c.data));
-    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::min(alignment(c.data), alignment(bias)));
+    prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::min(alignment(c.data), alignment(epilogue.bias)));
     cublasLtMatmulHeuristicResult_t choice{};
     int found = 0;
-    check(cublasLtMatmulAlgoGetHeuristic(handle, operation_, left_, right_, result_, result_, preference, 1,
-                                         &choice, &found),
-          "matmul: the choice of an algorithm");
+    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(handle, operation_, left_, right_, result_,
+                                                                 result_, preference, 1, &choice, &found);
     cublasLtMatmulPreferenceDestroy(preference);
-    if (found == 0) check(CUBLAS_STATUS_NOT_SUPPORTED, "matmul: the choice of an algorithm");
+    possible_ = status == CUBLAS_STATUS_SUCCESS && found > 0;
+    const bool may_be_impossible = epilogue.before != nullptr && status != CUBLAS_STATUS_INVALID_VALUE;
+    if (!possible_ && !may_be_impossible)
+      check(status == CUBLAS_STATUS_SUCCESS ? CUBLAS_STATUS_NOT_SUPPORTED : status,
+            "matmul: the choice of an algorithm");
     algorithm_ = choice.algo;
     workspace_bytes_ = choice.workspaceSize;
   }
@@ -139,12 +166,13 @@ class ProductPlan {
   cublasLtMatrixLayout_t left_ = nullptr, right_ = nullptr, result_ = nullptr;
   cublasLtMatmulAlgo_t algorithm_{};
   std::size_t workspace_bytes_ = 0;
+  bool possible_ = false;
 };
 
 /// The plans made so far, by arrangement.
 class ProductPlans {
  public:
-  using Arrangement = std::array<Index, 18>;
+  using Arrangement = std::array<Index, 20>;
 
   static ProductPlans& instance() {
     static ProductPlans* const plans = new ProductPlans;
@@ -158,28 +186,31 @@ class ProductPlans {
 
   const ProductPlan& find(const ProductPlan::Types& types, Index batch, Index m, Index n, Index k,
                           const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c,
-                          const void* bias) {
-    const Arrangement arrangement{Index{types.factor},
-                                  Index{types.result},
-                                  Index{types.compute},
-                                  batch,
-                                  m,
-                                  n,
-                                  k,
-                                  a.stride,
-                                  a.step,
-                                  a.transposed,
-                                  b.stride,
-                                  b.step,
-                                  b.transposed,
-                                  c.stride,
-                                  c.step,
-                                  alignment_of(a.data),
-                                  alignment_of(b.data),
-                                  alignment_of(c.data) << 16 | (bias == nullptr ? 0 : alignment_of(bias))};
+                          const Epilogue& epilogue) {
+    const Arrangement arrangement{
+        Index{types.factor},
+        Index{types.result},
+        Index{types.compute},
+        batch,
+        m,
+        n,
+        k,
+        a.stride,
+        a.step,
+        a.transposed,
+        b.stride,
+        b.step,
+        b.transposed,
+        c.stride,
+        c.step,
+        alignment_of(a.data),
+        alignment_of(b.data),
+        alignment_of(c.data),
+        Index{epilogue.kind} << 32 | alignment_of(epilogue.bias) << 16 | alignment_of(epilogue.before),
+        epilogue.before_stride};
     const auto known = plans_.find(arrangement);
     if (known != plans_.end()) return known->second;
-    return plans_.try_emplace(arrangement, handle_, types, batch, m, n, k, a, b, c, bias).first->second;
+    return plans_.try_emplace(arrangement, handle_, types, batch, m, n, k, a, b, c, epilogue).first->second;
   }
 
  private:
@@ -195,11 +226,11 @@ class ProductPlans {
 /// Lets products of fp32 round their operands to tf32 (10 bits of mantissa), on tensor cores. Off by default.
 inline void allow_tf32(bool allowed) { ProductPlans::instance().tf32 = allowed; }
 
-/// c (+)= a b for `batch` products of m x k and k x n of T, with results of O; a bias is a row added to each
-/// row. c is not transposed.
+/// c (+)= a b for `batch` products of m x k and k x n of T, with results of O. c is not transposed. False,
+/// and nothing is done, where the library does not have an epilogue with GELU for them.
 template <Multipliable T, Multipliable O>
-void multiply(Index batch, Index m, Index n, Index k, const ProductMatrix& a, const ProductMatrix& b,
-              bool accumulate, const ProductMatrix& c, const O* bias) {
+bool multiply(Index batch, Index m, Index n, Index k, const ProductMatrix& a, const ProductMatrix& b,
+              bool accumulate, const ProductMatrix& c, const Epilogue& epilogue) {
   constexpr bool wide = std::same_as<T, double>;
   using Scale = std::conditional_t<wide, double, float>;
   auto& plans = ProductPlans::instance();
@@ -209,8 +240,10 @@ void multiply(Index batch, Index m, Index n, Index k, const ProductMatrix& a, co
                                  : tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                         : CUBLAS_COMPUTE_32F,
                                  data_type<Scale>()};
-  plans.find(types, batch, m, n, k, a, b, c, bias)
-      .template run<Scale>(plans.handle(), a.data, b.data, accumulate, const_cast<void*>(c.data), bias);
+  const ProductPlan& plan = plans.find(types, batch, m, n, k, a, b, c, epilogue);
+  if (plan.possible())
+    plan.template run<Scale>(plans.handle(), a.data, b.data, accumulate, const_cast<void*>(c.data), epilogue);
+  return plan.possible();
 }
 
 }  // namespace burrow::cuda

@@ -109,7 +109,7 @@ void multiply_batch(Index batch, Index m, Index n, Index k, const MatrixBatch<co
     for (Index i = 0; i < batch; i += run) {
       const Index count = std::min(run, batch - i);
       cuda::multiply<T, O>(count, m, n, k, operand(left, i, count), operand(right, i, count), accumulate,
-                           operand(c, i, count), bias);
+                           operand(c, i, count), cuda::Epilogue::with_bias(bias));
     }
   }
 }
@@ -134,3 +134,5 @@ void copy_strided(Cuda, std::span<const Index> extents, std::span<const Index> s
 }
 
 }  // namespace burrow::detail
+
+#include <burrow/ops/matmul/gelu.cuh>

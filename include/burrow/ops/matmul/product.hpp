@@ -155,6 +155,8 @@ class Product {
   std::span<const Index> left_extents() const { return left_.extents(); }
   std::span<const Index> right_extents() const { return right_.extents(); }
   Index columns() const { return n_; }
+  /// Rows of all products together.
+  Index rows_of_result() const { return batch_ * m_; }
   /// Bytes of the operands.
   double bytes() const {
     return static_cast<double>(left_.size()) * sizeof(A) + static_cast<double>(right_.size()) * sizeof(B);
@@ -175,6 +177,21 @@ class Product {
     const auto b = matrices_of(right_, false);
     tell_product<A, B, T>(1, m_, n_, k_, false);
     multiply_with_bias<T>(D{}, m_, n_, k_, a.matrices(0), b.matrices(0), bias, y);
+  }
+
+  /// before = a b + bias and after = gelu(before), of two matrices, on a device
+  [[gnu::noinline]] void evaluate_gelu(T* before, T* after, const T* bias) const {
+    const auto a = matrices_of(left_, rows());
+    const auto b = matrices_of(right_, false);
+    tell_product<A, B, T>(1, m_, n_, k_, false);
+    multiply_with_gelu(D{}, m_, n_, k_, a.matrices(0), b.matrices(0), bias, before, after);
+  }
+
+  /// d = dy b^T times the derivative of gelu at `before`, where a is gelu(before), on a device
+  [[gnu::noinline]] void gelu_gradient(const T* dy, const T* before, T* d) const {
+    const auto b = matrices_of(right_, false);
+    tell_product<T, B, T>(1, m_, k_, n_, false);
+    multiply_gelu_gradient(D{}, m_, k_, n_, Matrix<const T>{dy, n_}, b.matrices.transposed()(0), before, d);
   }
 
   /// da += dy b^T, db += a^T dy
