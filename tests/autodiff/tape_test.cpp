@@ -47,6 +47,18 @@ TEST_CASE("One tensor that is the gradient of two values stays so for the one wh
   CHECK(tape.gradient(b)(2, 3) == 1);
 }
 
+TEST_CASE("What adds to a gradient that began as the loss's leaves the next loss's as it is") {
+  for (int sweep = 0; sweep < 2; ++sweep) {
+    Tape tape;
+    const auto a = tape.watch(Tensor<float, Shape<>>{3});
+    const auto b = tape.watch(Tensor<float, Shape<>>{4});
+    const auto earlier = materialize(a * a);  // swept last
+    tape.backward(materialize(materialize(a + b) + earlier));
+    CHECK(tape.gradient(a).item() == 7);
+    CHECK(tape.gradient(b).item() == 1);
+  }
+}
+
 TEST_CASE("What is computed from watched values is traced, and nothing else") {
   Tape tape;
   const auto x0 = table();

@@ -80,12 +80,12 @@ class GradientSlots {
   }
 
   /// Takes finished elements as the first gradient of a whole slot, without a copy; false where it cannot.
-  [[gnu::noinline]] bool adopt(int slot, const Storage& storage, void* data, Index count,
-                               std::size_t element_size, FirstNonfinite first_nonfinite) {
+  [[gnu::noinline]] bool adopt(int slot, Storage storage, void* data, Index count, std::size_t element_size,
+                               FirstNonfinite first_nonfinite) {
     Slot& s = at(slot);
     if (s.external || s.filled || s.size != count) return false;
     if (observed()) note(slot, first_nonfinite, traffic(count, element_size, false));
-    s.storage = storage;
+    s.storage = std::move(storage);
     s.data = data;
     s.filled = true;
     return true;

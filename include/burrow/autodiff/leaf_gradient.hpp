@@ -2,7 +2,6 @@
 // partial sums, or through a dense array into a view with gaps or repetitions.
 #pragma once
 
-#include <optional>
 #include <span>
 #include <tuple>
 
@@ -107,10 +106,10 @@ class LeafGradient {
     if (sums) {
       if constexpr (std::same_as<T, C>)
         if (data_ != nullptr && !accumulate_) {
-          partials_.emplace(data_, size_);
+          partials_ = {data_, size_};
           return;
         }
-      partials_.emplace(chunks, size_);
+      partials_ = {chunks, size_};
     } else if (!whole_) {
       dense_ = Buffer<Cpu>{size_ * Index{sizeof(T)}};
       data_ = static_cast<T*>(dense_.data());
@@ -120,23 +119,23 @@ class LeafGradient {
   T* data() const { return data_; }
   bool accumulates() const { return accumulate_; }
   Partial<SumOf, C> partial(Index chunk) {
-    return partials_ ? partials_->partial(chunk) : Partial<SumOf, C>{nullptr, 0, nullptr};
+    return partials_.chunks() > 0 ? partials_.partial(chunk) : Partial<SumOf, C>{nullptr, 0, nullptr};
   }
 
   /// Adds what lies beside the gradient to it.
   [[gnu::noinline]] void finish() {
-    if (!partials_) {
+    if (partials_.chunks() == 0) {
       if (dense_) add_dense(static_cast<const T*>(data_));
     } else if (whole_) {
-      if (data_ != nullptr && !accumulate_ && partials_->settled()) return;
+      if (data_ != nullptr && !accumulate_ && partials_.settled()) return;
       if (data_ == nullptr) std::tie(data_, accumulate_) = tape_.gradient_data<T>(slot_, offset_, size_);
-      partials_->combine([to = data_, accumulate = accumulate_](Index j, C value) {
+      partials_.combine([to = data_, accumulate = accumulate_](Index j, C value) {
         to[j] = static_cast<T>(accumulate ? static_cast<C>(to[j]) + value : value);
       });
     } else {
       const Buffer<Cpu> total{size_ * Index{sizeof(C)}};
       C* const to = static_cast<C*>(total.data());
-      partials_->combine([to](Index j, C value) { to[j] = value; });
+      partials_.combine([to](Index j, C value) { to[j] = value; });
       add_dense(static_cast<const C*>(to));
     }
   }
@@ -165,7 +164,7 @@ class LeafGradient {
   bool whole_ = false, accumulate_ = false;
   T* data_ = nullptr;
   Buffer<Cpu> dense_;
-  std::optional<Partials<SumOf, C>> partials_;
+  Partials<SumOf, C> partials_;
 };
 
 }  // namespace burrow::detail

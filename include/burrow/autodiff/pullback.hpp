@@ -41,6 +41,7 @@ Tape* find_tape(const N& node) {
 
 /// Where no gradient goes.
 struct NoSink {
+  static constexpr bool in_blocks() { return false; }
   void start_row(const auto&) {}
   void start_block() {}
   void end_block() {}
@@ -50,6 +51,7 @@ struct NoSink {
 /// The sinks of a map's arguments.
 template <class... S>
 struct SinkList {
+  static constexpr bool in_blocks() { return (S::in_blocks() || ...); }
   Tuple<S...> sinks;
 
   void start_row(const auto& coordinates) {
@@ -70,6 +72,8 @@ struct SinkList {
 template <class T, int N, std::size_t OuterRank>
 class DirectSink {
  public:
+  static constexpr bool in_blocks() { return false; }
+
   DirectSink(T* data, bool accumulate, const Steps<OuterRank>& steps)
       : data_{data}, accumulate_{accumulate}, steps_{steps} {}
   void start_row(const std::array<Index, OuterRank>& coordinates) {
@@ -176,17 +180,17 @@ requires differentiable<Map<F, Args...>>
 class NodeGradient<Map<F, Args...>, Out, Inner, N> {
  public:
   NodeGradient(const Map<F, Args...>& node, Tape& tape, Index chunks)
-      : arguments_{detail::apply(
-            [&](const auto&... a) {
-              return Tuple<NodeGradient<Args, Out, Inner, N>...>{
-                  NodeGradient<Args, Out, Inner, N>{a, tape, chunks}...};
-            },
-            node.arguments())} {}
+      : arguments_{MadeBy{}, [&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+                     const auto& argument = detail::get<I>(node.arguments());
+                     return NodeGradient<std::remove_cvref_t<decltype(argument)>, Out, Inner, N>{
+                         argument, tape, chunks};
+                   }} {}
 
   auto sink(Index chunk) {
-    return detail::apply(
-        [&](auto&... a) { return SinkList<decltype(a.sink(chunk))...>{Tuple{a.sink(chunk)...}}; },
-        arguments_);
+    using Sinks = SinkList<decltype(std::declval<NodeGradient<Args, Out, Inner, N>&>().sink(chunk))...>;
+    return Sinks{{MadeBy{}, [&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
+                    return detail::get<I>(arguments_).sink(chunk);
+                  }}};
   }
   void finish() {
     detail::apply([](auto&... a) { (a.finish(), ...); }, arguments_);
@@ -287,9 +291,9 @@ void pull_back_loop(const Nest& nest, Index chunks, const Source& source, const 
       cursor.seek(coordinates);
       gradient_cursor.seek(coordinates);
       sinks.start_row(coordinates);
-      for_blocks<n>(
+      for_blocks<n, Sinks::in_blocks()>(
           begin, end, [&] { sinks.start_block(); },
-          [&]<bool Full>(Index i, Index count) {
+          [&]<bool Full>(Index i, Index count) __attribute__((always_inline)) {
             const auto g = convert<W>(gradient_cursor.template at<C, n, Full>(i, count));
             SweepStep<C, n, Full>{i, count}.sweep(
                 cursor, sinks, [&](auto, const auto& push) __attribute__((always_inline)) { push(g); });

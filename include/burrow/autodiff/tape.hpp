@@ -179,8 +179,9 @@ class Tape {
 
   /// Takes a finished tensor as the first gradient of a whole slot, without a copy; false where it cannot.
   template <class T>
-  bool adopt_gradient(int slot, const Storage& storage, const T* data, Index count) {
-    return slots_.adopt(slot, storage, const_cast<T*>(data), count, sizeof(T), &detail::first_nonfinite<T>);
+  bool adopt_gradient(int slot, Storage storage, const T* data, Index count) {
+    return slots_.adopt(slot, std::move(storage), const_cast<T*>(data), count, sizeof(T),
+                        &detail::first_nonfinite<T>);
   }
 
   /// A slot for the parameters at `offset` of a store, or -1 where they are not differentiated.

@@ -87,12 +87,26 @@ class Var : public detail::LeafTraits<T, S, D, L> {
   View<T, S, D, L> view_;
 };
 
+namespace detail {
+/// Lets the gradient of a value of one element be 1, in memory that all sweeps share; false where it cannot.
+template <class T, class S>
+bool adopt_one(Cpu, const Var<T, S, Cpu>& y) {
+  static const T one = T(1);
+  return y.tape().template adopt_gradient<T>(y.slot(), borrowed_storage(), &one, 1);
+}
+template <class D, class T, class S>
+bool adopt_one(D, const Var<T, S, D>&) {
+  return false;
+}
+}  // namespace detail
+
 template <class T, class S, class D>
 void Tape::sweep(const Var<T, S, D>& y, const std::type_identity_t<Tensor<T, S, D>>* seed, bool keep,
                  Location where) {
   const auto& extents = y.shape().values();
   begin_sweep(extents, seed == nullptr ? extents : seed->shape().values(), seed != nullptr, keep, where);
-  if (y.wanted()) {
+  const bool one = seed == nullptr && y.wanted() && detail::adopt_one(D{}, y);
+  if (y.wanted() && !one) {
     const auto target = y.gradient_target();
     seed_gradient(D{}, target.data, target.accumulate, seed == nullptr ? nullptr : seed->data(),
                   y.shape().size());

@@ -1,6 +1,7 @@
 // Functions of mathematics on whole vectors of float and double: argument reduction and polynomials, with no
 // branch on an element. The coefficients interpolate each function at Chebyshev nodes of the reduced range,
 // computed with 60 digits. What each function is accurate to stands in docs/guide/dtypes.md, and is tested.
+// Those that are called from loops are `const`: a loop keeps what it has read from memory across the call.
 #pragma once
 
 #include <array>
@@ -143,7 +144,7 @@ struct ExponentialParts {
 
 /// e^x; zero below the smallest normal number.
 template <class T, int N>
-Packet<T, N> exp_vector(Packet<T, N> x) {
+[[gnu::const]] Packet<T, N> exp_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   const P y = ExponentialParts<T, N>::natural(x).value();
   constexpr T lowest = Format<T>::single ? T(-87.33654) : T(-708.396418532264);
@@ -153,7 +154,7 @@ Packet<T, N> exp_vector(Packet<T, N> x) {
 
 /// 2^x; zero below the smallest normal number.
 template <class T, int N>
-Packet<T, N> exp2_vector(Packet<T, N> x) {
+[[gnu::const]] Packet<T, N> exp2_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   constexpr T highest = Format<T>::single ? T(128) : T(1024);
   const P y = ExponentialParts<T, N>::binary(x).value();
@@ -163,7 +164,7 @@ Packet<T, N> exp2_vector(Packet<T, N> x) {
 
 /// e^x - 1 = 2 (2^(k-1) p + (2^(k-1) - 1/2)).
 template <class T, int N>
-Packet<T, N> expm1_vector(Packet<T, N> x) {
+[[gnu::const]] Packet<T, N> expm1_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   const auto parts = ExponentialParts<T, N>::natural(x);
   const P scale = parts.scale(-1), half_y = fused_multiply_add(scale, parts.p, scale - P(T(0.5)));
@@ -174,7 +175,7 @@ Packet<T, N> expm1_vector(Packet<T, N> x) {
 
 /// log x = e log 2 + log(1 + f), 1 + f in [sqrt(1/2), sqrt 2): of s = f / (2 + f) a series in s^2.
 template <class T, int N>
-Packet<T, N> log_vector(Packet<T, N> x) {
+[[gnu::const]] Packet<T, N> log_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   using F = Format<T>;
   constexpr auto series = [] {
@@ -206,7 +207,7 @@ Packet<T, N> log_vector(Packet<T, N> x) {
 
 /// log(1 + x) = log(u) x / (u - 1) for u = 1 + x as rounded (Goldberg 1991, theorem 4).
 template <class T, int N>
-Packet<T, N> log1p_vector(Packet<T, N> x) {
+[[gnu::const]] Packet<T, N> log1p_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   const P u = x + P(T(1));
   const P y = log_vector(u) * (x / (u - P(T(1))));
@@ -215,7 +216,7 @@ Packet<T, N> log1p_vector(Packet<T, N> x) {
 
 /// tanh x = e / (e + 2) for e = e^2|x| - 1.
 template <class T, int N>
-Packet<T, N> tanh_vector(Packet<T, N> x) {
+[[gnu::const]] Packet<T, N> tanh_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   const P size = simd::pabs(x.v);
   const P e = expm1_vector(size + size);
@@ -257,7 +258,7 @@ struct ErfSeries<double> {
 };
 
 template <class T, int N>
-__attribute__((noinline)) Packet<T, N> erf_vector(Packet<T, N> x) {
+[[gnu::noinline, gnu::const]] Packet<T, N> erf_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   using Series = ErfSeries<T>;
   const P size = simd::pabs(x.v), square = x * x;
@@ -294,7 +295,7 @@ struct SineSeries<double> {
 
 /// The sine of x + Quarter pi/2 (0 the sine, 1 the cosine) for |x| up to the limit of its series.
 template <int Quarter, class T, int N>
-Packet<T, N> sine_vector(Packet<T, N> x) {
+[[gnu::const]] Packet<T, N> sine_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   using Series = SineSeries<T>;
   const P shifted = fused_multiply_add(x, P(T(0.6366197723675813431)), P(Format<T>::rounding));

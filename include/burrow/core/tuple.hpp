@@ -14,11 +14,17 @@ struct TupleElement {
   [[no_unique_address]] T value;
 };
 
+/// Says that a tuple's values are made in their places.
+struct MadeBy {};
+
 template <class Indices, class... T>
 struct TupleElements;
 template <std::size_t... I, class... T>
 struct TupleElements<std::index_sequence<I...>, T...> : TupleElement<I, T>... {
   constexpr explicit TupleElements(T&&... values) : TupleElement<I, T>{std::move(values)}... {}
+  template <class F>
+  constexpr TupleElements(MadeBy, const F& make)
+      : TupleElement<I, T>{make(std::integral_constant<std::size_t, I>{})}... {}
 };
 
 /// Values of the types T.
@@ -26,6 +32,9 @@ template <class... T>
 struct Tuple : TupleElements<std::index_sequence_for<T...>, T...> {
   constexpr explicit Tuple(T... values)
       : TupleElements<std::index_sequence_for<T...>, T...>{std::move(values)...} {}
+  /// Of make(0), make(1), ..., without moving them; the numbers are integral constants.
+  template <class F>
+  constexpr Tuple(MadeBy by, const F& make) : TupleElements<std::index_sequence_for<T...>, T...>{by, make} {}
 };
 
 template <std::size_t I, class T>

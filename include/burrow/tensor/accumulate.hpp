@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <vector>
 
 #include <burrow/tensor/evaluate.hpp>
 
@@ -107,6 +108,7 @@ inline constexpr std::size_t most_chunks = 16;
 
 /// Number of chunks for `total` elements accumulated into arrays of `target` elements.
 inline Index chunk_count(Index total, Index target) {
+  if (total < 2 * elementwise_grain) return 1;
   return std::clamp<Index>(std::min(total / elementwise_grain, total / std::max<Index>(target, 1)), 1,
                            Index{most_chunks});
 }
@@ -116,6 +118,9 @@ inline Index chunk_count(Index total, Index target) {
 template <class Op, class C, int N, std::size_t OuterRank, bool Repeats>
 class Sink {
  public:
+  /// Whether sums are kept in a register for a block of packets.
+  static constexpr bool in_blocks() { return Repeats; }
+
   /// `terms_of_row` is the number of elements of the array that one row meets.
   Sink(const Partial<Op, C>& target, const Steps<OuterRank>& steps, Index terms_of_row)
       : target_{target},
@@ -138,7 +143,7 @@ class Sink {
       }
     }
     row_ = target_.array + steps_.row_offset(coordinates);
-    wide_ = Op::template identity<wide>;
+    if constexpr (Repeats) sums_.row = Op::template identity<wide>;
   }
 
   /// Adds the packet at element i of the row; `count` of its elements exist where not full.
@@ -151,7 +156,7 @@ class Sink {
         value.store(lane, count);
         value = P::load(lane);
       }
-      block_ = Op::combine(block_, value);
+      sums_.block = Op::combine(sums_.block, value);
     } else if (target_.array != nullptr) {
       const P old = full ? P::load(row_ + i) : P::load(row_ + i, count);
       store_packet(row_ + i, Op::combine(old, value), count, full);
@@ -159,14 +164,14 @@ class Sink {
   }
 
   void start_block() {
-    if constexpr (Repeats) block_ = Op::template identity<C>;
+    if constexpr (Repeats) sums_.block = Op::template identity<C>;
   }
   void end_block() {
-    if constexpr (Repeats) wide_ = Op::combine(wide_, static_cast<wide>(Op::lanes(block_)));
+    if constexpr (Repeats) sums_.row = Op::combine(sums_.row, static_cast<wide>(Op::lanes(sums_.block)));
   }
   void end_row() {
     if constexpr (Repeats)
-      if (target_.array != nullptr) *row_ = Op::combine(*row_, static_cast<C>(wide_));
+      if (target_.array != nullptr) *row_ = Op::combine(*row_, static_cast<C>(sums_.row));
   }
 
  private:
@@ -174,12 +179,18 @@ class Sink {
   static constexpr bool moves = Op::rounds && !std::is_integral_v<C>;
   static constexpr Index terms = 128;  // that an element of the array sums, about, before it is moved
 
+  /// Of a block of packets, and of the row.
+  struct Sums {
+    Packet<C, N> block{Op::template identity<C>};
+    wide row = Op::template identity<wide>;
+  };
+  struct Nothing {};
+
   Partial<Op, C> target_;
   C* row_ = nullptr;
   Steps<OuterRank> steps_;
   Index rows_between_moves_, rows_left_;
-  Packet<C, N> block_{Op::template identity<C>};
-  wide wide_ = Op::template identity<wide>;
+  [[no_unique_address]] std::conditional_t<Repeats, Sums, Nothing> sums_{};
 };
 
 /// A sink for an array of shape S, dense, in a nest over Out whose last Inner axes are collapsed.
@@ -193,9 +204,11 @@ auto sink_for(const S& shape, const Partial<Op, C>& target) {
       target, steps_of<S, Out, Inner>(row_major_strides(shape.values())), std::max<Index>(terms_of_row, 1)};
 }
 
-/// Runs over a run of a row in blocks short enough for one register of partial sums.
-template <int N, class Start, class Body, class End>
-void for_blocks(Index begin, Index end, const Start& start, const Body& body, const End& finish) {
+/// Runs over a run of a row, where InBlocks in blocks short enough for one register of partial sums.
+template <int N, bool InBlocks, class Start, class Body, class End>
+[[gnu::always_inline]] inline void for_blocks(Index begin, Index end, const Start& start, const Body& body,
+                                              const End& finish) {
+  if constexpr (!InBlocks) return for_packets<N>(begin, end, body);
   constexpr Index block = 4096;
   for (Index b = begin; b < end; b += block) {
     start();
@@ -204,31 +217,40 @@ void for_blocks(Index begin, Index end, const Start& start, const Body& body, co
   }
 }
 
+/// Where piece c of `pieces` equal ones of a run begins, which is where the one before it ends.
+constexpr Index piece_begin(Index length, Index c, Index pieces) {
+  return c == 0 ? 0 : c == pieces ? length : length * c / pieces;
+}
+
 /// chunk(c, first row, last row, begin, end) for each of `chunks` fixed pieces of a nest, in parallel.
 template <int N, class Nest, class Chunk>
 void for_chunks(const Nest& nest, Index chunks, const Chunk& chunk) {
   parallel_tasks(chunks, [&](Index c) {
     if (nest.rows == 1) {
       const Index packets = (nest.inner + N - 1) / N;
-      chunk(c, Index{0}, Index{1}, packets * c / chunks * N,
-            std::min(packets * (c + 1) / chunks * N, nest.inner));
+      chunk(c, Index{0}, Index{1}, piece_begin(packets, c, chunks) * N,
+            std::min(piece_begin(packets, c + 1, chunks) * N, nest.inner));
     } else {
-      chunk(c, nest.rows * c / chunks, nest.rows * (c + 1) / chunks, Index{0}, nest.inner);
+      chunk(c, piece_begin(nest.rows, c, chunks), piece_begin(nest.rows, c + 1, chunks), Index{0},
+            nest.inner);
     }
   });
 }
 
-/// At most 16 arrays of `size` elements that are combined in order.
+/// Arrays of `size` elements that are combined in order.
 template <class Op, class C>
 class Partials {
   using wide = wide_type<C>;
 
  public:
+  /// No arrays.
+  Partials() = default;
   Partials(Index chunks, Index size)
       : chunks_{chunks},
         size_{size},
         storage_{chunks * size * Index{sizeof(C)}},
-        arrays_{static_cast<C*>(storage_.data())} {}
+        arrays_{static_cast<C*>(storage_.data())},
+        totals_(static_cast<std::size_t>(chunks > 1 ? chunks : 0)) {}
   /// For a single chunk, in memory that takes the result.
   Partials(C* array, Index size) : chunks_{1}, size_{size}, arrays_{array} {}
 
@@ -243,11 +265,11 @@ class Partials {
 
   /// The same for a `Sink`.
   Partial<Op, C> partial(Index chunk) {
-    return {start(chunk), size_, &totals_[static_cast<std::size_t>(chunk)]};
+    return {start(chunk), size_, totals_.empty() ? &only_totals_ : &totals_[static_cast<std::size_t>(chunk)]};
   }
 
   /// True where the only array has all of the result.
-  bool settled() const { return chunks_ == 1 && !totals_[0]; }
+  bool settled() const { return chunks_ == 1 && !only_totals_; }
 
   /// write(j, combined value) for every element, in parallel.
   template <class Write>
@@ -269,7 +291,7 @@ class Partials {
   [[gnu::noinline]] void combined(Index begin, Index count, wide* totals) const {
     std::fill_n(totals, count, Op::template identity<wide>);
     for (Index c = 0; c < chunks_; ++c) {
-      if (const auto& moved = totals_[static_cast<std::size_t>(c)]) {
+      if (const auto& moved = totals_.empty() ? only_totals_ : totals_[static_cast<std::size_t>(c)]) {
         const wide* const from = static_cast<const wide*>(moved.data()) + begin;
         for (Index k = 0; k < count; ++k) totals[k] = Op::combine(totals[k], from[k]);
       }
@@ -278,10 +300,11 @@ class Partials {
     }
   }
 
-  Index chunks_, size_;
+  Index chunks_ = 0, size_ = 0;
   Buffer<Cpu> storage_;
-  C* arrays_;
-  std::array<Buffer<Cpu>, most_chunks> totals_;
+  C* arrays_ = nullptr;
+  Buffer<Cpu> only_totals_;  // of the only chunk
+  std::vector<Buffer<Cpu>, PoolAllocator<Buffer<Cpu>>> totals_;
 };
 
 /// A leaf of shape S with no elements behind it: it only takes part in choosing the loop nest.
@@ -304,7 +327,7 @@ void reduce_loop(const Nest& nest, const Source& source, const SinkType& sink, P
       const auto coordinates = nest.coordinates(r);
       cursor.seek(coordinates);
       to.start_row(coordinates);
-      for_blocks<n>(
+      for_blocks<n, SinkType::in_blocks()>(
           begin, end, [&] { to.start_block(); },
           [&]<bool Full>(Index i, Index count) {
             to.add(cursor.template at<typename Loop::base, n, Full>(i, count), i, count, Full);

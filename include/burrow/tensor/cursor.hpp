@@ -132,6 +132,7 @@ class LeafCursor {
 
   constexpr void seek(const std::array<Index, OuterRank>& coordinates) {
     row_ = data_ + steps_.row_offset(coordinates);
+    if constexpr (Inner == InnerWalk::repeat) element_ = *row_;
   }
 
   // How the elements lie, for loops that read them in other ways.
@@ -146,7 +147,7 @@ class LeafCursor {
     using P = Packet<W, N>;
     P value;
     if constexpr (Inner == InnerWalk::repeat)
-      value = P(static_cast<W>(*row_));
+      value = P(static_cast<W>(element_));
     else if constexpr (Inner == InnerWalk::unit)
       value = Full ? P::load(row_ + i) : P::load(row_ + i, count);
     else
@@ -158,9 +159,13 @@ class LeafCursor {
   }
 
  private:
+  struct Nothing {};
   const T* data_;
   const T* row_ = nullptr;
   Steps<OuterRank> steps_;
+  // Of the whole row: read once, for what a loop writes could be the same memory as far as the compiler
+  // knows.
+  [[no_unique_address]] std::conditional_t<Inner == InnerWalk::repeat, T, Nothing> element_{};
 };
 
 /// The type in which a functor takes its arguments: that of their promoted elements, float for integers where

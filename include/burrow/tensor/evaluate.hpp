@@ -25,9 +25,10 @@ void store_packet(T* out, Mask<M, N> value, Index count, bool full) {
   store_packet(out, convert<M>(value), count, full);
 }
 
-/// body(i, count, full?) over [begin, end) in steps of N.
+/// body(i, count, full?) over [begin, end) in steps of N. Inlined, so that what the body uses may live in
+/// registers.
 template <int N, class Body>
-void for_packets(Index begin, Index end, const Body& body) {
+[[gnu::always_inline]] inline void for_packets(Index begin, Index end, const Body& body) {
   Index i = begin;
   for (; i + N <= end; i += N) body.template operator()<true>(i, Index{N});
   if constexpr (N > 1)

@@ -10,7 +10,7 @@ namespace burrow {
 namespace detail {
 
 template <class Leaf, class V>
-auto rebind(const Leaf& leaf, const V& view) {
+auto rebind(const Leaf& leaf, V view) {
   if constexpr (requires { leaf.rebind(view); })
     return leaf.rebind(view);
   else
@@ -40,20 +40,30 @@ inline constexpr Packing packing = Leaf::contiguous           ? Packing::dense
                                    : Leaf::layout::unit_inner ? Packing::unit_inner
                                                               : Packing::strided;
 
+/// The storage of a leaf that only shows it from now on; that of a view is moved.
+template <class Leaf>
+auto storage_of(Leaf& leaf) {
+  if constexpr (requires { std::move(leaf).storage(); })
+    return std::move(leaf).storage();
+  else
+    return leaf.view().storage();
+}
+
 /// The elements at `offset` of a leaf, seen with other extents and strides.
 template <class S, Packing P, class Leaf>
-auto seen_as(const Leaf& leaf, Index offset, const std::array<Index, S::extents.size()>& extents,
+auto seen_as(Leaf leaf, Index offset, const std::array<Index, S::extents.size()>& extents,
              const std::array<Index, S::extents.size()>& strides, Location where) {
   using T = typename Leaf::element;
   using D = typename Leaf::device;
   const S shape{extents, where};
   const bool empty = shape.size() == 0 || leaf.shape().size() == 0;
   T* const data = const_cast<T*>(leaf.view().data()) + (empty ? 0 : offset);
-  const Buffer<D> storage{leaf.view().storage()};
+  Buffer<D> storage = storage_of(leaf);
   if constexpr (P == Packing::dense)
-    return rebind(leaf, View<T, S, D>{storage, data, shape});
+    return rebind(leaf, View<T, S, D>{std::move(storage), data, shape});
   else
-    return rebind(leaf, View<T, S, D, Strided<P == Packing::unit_inner>>{storage, data, shape, strides});
+    return rebind(leaf,
+                  View<T, S, D, Strided<P == Packing::unit_inner>>{std::move(storage), data, shape, strides});
 }
 
 template <class S, int Axis>
@@ -136,7 +146,7 @@ struct IndexPlan {
 
 /// `view` for operations that are named in its errors.
 template <class Leaf, class... I>
-auto indexed(const char* operation, const Leaf& leaf, Location where, const I&... indices) {
+auto indexed(const char* operation, Leaf leaf, Location where, const I&... indices) {
   using Plan = IndexPlan<typename Leaf::shape_type, I...>;
   using S = ShapeOf<Plan>;
   const auto from = leaf.shape().values();
@@ -152,14 +162,14 @@ auto indexed(const char* operation, const Leaf& leaf, Location where, const I&..
     strides[to++] = stride;
   }
   constexpr Packing packed = packing_of(Plan::indices, Leaf::shape_type::extents, packing<Leaf>);
-  return seen_as<S, packed>(leaf, builder.offset, extents, strides, where);
+  return seen_as<S, packed>(std::move(leaf), builder.offset, extents, strides, where);
 }
 
 /// `indexed` with one index, for one axis.
 template <int Axis, class Leaf, class I>
-auto indexed_axis(const char* operation, const Leaf& leaf, Location where, const I& i) {
+auto indexed_axis(const char* operation, Leaf leaf, Location where, const I& i) {
   return [&]<std::size_t... Before>(std::index_sequence<Before...>) {
-    return indexed(operation, leaf, where, (static_cast<void>(Before), whole_axis)..., i);
+    return indexed(operation, std::move(leaf), where, (static_cast<void>(Before), whole_axis)..., i);
   }
   (std::make_index_sequence<axis_of<typename Leaf::shape_type, Axis>>{});
 }

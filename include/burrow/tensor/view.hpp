@@ -56,7 +56,8 @@ class View : public detail::LeafTraits<T, S, D, L> {
 
   const T* data() const { return data_; }
   const S& shape() const { return shape_; }
-  const Buffer<D>& storage() const { return storage_; }
+  const Buffer<D>& storage() const& { return storage_; }
+  Buffer<D> storage() && { return std::move(storage_); }
   const View& view() const { return *this; }
 
   /// Distance in elements between neighbours along each axis.
