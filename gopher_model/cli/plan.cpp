@@ -22,7 +22,8 @@ using Json = nlohmann::ordered_json;
 bool is_counted(const Field& field) {
   return field.group == "model" || field.key == "tokens" || field.key == "precision" ||
          field.key == "micro_batch" || field.key == "batch_tokens" || field.key == "rematerialize" ||
-         field.key == "optimizer" || field.key == "mesh" || field.key == "zero";
+         field.key == "optimizer" || field.key == "mesh" || field.key == "zero" ||
+         field.key == "asynchronous_checkpoints";
 }
 
 // A core of this machine: its share of the peaks, of which products of a step are taken to reach most.
@@ -39,7 +40,8 @@ Machine this_core(Precision precision) {
           report.peaks.stream_bandwidth / cores / 2,
           report.peaks.stream_bandwidth / cores / 2,
           report.threads,
-          0.7};
+          0.7,
+          true};
 }
 
 std::string seconds_text(double seconds) { return formatted("%.4g s", seconds); }
@@ -64,6 +66,9 @@ std::string memory_section(const Plan& plan, const Machine& machine) {
          bytes_line("moments", real(m.moments)) + bytes_line("activations", m.activations, "estimated") +
          bytes_line("together", m.total(),
                     (plan.fits(machine) ? "fits in " : "does not fit in ") + binary_bytes(machine.memory)) +
+         (m.checkpoint_copy > 0 ? bytes_line("copy for checkpoints", real(m.checkpoint_copy),
+                                             machine.host ? "in the same memory" : "in the host's memory")
+                                : "") +
          bytes_line("state on all ranks, counted once", real(plan.state));
 }
 
@@ -120,7 +125,8 @@ Json json_of(const Plan& plan, const RunConfiguration& c, const Machine& machine
             {"fresh_gradients", m.fresh_gradients},
             {"master", m.master},
             {"moments", m.moments},
-            {"activations", m.activations}}},
+            {"activations", m.activations},
+            {"checkpoint_copy", m.checkpoint_copy}}},
           {"state_bytes", plan.state},
           {"sent",
            {{"all_reduce", s.all_reduce},

@@ -5,7 +5,8 @@
 #include <burrow/distributed/sharded.hpp>
 
 #include "gopher_model/model/configuration.hpp"
-#include "gopher_model/training/checkpoint_files.hpp"
+#include "gopher_model/training/checkpoint_copy.hpp"
+#include "gopher_model/training/checkpoint_writer.hpp"
 #include "gopher_model/training/run_identity.hpp"
 
 namespace gopher {
@@ -42,34 +43,81 @@ inline constexpr std::string_view optimizer_prefix = "optimizer.";
 
 namespace detail {
 
-/// What this rank writes: of parameters, and of state that all ranks of a data group have, its even part.
-template <class Model, class Optimizer>
-std::vector<burrow::TensorEntry> checkpoint_entries(const Model& model, Optimizer& optimizer) {
-  using Extent = burrow::StateExtent;
-  const auto slices = parameter_slices(model);
+/// Calls f(extent, prefix, first, values) for the arrays that this rank writes, of which `values` are those
+/// from number `first` on: of parameters, and of state that all ranks of a data group have, its even part.
+template <class Model, class Optimizer, class F>
+void for_each_checkpoint_array(const Model& model, Optimizer& optimizer, const F& f) {
   const auto& ranks = optimizer.ranks();
-  std::vector<burrow::TensorEntry> entries;
-  const auto add = [&](Extent extent, const std::string& prefix, Index first, auto values, bool divided) {
-    using T = std::remove_const_t<typename decltype(values)::element_type>;
+  const auto even_part = [&](burrow::StateExtent extent, const std::string& prefix, Index first,
+                             auto values) {
     const burrow::Partition parts{static_cast<Index>(values.size()), ranks.size()};
-    const Index skipped = divided ? 0 : parts.begin(ranks.rank());
-    const burrow::detail::HostValues<typename decltype(values)::element_type> held{
-        burrow::detail::memory_of(model), divided ? values : parts.part(values, ranks.rank())};
-    held.get();
-    for (auto& entry : burrow::slice_entries<T>(slices, extent, prefix, first + skipped,
-                                                std::span<const T>{held.values()})) {
-      entry.kept = held.storage();
+    f(extent, prefix, first + parts.begin(ranks.rank()), parts.part(values, ranks.rank()));
+  };
+  even_part(burrow::StateExtent::elements, "", 0, burrow::parameters(model).values());
+  for (const auto& part : optimizer.state().values) {
+    const std::string prefix = std::string(optimizer_prefix) + std::string(part.name) + ".";
+    if (optimizer.options().stage > 0)
+      f(part.extent, prefix, part.first, part.values);
+    else
+      even_part(part.extent, prefix, part.first, part.values);
+  }
+}
+
+/// The entries of these arrays: in their place, or in `copy`.
+template <class Model, class Optimizer>
+std::vector<burrow::TensorEntry> checkpoint_entries(const Model& model, Optimizer& optimizer,
+                                                    CheckpointCopy* copy) {
+  const auto slices = parameter_slices(model);
+  const burrow::detail::DeviceMemory& memory = burrow::detail::memory_of(model);
+  std::vector<burrow::TensorEntry> entries;
+  if (copy != nullptr) copy->clear();
+  const auto add = [&](burrow::StateExtent extent, const std::string& prefix, Index first, auto values) {
+    using T = std::remove_const_t<typename decltype(values)::element_type>;
+    std::span<const T> readable = values;
+    burrow::Storage kept;
+    if (copy != nullptr) {
+      readable = copy->copy(memory, readable);
+    } else {
+      const burrow::detail::HostValues<const T> held{memory, readable};
+      held.get();
+      readable = held.values();
+      kept = held.storage();
+    }
+    for (auto& entry : burrow::slice_entries<T>(slices, extent, prefix, first, readable)) {
+      entry.kept = kept;
       entries.push_back(std::move(entry));
     }
   };
-  add(Extent::elements, "", 0, burrow::parameters(model).values(), false);
-  for (const auto& part : optimizer.state().values)
-    add(part.extent, std::string(optimizer_prefix) + std::string(part.name) + ".", part.first, part.values,
-        optimizer.options().stage > 0);
+  for_each_checkpoint_array(model, optimizer, add);
   return entries;
 }
 
 }  // namespace detail
+
+/// Takes the memory that a copy of this rank's part of a checkpoint needs.
+template <class Model, class Optimizer>
+void reserve(CheckpointCopy& copy, const Model& model, Optimizer& optimizer) {
+  detail::for_each_checkpoint_array(model, optimizer,
+                                    [&](burrow::StateExtent, const std::string&, Index, auto values) {
+                                      copy.reserve(static_cast<Index>(values.size_bytes()));
+                                    });
+}
+
+/// What a checkpoint consists of. Model and optimizer may go on only where there is a `copy`, and the next
+/// content may be made only when the one before is written; `tokenizer` must stay in any case.
+template <class Model, class Optimizer>
+CheckpointContent checkpoint_content(std::filesystem::path path, const Model& model, Optimizer& optimizer,
+                                     const std::string& tokenizer,
+                                     std::map<std::string, std::string> metadata,
+                                     CheckpointCopy* copy = nullptr) {
+  const std::span<const std::uint8_t> bytes{reinterpret_cast<const std::uint8_t*>(tokenizer.data()),
+                                            tokenizer.size()};
+  return {std::move(path),
+          detail::checkpoint_entries(model, optimizer, copy),
+          {burrow::tensor_entry<std::uint8_t>(std::string(tokenizer_tensor),
+                                              {static_cast<Index>(tokenizer.size())}, bytes)},
+          std::move(metadata)};
+}
 
 /// Writes a checkpoint, whole or not at all: one file for one rank, otherwise a part for each rank and, when
 /// all are on disk, the manifest. All ranks of `world` call it. Throws IoError.
@@ -77,23 +125,9 @@ template <class Model, class Optimizer, burrow::Communicator C>
 void write_checkpoint(const std::filesystem::path& path, const Model& model, Optimizer& optimizer,
                       const std::string& tokenizer, std::map<std::string, std::string> metadata,
                       const C& world) {
-  auto entries = detail::checkpoint_entries(model, optimizer);
-  const std::span<const std::uint8_t> bytes{reinterpret_cast<const std::uint8_t*>(tokenizer.data()),
-                                            tokenizer.size()};
-  const auto tokens = burrow::tensor_entry<std::uint8_t>(std::string(tokenizer_tensor),
-                                                         {static_cast<Index>(tokenizer.size())}, bytes);
-  if (world.size() == 1) {
-    entries.push_back(tokens);
-    return burrow::write_safetensors(path, entries, metadata);
-  }
-  if (world.rank() == 0) prepare_parts_folder(path);
-  world.barrier();
-  burrow::write_safetensors(part_path(path, world.rank()), entries,
-                            part_metadata(metadata, world.rank(), world.size()));
-  world.barrier();
-  if (world.rank() != 0) return;
-  metadata[std::string(parts_key)] = std::to_string(world.size());
-  burrow::write_safetensors(path, std::span{&tokens, 1}, metadata);
+  CheckpointWriter writer{world};
+  writer.start(checkpoint_content(path, model, optimizer, tokenizer, std::move(metadata)));
+  writer.finish();
 }
 
 namespace detail {

@@ -114,7 +114,9 @@ void MetricsLog::costs(Index step, const std::string& mesh, const RunCosts& cost
                   {"steps", costs.steps},
                   {"sent", sent},
                   {"memory", costs.memory},
-                  {"largest_peak", costs.largest_peak}}));
+                  {"largest_peak", costs.largest_peak},
+                  {"checkpoint_seconds", costs.checkpoint_seconds},
+                  {"checkpoint_waits", costs.checkpoint_waits}}));
 }
 
 void MetricsLog::append(const std::string& line) {

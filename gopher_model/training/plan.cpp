@@ -60,6 +60,11 @@ MemoryPlan memory_of(const RunConfiguration& c, const Layout& layout, int stage,
                     .fresh_gradients = divided ? whole.gradients / all * count : 0,
                     .master = whole.master / all * own,
                     .moments = moments * own};
+  // Data ranks divide what they all have, and each writes its share.
+  if (copies_checkpoints(c))
+    memory.checkpoint_copy =
+        whole.parameters / all * burrow::Partition{count, mesh.data}.size(0) +
+        (whole.master / all + moments) * (mesh.data == 1 ? count : first_share(count, mesh.data));
   const Index in_flight = std::min<Index>(mesh.pipeline - stage, micro_batches);
   ModelSize part_of_model = c.size;
   part_of_model.layers = part(c.size.layers, stage, mesh.pipeline);
@@ -82,8 +87,8 @@ MessagePlan messages_of(const RunConfiguration& c, const Layout& layout, Index m
   const Index others = mesh.data - 1, groups = mesh.pipeline * mesh.tensor;
   const Index world = mesh.ranks();
   MessagePlan plan;
-  // The loss, and with a divided optimizer the norm; then two flags of all ranks.
-  plan.all_reduce = 2 * 8 * ((layout.zero > 0 ? 2 : 1) * others * groups + 2 * (world - 1));
+  // The loss, and with a divided optimizer the norm; then three numbers of all ranks.
+  plan.all_reduce = 2 * 8 * ((layout.zero > 0 ? 2 : 1) * others * groups + 3 * (world - 1));
   if (layout.zero == 0)
     plan.all_reduce += 2 * 4 * held * others;
   else

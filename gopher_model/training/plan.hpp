@@ -22,6 +22,7 @@ struct Machine {
   double far = 0;         ///< bytes that it sends to another group
   Index group = 1;        ///< devices that are joined by `near`
   double efficiency = 1;  ///< share of `flops` that the products of a training step reach; an assumption
+  bool host = false;      ///< its memory is the host's
 };
 
 /// Devices by their makers' data sheets: dense bf16, one direction. The efficiencies are assumptions of ours.
@@ -53,7 +54,9 @@ struct MemoryPlan {
   Index master = 0;
   Index moments = 0;
   double activations = 0;
+  Index checkpoint_copy = 0;  ///< in the host's memory: what checkpoints are written from; exact
 
+  /// In the device's memory.
   double total() const {
     return static_cast<double>(parameters + gradients + fresh_gradients + master + moments) + activations;
   }
@@ -84,7 +87,10 @@ struct Plan {
   double utilisation = 0;  ///< of the devices' FLOPs, by the model's own
 
   double step() const;  ///< seconds
-  bool fits(const Machine& machine) const { return memory.total() <= machine.memory; }
+  bool fits(const Machine& machine) const {
+    return memory.total() + (machine.host ? static_cast<double>(memory.checkpoint_copy) : 0) <=
+           machine.memory;
+  }
 };
 
 /// Parameters of the rank of a stage and of a tensor group that has most; the tied embedding is on the first

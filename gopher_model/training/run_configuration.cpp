@@ -38,6 +38,10 @@ void require_whole_batches(const RunConfiguration& c) {
 
 }  // namespace
 
+bool copies_checkpoints(const RunConfiguration& c) {
+  return c.asynchronous_checkpoints && c.checkpoint_every > 0;
+}
+
 void apply_preset(RunConfiguration& configuration, const Preset& preset) {
   configuration.preset = preset.name;
   configuration.size = preset.size;

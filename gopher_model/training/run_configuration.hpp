@@ -57,6 +57,7 @@ struct RunConfiguration {
   std::string run = "runs/gopher";
   bool resume = false;
   Index checkpoint_every = 500;
+  bool asynchronous_checkpoints = true;
   Index keep = 2;
   Index log_every = 10;
   bool profile = false;
@@ -81,6 +82,9 @@ struct Setting {
   Value value;
   std::string where;
 };
+
+/// Whether checkpoints on the way are written from a copy, beside training.
+bool copies_checkpoints(const RunConfiguration& configuration);
 
 /// Replaces the model, batch, learning rate, clipping, precision and length of `configuration` by the
 /// preset's.

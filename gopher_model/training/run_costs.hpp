@@ -16,6 +16,8 @@ struct RunCosts {
   Index steps = 0;                        ///< that these were sent in
   std::map<std::string, Index> memory{};  ///< bytes on rank 0, by category
   Index largest_peak = 0;                 ///< bytes in use at once on the rank that used most
+  double checkpoint_seconds = 0;          ///< for which rank 0's steps stood still for checkpoints
+  Index checkpoint_waits = 0;  ///< checkpoints that came due before the one before was on disk, on rank 0
 };
 
 /// The bytes that a rank keeps of parameters, gradient and optimizer's state, by category: "parameters",

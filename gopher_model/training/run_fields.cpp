@@ -162,6 +162,9 @@ std::vector<Field> evaluation_and_output_fields() {
       field<&C::resume>("resume", "output", FlagRule{}, "go on from the newest checkpoint in the directory"),
       field<&C::checkpoint_every>("checkpoint_every", "output", from(0, most_steps),
                                   "steps between checkpoints; 0: only at the end"),
+      field<&C::asynchronous_checkpoints>(
+          "asynchronous_checkpoints", "output", FlagRule{},
+          "write checkpoints while training goes on, from a copy that takes their size of memory"),
       field<&C::keep>("keep", "output", from(0, 1'000'000), "newest checkpoints to keep; 0: all"),
       field<&C::log_every>("log_every", "output", from(1, most_steps), "steps between lines of progress"),
       field<&C::profile>("profile", "output", FlagRule{},

@@ -16,10 +16,10 @@
 #include "gopher_model/generation/decoder.hpp"
 #include "gopher_model/model/accounting.hpp"
 #include "gopher_model/training/batch_schedule.hpp"
-#include "gopher_model/training/checkpoint.hpp"
 #include "gopher_model/training/held_out.hpp"
 #include "gopher_model/training/machine.hpp"
 #include "gopher_model/training/metrics.hpp"
+#include "gopher_model/training/run_checkpoints.hpp"
 #include "gopher_model/training/run_costs.hpp"
 #include "gopher_model/training/session_parts.hpp"
 #include "gopher_model/training/step_profile.hpp"
@@ -43,12 +43,14 @@ class Session {
         configuration_{parts.configuration},
         schedule_{batch_schedule(configuration_)},
         model_{make_model()},
-        optimizer_{make_optimizer()} {
+        optimizer_{make_optimizer()},
+        checkpoints_{parts_} {
     burrow::reset_peak_memory<Cpu>();
     if (configuration_.profile && leads())
       profile_.emplace(*parts.directory, configuration_.profile_steps, parts.peaks, parts.progress);
     if (configuration_.time_limit == 0) state_.total_steps = schedule_.steps;
     if (parts.resume) restore(*parts.resume);
+    std::visit([&](auto& o) { checkpoints_.take_memory(model_, o); }, optimizer_);
     settle_warmup();
     feed_.emplace(parts.corpus.training, batch_plan());
     if (leads())
@@ -73,7 +75,7 @@ class Session {
       ++costs_.steps;
       const bool last = finished() || stopping_;
       if (is_due(configuration_.evaluate_every) && !last) evaluate(configuration_.evaluate_tokens);
-      if (is_due(configuration_.checkpoint_every) && !last) checkpoint();
+      if (is_due(configuration_.checkpoint_every) && !last) begin_checkpoint();
     }
     profile_.reset();
     record_costs();
@@ -93,12 +95,15 @@ class Session {
     metrics_->step(report);
   }
 
-  /// Whether any rank was told to stop, and what rank 0's clock says, become the same on all ranks.
+  /// Whether any rank was told to stop, what rank 0's clock says, and how many ranks still write their part
+  /// of a checkpoint become the same on all ranks.
   void agree() {
-    std::array<double, 2> all{parts_.stop.requested() ? 1.0 : 0.0, leads() ? elapsed() : 0.0};
+    std::array<double, 3> all{parts_.stop.requested() ? 1.0 : 0.0, leads() ? elapsed() : 0.0,
+                              checkpoints_.unwritten()};
     world().all_reduce(std::span<double>{all});
     stopping_ = all[0] > 0;
     time_ = all[1];
+    checkpoints_.go_on(all[2]);
   }
 
   Model make_model() const {
@@ -130,7 +135,7 @@ class Session {
 
   void restore(const ResumePoint& point) {
     std::visit([&](auto& o) { read_checkpoint(open_checkpoint(point.path), model_, o); }, optimizer_);
-    saved_step_ = point.saved.state.step;
+    checkpoints_.resumed_after(point.saved.state.step);
     const Index asked = state_.total_steps;
     state_ = point.saved.state;
     if (asked > 0) state_.total_steps = asked;
@@ -322,32 +327,18 @@ class Session {
     parts_.progress.evaluation(r);
   }
 
-  std::filesystem::path checkpoint() {
-    const auto path = parts_.files.checkpoint(state_.step);
-    if (state_.step == saved_step_) return path;           // it is the one that the run goes on from
-    if (leads()) metrics_->checkpoint(state_.step, path);  // first: a resumed run keeps the records up to it
-    try {
-      const auto write = [&](auto& optimizer) {
-        write_checkpoint(path, model_, optimizer, parts_.corpus.tokenizer.serialized(),
-                         checkpoint_metadata(configuration_.size, configuration_.precision, state_,
-                                             parts_.corpus.identity),
-                         world());
-      };
-      std::visit(write, optimizer_);
-    } catch (const burrow::IoError& error) {
-      throw burrow::IoError(error.what() + checkpoint_before());
-    }
-    saved_step_ = state_.step;
-    if (leads()) parts_.directory->prune(configuration_.keep);
-    return path;
+  void begin_checkpoint() {
+    record_checkpoint();
+    std::visit([&](auto& o) { checkpoints_.begin(model_, o, state_); }, optimizer_);
   }
-
-  /// What to do after a checkpoint could not be written.
-  std::string checkpoint_before() const {
-    const auto newest = parts_.files.newest_checkpoint();
-    if (!newest) return "; the run has no checkpoint yet";
-    return "; the one after step " + std::to_string(newest->step) +
-           " is whole: gopher train --resume --run " + parts_.files.root.string() + " goes on from it";
+  std::filesystem::path last_checkpoint() {
+    if (checkpoints_.newest() != state_.step) record_checkpoint();
+    std::visit([&](auto& o) { checkpoints_.write_last(model_, o, state_); }, optimizer_);
+    return parts_.files.checkpoint(state_.step);
+  }
+  /// Before it is written: a resumed run keeps the records up to it.
+  void record_checkpoint() {
+    if (leads()) metrics_->checkpoint(state_.step, parts_.files.checkpoint(state_.step));
   }
 
   /// Continues the configured prompts; without one, starts new documents.
@@ -370,7 +361,7 @@ class Session {
   }
 
   void finish() {
-    const auto path = checkpoint();
+    const auto path = last_checkpoint();
     if (state_.step > 0) evaluate(std::numeric_limits<std::int32_t>::max());
     if (!leads()) return;
     const std::string samples = sample_texts();
@@ -385,7 +376,7 @@ class Session {
   }
 
   void interrupt() {
-    const auto path = checkpoint();
+    const auto path = last_checkpoint();
     parts_.progress.message("stopped after step " + std::to_string(state_.step) + "; checkpoint " +
                             path.string() + "\ngo on with:  gopher train --resume --run " +
                             parts_.files.root.string());
@@ -400,6 +391,7 @@ class Session {
   void record_costs() {
     std::visit([&](auto& o) { costs_.memory = kept_bytes(model_, o); }, optimizer_);
     costs_.largest_peak = burrow::memory_statistics<Cpu>().peak_bytes_in_use;
+    checkpoints_.add_to(costs_);
     gather(costs_, world());
     if (leads()) metrics_->costs(state_.step, parts_.ranks.shape().text(), costs_);
   }
@@ -414,12 +406,12 @@ class Session {
   std::chrono::steady_clock::time_point start_{};
   double elapsed_before_ = 0, time_ = 0;
   bool stopping_ = false;
-  Index saved_step_ = -1;  // after which the newest checkpoint was written
   RunCosts costs_;
   double recent_seconds_ = 0;
   Index skipped_in_a_row_ = 0;
   std::optional<StepProfile> profile_;
   std::optional<BatchFeed> feed_;
+  RunCheckpoints checkpoints_;
 };
 
 }  // namespace gopher

@@ -1,5 +1,5 @@
 // Checkpoints across layouts: what any number of ranks has written, with any division of the optimizer's
-// state, one rank and several read back bit for bit.
+// state, one rank and several read back bit for bit. Ranks may go on while they write.
 #include "gopher_model/training/checkpoint.hpp"
 
 #include <unistd.h>
@@ -9,6 +9,9 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
+#include "tests/held_sync.hpp"
+#include "tests/io/file_size_limit.hpp"
+#include "tests/io/same_tensors.hpp"
 #include "world.hpp"
 
 using namespace burrow;
@@ -133,4 +136,78 @@ TEST_CASE("several ranks read what one has written", "[mpi]") {
   gopher::read_checkpoint(gopher::open_checkpoint(file.path()), model, optimizer);
   check_equal(parameters(model).values(), parameters(whole_model).values());
   check_state(optimizer, whole);
+}
+
+namespace {
+
+/// A checkpoint of a model that learns, from a copy.
+struct Learner {
+  Model model = build<Model>(Key{1});
+  decltype(optimizer_of(model, world(), 1, 9)) optimizer = optimizer_of(model, world(), 1, 9);
+  gopher::CheckpointCopy copy;
+  std::string tokenizer = "tokens";
+
+  Learner() { gopher::reserve(copy, model, optimizer); }
+  gopher::CheckpointContent content(const std::filesystem::path& path) {
+    return gopher::checkpoint_content(path, model, optimizer, tokenizer, {{"step", "3"}}, &copy);
+  }
+};
+
+std::filesystem::path own_file(const SharedFile& file) {
+  return world().size() == 1 ? file.path() : gopher::part_path(file.path(), world().rank());
+}
+
+}  // namespace
+
+TEST_CASE("ranks go on while they write, and the checkpoint is there when all of them have written",
+          "[mpi]") {
+  Learner learner;
+  train(learner.model, learner.optimizer, 3);
+  const SharedFile file, waited;
+  gopher::write_checkpoint(waited.path(), learner.model, learner.optimizer, learner.tokenizer,
+                           {{"step", "3"}}, world());
+  std::atomic<bool> free{false};
+  const HeldSync disk{[&] { return free.load(); }};
+  gopher::CheckpointWriter writer{world()};
+  writer.start(learner.content(file.path()));
+  for (int rank = 0; rank < world().size(); ++rank) {  // one after another is done
+    train(learner.model, learner.optimizer, 1);
+    const double left = world().all_reduce(writer.writing() ? 1.0 : 0.0);
+    CHECK(left == world().size() - rank);
+    writer.advance(left == 0);
+    CHECK_FALSE(std::filesystem::exists(file.path()));
+    world().barrier();
+    if (world().rank() == rank) free = true;
+    while (free && writer.writing()) std::this_thread::yield();
+    world().barrier();
+  }
+  writer.advance(world().all_reduce(writer.writing() ? 1.0 : 0.0) == 0);
+  CHECK(writer.busy() == (world().size() > 1 && world().rank() == 0));
+  writer.finish();
+  world().barrier();
+  CHECK(gopher::checkpoint_damage(file.path()).empty());
+  CHECK(same_tensors(own_file(file), own_file(waited)));
+  world().barrier();
+}
+
+TEST_CASE("where one rank cannot write there is no new checkpoint", "[mpi]") {
+  Learner learner;
+  const SharedFile file;
+  gopher::CheckpointWriter writer{world()};
+  const bool fails = world().rank() == world().size() - 1;
+  {
+    const FileSizeLimit full{fails ? rlim_t{100} : RLIM_INFINITY};
+    writer.start(learner.content(file.path()));
+    const auto wait = [&] {
+      while (writer.writing()) std::this_thread::yield();
+    };
+    if (fails)
+      CHECK_THROWS_WITH(wait(),
+                        Catch::Contains(own_file(file).string() + ": cannot be written: File too large"));
+    else
+      wait();
+  }
+  world().barrier();
+  CHECK_FALSE(std::filesystem::exists(file.path()));
+  world().barrier();
 }

@@ -50,6 +50,28 @@ TEST_CASE("ZeRO divides what it says among data ranks") {
   CHECK(gradients.fresh_gradients == one.gradients);
 }
 
+TEST_CASE("the copy that checkpoints are written from is each rank's share, in the host's memory") {
+  auto c = configuration_of("417M");
+  c.precision = Precision::bf16_master;
+  const Index count = parameters(c.size).full();
+  const auto copy = [&](int data, int zero) {
+    return plan(c, {{.data = data}, zero, 1, false}, h100).memory.checkpoint_copy;
+  };
+  CHECK(copy(1, 1) == (2 + 4 + 8) * count);
+  for (const int zero : {0, 1, 2})
+    CHECK(static_cast<double>(copy(8, zero)) == Approx(14.0 / 8 * static_cast<double>(count)).epsilon(1e-6));
+
+  Machine device = h100, host = h100;
+  const Plan one = plan(c, {{.data = 1}, 1, 1, false}, device);
+  host.host = true;
+  device.memory = host.memory = one.memory.total() + 1;
+  CHECK(one.fits(device));
+  CHECK_FALSE(one.fits(host));
+  c.asynchronous_checkpoints = false;
+  CHECK(copy(8, 1) == 0);
+  CHECK(plan(c, {{.data = 1}, 1, 1, false}, host).fits(host));
+}
+
 TEST_CASE("a plan of the 280B run has its known figures") {
   const auto c = configuration_of("280B");
   const Machine& chip = machine_called("tpu-v3");

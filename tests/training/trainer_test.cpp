@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "gopher_model/tokenizer/tokenizer.hpp"
+#include "tests/held_sync.hpp"
 #include "tests/threads.hpp"
 #include "tests/training/tiny_run.hpp"
 
@@ -89,6 +90,68 @@ TEST_CASE("what a run records only moves forwards, and says what happened") {
   CHECK(checkpoints[0].step == 6);
   CHECK(checkpoints[1].step == 8);
   CHECK(load_toml(to_toml(c)).size.context == 16);
+}
+
+/// How many steps are recorded so far; from any thread.
+int steps_of(const RunConfiguration& c) {
+  int count = 0;
+  std::ifstream file(RunFiles{c.run}.metrics());
+  for (std::string line; std::getline(file, line);) count += line.find("\"kind\":\"step\"") != line.npos;
+  return count;
+}
+
+TEST_CASE("steps go on while a checkpoint is written, and it has the bits of one that they waited for") {
+  const Workplace place;
+  auto c = place.configuration("beside");
+  c.precision = Precision::bf16_master;
+  c.checkpoint_every = 4;
+  {
+    const HeldSync disk{[&] { return steps_of(c) >= 6; }};  // that of step 4 takes until step 6 is done
+    train_watched(c);
+    CHECK(disk.calls() == 4);  // two files and their directory
+    CHECK_FALSE(disk.in_vain());
+  }
+  auto waiting = c;
+  waiting.run = place / "waiting";
+  waiting.asynchronous_checkpoints = false;
+  train_watched(waiting);
+  for (const Index step : {4, 8}) {
+    CAPTURE(step);
+    CHECK(same_tensors(RunFiles{c.run}.checkpoint(step), RunFiles{waiting.run}.checkpoint(step)));
+  }
+  const auto costs = records(c, "costs").at(0), of_waiting = records(waiting, "costs").at(0);
+  const Index parameters = costs.at("memory").at("parameters").get<Index>() / 2;
+  CHECK(costs.at("memory").at("checkpoint_copy") == (2 + 4 + 8) * parameters);
+  CHECK(costs.at("largest_peak").get<Index>() >=
+        of_waiting.at("largest_peak").get<Index>() + 13 * parameters);
+  CHECK_FALSE(of_waiting.at("memory").contains("checkpoint_copy"));
+  CHECK(costs.at("checkpoint_waits") == 0);
+}
+
+TEST_CASE("a checkpoint that comes due while the one before is written waits for it, and says so") {
+  const Workplace place;
+  auto c = place.configuration("run");
+  c.checkpoint_every = 2;
+  std::atomic<int> times{0};
+  const HeldSync disk{[&] { return steps_of(c) >= 4 && ++times > 150; }};  // 1.5 s after step 4
+  CHECK_THAT(train_watched(c), Contains("the checkpoint after step 4 waited ") &&
+                                   Contains("a larger --checkpoint-every lets it finish"));
+  const auto costs = records(c, "costs").at(0);
+  CHECK(costs.at("checkpoint_waits") >= 1);
+  CHECK(costs.at("checkpoint_seconds") >= 1.0);
+  CHECK(RunFiles{c.run}.checkpoints().size() == 4);
+}
+
+TEST_CASE("a signal ends a run when the checkpoint on its way is on disk") {
+  const Workplace place;
+  auto c = place.configuration("run");
+  c.checkpoint_every = 3;
+  std::atomic<int> times{0};
+  const HeldSync disk{[&] { return ++times > 50; }};
+  CHECK_THAT(train_watched(c, 3, SIGTERM), Contains("stopped after step 4"));
+  const auto checkpoints = RunFiles{c.run}.checkpoints();
+  REQUIRE(checkpoints.size() == 2);
+  for (const auto& saved : checkpoints) CHECK(saved.damage.empty());
 }
 
 TEST_CASE("a run is the same however its steps are cut into micro-batches, within rounding") {

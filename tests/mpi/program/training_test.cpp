@@ -18,12 +18,13 @@ Index sent(const nlohmann::json& costs, const char* collective) {
 }
 
 /// Bytes that all ranks together send in twenty steps: the gradient is added over all ranks, or scattered and
-/// the parameters gathered, each 2 (N - 1) values for each element; so are the loss, the norm, and two flags.
+/// the parameters gathered, each 2 (N - 1) values for each element; so are the loss, the norm, and three
+/// numbers.
 void check_least(const nlohmann::json& costs, Index ranks, Index zero, Index micro_batches) {
   const Index model = 4 * gopher::parameters(size).full() * (ranks - 1) * 20;
-  const Index flags = 2 * 8 * (zero > 0 ? 4 : 3) * (ranks - 1) * 20;
+  const Index numbers = 2 * 8 * (zero > 0 ? 5 : 4) * (ranks - 1) * 20;
   CHECK(costs.at("steps") == 20);
-  CHECK(sent(costs, "all_reduce") == (zero == 0 ? 2 * model : 0) + flags);
+  CHECK(sent(costs, "all_reduce") == (zero == 0 ? 2 * model : 0) + numbers);
   CHECK(sent(costs, "reduce_scatter") == (zero == 0 ? 0 : zero == 1 ? model : micro_batches * model));
   CHECK(sent(costs, "all_gather") == (zero == 0 ? 0 : model));
 }
@@ -43,6 +44,7 @@ void check_planned(const nlohmann::json& costs, int ranks, int zero) {
   CHECK(memory.at("gradients") == plan.memory.gradients);
   CHECK(memory.at("adam.first_moment").get<Index>() + memory.at("adam.second_moment").get<Index>() ==
         plan.memory.moments);
+  CHECK(memory.at("checkpoint_copy") == plan.memory.checkpoint_copy);
 }
 
 }  // namespace
