@@ -12,6 +12,7 @@
 
 #include "gopher_model/data/batch_feed.hpp"
 #include "gopher_model/model/gopher.hpp"
+#include "gopher_model/training/device_passes.hpp"
 
 namespace gopher {
 
@@ -71,6 +72,11 @@ class CapturedPasses {
   float share_ = 0;
   std::shared_ptr<cuda::StepMemory> memory_;
   std::map<std::tuple<Index, Index, bool>, Pass> passes_;
+};
+
+template <class P, class C>
+struct DevicePasses<burrow::Policy<P, C, Cuda>> : CapturedPasses<burrow::Policy<P, C, Cuda>> {
+  static constexpr bool exist = true;
 };
 
 }  // namespace gopher

@@ -16,6 +16,7 @@
 #include "gopher_model/generation/decoder.hpp"
 #include "gopher_model/model/accounting.hpp"
 #include "gopher_model/training/batch_schedule.hpp"
+#include "gopher_model/training/device_passes.hpp"
 #include "gopher_model/training/held_out.hpp"
 #include "gopher_model/training/machine.hpp"
 #include "gopher_model/training/metrics.hpp"
@@ -242,13 +243,29 @@ class Session {
                optimizer_);
   }
 
+  /// As `accumulate`, by passes that the device captures where a rank is alone and nobody looks at
+  /// operations.
+  double pass_through(Index sequences) {
+    if constexpr (DevicePasses<Policy>::exist)
+      if (data_ranks().size() == 1 && !configuration_.profile) {
+        const float share = 1.0f / static_cast<float>(sequences * configuration_.size.context);
+        const Index most = configuration_.micro_batch;
+        const auto pass = [&](auto& o) {
+          return passes_.accumulate(
+              model_, o, (sequences + most - 1) / most, [&] { return next_batch(); }, share);
+        };
+        return std::visit(pass, optimizer_);
+      }
+    return accumulate(sequences);
+  }
+
   StepReport step() {
     const auto before = std::chrono::steady_clock::now();
     const double waited = feed_->waited();
     const Index sequences = sequences_of(schedule_, state_.step, configuration_.size.context);
     const Index tokens = sequences * configuration_.size.context;
     const double rate = learning_rate();
-    const double loss = data_ranks().all_reduce(accumulate(sequences));
+    const double loss = data_ranks().all_reduce(pass_through(sequences));
     const auto gradient = reduced_gradient();
     const double norm = gradient_norm(gradient);
     if (std::isfinite(norm) && std::isfinite(loss)) {
@@ -411,6 +428,7 @@ class Session {
   Index skipped_in_a_row_ = 0;
   std::optional<StepProfile> profile_;
   std::optional<BatchFeed> feed_;
+  DevicePasses<Policy> passes_;
   RunCheckpoints checkpoints_;
 };
 

@@ -5,6 +5,7 @@
 #include <burrow/optim/cuda.cuh>
 
 #include "gopher_model/generation/decoder.cuh"
+#include "gopher_model/training/captured_passes.cuh"
 #include "gopher_model/training/session.hpp"
 
 namespace gopher {
