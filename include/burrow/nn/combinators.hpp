@@ -15,7 +15,7 @@ namespace detail {
 
 /// An argument for number `i` of several modules: a key is folded, so that no two draw the same numbers.
 template <RandomKey K>
-K argument_for(K key, std::size_t i) {
+K argument_for(const K& key, std::size_t i) {
   return key.fold_in(i);
 }
 template <class T>
