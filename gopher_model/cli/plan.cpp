@@ -60,6 +60,7 @@ std::string memory_section(const Plan& plan, const Machine& machine) {
   const auto real = [](Index bytes) { return static_cast<double>(bytes); };
   const MemoryPlan& m = plan.memory;
   return "\nbytes on the rank that needs most\n" + bytes_line("parameters", real(m.parameters)) +
+         (m.gathered > 0 ? bytes_line("blocks that are gathered", real(m.gathered)) : "") +
          bytes_line("gradients", real(m.gradients)) +
          (m.fresh_gradients > 0 ? bytes_line("gradients of a micro-batch", real(m.fresh_gradients)) : "") +
          (m.master > 0 ? bytes_line("float32 copy", real(m.master)) : "") +
@@ -121,6 +122,7 @@ Json json_of(const Plan& plan, const RunConfiguration& c, const Machine& machine
           {"fits", plan.fits(machine)},
           {"memory",
            {{"parameters", m.parameters},
+            {"gathered", m.gathered},
             {"gradients", m.gradients},
             {"fresh_gradients", m.fresh_gradients},
             {"master", m.master},

@@ -43,24 +43,31 @@ inline constexpr std::string_view optimizer_prefix = "optimizer.";
 
 namespace detail {
 
+/// `count` values from `first` on.
+template <class T>
+std::span<T> stretch(std::span<T> values, Index first, Index count) {
+  return values.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+}
+
 /// Calls f(extent, prefix, first, values) for the arrays that this rank writes, of which `values` are those
-/// from number `first` on: of parameters, and of state that all ranks of a data group have, its even part.
+/// from number `first` on: what it updates, and its even part of what all ranks of a data group update alike.
 template <class Model, class Optimizer, class F>
 void for_each_checkpoint_array(const Model& model, Optimizer& optimizer, const F& f) {
   const auto& ranks = optimizer.ranks();
-  const auto even_part = [&](burrow::StateExtent extent, const std::string& prefix, Index first,
-                             auto values) {
+  const bool divided = optimizer.options().stage > 0;
+  const auto own = [&](burrow::StateExtent extent, const std::string& prefix, Index first, auto values) {
     const burrow::Partition parts{static_cast<Index>(values.size()), ranks.size()};
-    f(extent, prefix, first + parts.begin(ranks.rank()), parts.part(values, ranks.rank()));
-  };
-  even_part(burrow::StateExtent::elements, "", 0, burrow::parameters(model).values());
-  for (const auto& part : optimizer.state().values) {
-    const std::string prefix = std::string(optimizer_prefix) + std::string(part.name) + ".";
-    if (optimizer.options().stage > 0)
-      f(part.extent, prefix, part.first, part.values);
+    if (divided)
+      f(extent, prefix, first, values);
     else
-      even_part(part.extent, prefix, part.first, part.values);
-  }
+      f(extent, prefix, first + parts.begin(ranks.rank()), parts.part(values, ranks.rank()));
+  };
+  const auto parameters = burrow::parameters(model).values();
+  optimizer.for_each_updated([&](Index first, Index count) {
+    own(burrow::StateExtent::elements, "", first, stretch(parameters, first, count));
+  });
+  for (const auto& part : optimizer.state().values)
+    own(part.extent, std::string(optimizer_prefix) + std::string(part.name) + ".", part.first, part.values);
 }
 
 /// The entries of these arrays: in their place, or in `copy`.
@@ -132,7 +139,7 @@ void write_checkpoint(const std::filesystem::path& path, const Model& model, Opt
 
 namespace detail {
 
-/// Reads values of a model or its optimizer, on the model's device.
+/// Reads values of a model or of its optimizer's state from the place `first` of the flat arrays on.
 template <class Model, class Values>
 void read_values(const burrow::SlicedTensors& saved, Model& model, burrow::StateExtent extent,
                  const std::string& prefix, Index first, Values values) {
@@ -144,7 +151,7 @@ void read_values(const burrow::SlicedTensors& saved, Model& model, burrow::State
 
 }  // namespace detail
 
-/// Reads what this rank has of a checkpoint's model back.
+/// Reads what this rank has of a checkpoint's model back, all of which is in memory.
 template <class Model>
 void read_parameters(const burrow::SlicedTensors& saved, Model& model) {
   detail::read_values(saved, model, burrow::StateExtent::elements, "", 0, burrow::parameters(model).values());
@@ -153,7 +160,11 @@ void read_parameters(const burrow::SlicedTensors& saved, Model& model) {
 /// Reads what this rank has of a checkpoint's model and optimizer's state back, bit for bit.
 template <class Model, class Optimizer>
 void read_checkpoint(const burrow::SlicedTensors& saved, Model& model, Optimizer& optimizer) {
-  read_parameters(saved, model);
+  const auto parameters = burrow::parameters(model).values();
+  optimizer.for_each_held([&](Index first, Index count) {
+    detail::read_values(saved, model, burrow::StateExtent::elements, "", first,
+                        detail::stretch(parameters, first, count));
+  });
   for (const auto& part : optimizer.state().values)
     detail::read_values(saved, model, part.extent,
                         std::string(optimizer_prefix) + std::string(part.name) + ".", part.first,

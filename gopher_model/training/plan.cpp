@@ -25,6 +25,32 @@ Index first_share(Index count, int ranks) {
          burrow::Partition{count % bucket, ranks}.size(0);
 }
 
+// Numbers of parameters that the rank of a stage and of a tensor group has, in their order in the model.
+struct RankParts {
+  Index before, block, blocks, after;
+  Index all() const { return before + blocks * block + after; }
+};
+
+RankParts rank_parts(const ModelSize& size, int stage, int stages, int tensor_rank, int tensor_ranks) {
+  const Index d = size.width, a = size.head_width * part(size.heads, tensor_rank, tensor_ranks);
+  const Index f = part(size.feed_forward, tensor_rank, tensor_ranks);
+  const Index v = part(size.vocabulary, tensor_rank, tensor_ranks);
+  const bool first = stage == 0, last = stage + 1 == stages;
+  return {.before = first || last ? v * d : 0,
+          .block = 5 * d * a + 2 * a + d + 2 * d * f + f + d + 2 * d,
+          .blocks = part(size.layers, stage, stages),
+          .after = last ? v + d : 0};
+}
+
+// What the first data rank updates of them.
+Index updated(const RankParts& parts, const Layout& layout) {
+  const int ranks = layout.mesh.data;
+  if (ranks == 1 || layout.zero == 0) return parts.all();
+  if (layout.zero < 3) return first_share(parts.all(), ranks);
+  return first_share(parts.before, ranks) + parts.blocks * burrow::Partition{parts.block, ranks}.size(0) +
+         first_share(parts.after, ranks);
+}
+
 void require(bool holds, const std::string& sentence) {
   if (!holds) throw ConfigError(sentence);
 }
@@ -36,28 +62,30 @@ void require_divisible(const RunConfiguration& c, const Layout& layout) {
   require(c.batch_tokens % unit == 0,
           name + "batch_tokens must be a multiple of context x micro_batch x data ranks = " +
               std::to_string(unit) + ", not " + std::to_string(c.batch_tokens) + ".");
-  require(mesh.pipeline <= c.size.layers, name + std::to_string(c.size.layers) +
-                                              " layers are not enough for " + std::to_string(mesh.pipeline) +
-                                              " stages.");
-  require(
-      mesh.tensor <= c.size.heads && mesh.tensor <= c.size.vocabulary && mesh.tensor <= c.size.feed_forward,
-      name + std::to_string(c.size.heads) + " heads are not enough for " + std::to_string(mesh.tensor) +
-          " tensor ranks.");
+  require_divisible_model(c.size, mesh);
 }
 
 MemoryPlan memory_of(const RunConfiguration& c, const Layout& layout, int stage, Index micro_batches) {
   const MeshShape& mesh = layout.mesh;
-  Index count = 0;
+  RankParts parts{};
   for (int t = 0; t < mesh.tensor; ++t)
-    count = std::max(count, rank_parameters(c.size, stage, mesh.pipeline, t, mesh.tensor));
+    if (const auto some = rank_parts(c.size, stage, mesh.pipeline, t, mesh.tensor); some.all() > parts.all())
+      parts = some;
+  const Index count = parts.all(), own = updated(parts, layout);
   const StateBytes whole = state_bytes(c.size, c.precision);
   const Index all = parameters(c.size).full();  // StateBytes are multiples of it
-  const Index own = mesh.data == 1 || layout.zero == 0 ? count : first_share(count, mesh.data);
-  const bool divided = layout.zero == 2 && mesh.data > 1;
+  const bool divided = layout.zero >= 2 && mesh.data > 1, by_block = layout.zero == 3 && mesh.data > 1;
+  const Index share = burrow::Partition{parts.block, mesh.data}.size(0);
+  const Index held = by_block ? parts.before + parts.blocks * share + parts.after : count;
+  const Index gathered = std::min<Index>(2, parts.blocks) * (parts.block - share);
+  const Index fresh = by_block && mesh.pipeline == 1
+                          ? parts.before + std::min<Index>(2, parts.blocks) * parts.block + parts.after
+                          : count;
   const Index moments = c.optimizer == OptimizerKind::sgd ? whole.moments / all / 2 : whole.moments / all;
-  MemoryPlan memory{.parameters = whole.parameters / all * count,
+  MemoryPlan memory{.parameters = whole.parameters / all * held,
+                    .gathered = by_block ? whole.parameters / all * gathered : 0,
                     .gradients = whole.gradients / all * (divided ? own : count),
-                    .fresh_gradients = divided ? whole.gradients / all * count : 0,
+                    .fresh_gradients = divided ? whole.gradients / all * fresh : 0,
                     .master = whole.master / all * own,
                     .moments = moments * own};
   // Data ranks divide what they all have, and each writes its share.
@@ -81,9 +109,16 @@ MessagePlan messages_of(const RunConfiguration& c, const Layout& layout, Index m
   const MeshShape& mesh = layout.mesh;
   const auto bytes = state_bytes(c.size, c.precision);
   const Index per_parameter = bytes.parameters / parameters(c.size).full();
-  Index held = 0;  // by the groups of data ranks, one to a stage and tensor rank
+  // By the groups of data ranks, one to a stage and tensor rank; in blocks that are gathered in each pass,
+  // but for the last one, which stays for the backward pass.
+  Index held = 0, passed = 0, outside = 0;
   for (int s = 0; s < mesh.pipeline; ++s)
-    for (int t = 0; t < mesh.tensor; ++t) held += rank_parameters(c.size, s, mesh.pipeline, t, mesh.tensor);
+    for (int t = 0; t < mesh.tensor; ++t) {
+      const RankParts parts = rank_parts(c.size, s, mesh.pipeline, t, mesh.tensor);
+      held += parts.all();
+      passed += (2 * parts.blocks - 1) * parts.block;
+      outside += parts.before + parts.after;
+    }
   const Index others = mesh.data - 1, groups = mesh.pipeline * mesh.tensor;
   const Index world = mesh.ranks();
   MessagePlan plan;
@@ -92,8 +127,10 @@ MessagePlan messages_of(const RunConfiguration& c, const Layout& layout, Index m
   if (layout.zero == 0)
     plan.all_reduce += 2 * 4 * held * others;
   else
-    plan.all_gather = per_parameter * held * others;
-  if (layout.zero > 0) plan.reduce_scatter = 4 * held * others * (layout.zero == 2 ? micro_batches : 1);
+    plan.all_gather = per_parameter * others * (layout.zero == 3 ? micro_batches * passed + outside : held);
+  // A pipeline reduces what all micro-batches of a step have added up.
+  const Index reductions = layout.zero >= 2 && mesh.pipeline == 1 ? micro_batches : 1;
+  if (layout.zero > 0) plan.reduce_scatter = 4 * held * others * reductions;
 
   const double passes = real(micro_batches * mesh.data), tokens = real(layout.micro_batch * c.size.context);
   const double hidden = tokens * real(c.size.width * activation_element_bytes(c.precision));
@@ -135,6 +172,17 @@ void predict_time(Plan& plan, const RunConfiguration& c, const Machine& machine)
 
 }  // namespace
 
+void require_divisible_model(const ModelSize& size, const MeshShape& mesh) {
+  const auto enough = [&](Index count, const char* things, int ranks, const char* parts) {
+    require(count >= ranks, "mesh " + mesh.text() + ": " + std::to_string(count) + " " + things +
+                                " are not enough for " + std::to_string(ranks) + " " + parts + ".");
+  };
+  enough(size.layers, "layers", mesh.pipeline, "stages");
+  enough(size.heads, "heads", mesh.tensor, "tensor ranks");
+  enough(size.feed_forward, "feed-forward columns", mesh.tensor, "tensor ranks");
+  enough(size.vocabulary, "tokens of the vocabulary", mesh.tensor, "tensor ranks");
+}
+
 double Plan::step() const { return compute + data_exchange + tensor_exchange + pipeline_exchange + update; }
 
 const Machine& machine_called(std::string_view name) {
@@ -147,12 +195,7 @@ const Machine& machine_called(std::string_view name) {
 }
 
 Index rank_parameters(const ModelSize& size, int stage, int stages, int tensor_rank, int tensor_ranks) {
-  const Index d = size.width, a = size.head_width * part(size.heads, tensor_rank, tensor_ranks);
-  const Index f = part(size.feed_forward, tensor_rank, tensor_ranks);
-  const Index v = part(size.vocabulary, tensor_rank, tensor_ranks);
-  const bool first = stage == 0, last = stage + 1 == stages;
-  const Index block = 5 * d * a + 2 * a + d + 2 * d * f + f + d + 2 * d;
-  return part(size.layers, stage, stages) * block + (first || last ? v * d : 0) + (last ? v + d : 0);
+  return rank_parts(size, stage, stages, tensor_rank, tensor_ranks).all();
 }
 
 Plan plan(const RunConfiguration& c, const Layout& layout, const Machine& machine) {

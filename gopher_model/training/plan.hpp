@@ -49,8 +49,9 @@ struct Layout {
 /// the estimate of accounting.hpp.
 struct MemoryPlan {
   Index parameters = 0;
+  Index gathered = 0;         ///< what is not this rank's of the two blocks at hand, with ZeRO stage 3
   Index gradients = 0;        ///< kept from one micro-batch to the next
-  Index fresh_gradients = 0;  ///< of the micro-batch that is computed, with ZeRO stage 2
+  Index fresh_gradients = 0;  ///< of the micro-batch that is computed, with ZeRO stages 2 and 3
   Index master = 0;
   Index moments = 0;
   double activations = 0;
@@ -58,11 +59,13 @@ struct MemoryPlan {
 
   /// In the device's memory.
   double total() const {
-    return static_cast<double>(parameters + gradients + fresh_gradients + master + moments) + activations;
+    return static_cast<double>(parameters + gathered + gradients + fresh_gradients + master + moments) +
+           activations;
   }
 };
 
-/// Bytes that all ranks together send in a step. Those of data ranks are exact.
+/// Bytes that all ranks together send in a step. Those of data ranks are exact, with ZeRO stage 3 and a
+/// pipeline the most.
 struct MessagePlan {
   Index all_reduce = 0;      ///< among data ranks: gradients with ZeRO stage 0, and numbers
   Index reduce_scatter = 0;  ///< among data ranks: gradients
@@ -96,6 +99,10 @@ struct Plan {
 /// Parameters of the rank of a stage and of a tensor group that has most; the tied embedding is on the first
 /// and on the last stage. Pipelines have contiguous stages, as equal as blocks allow, the first ones longer.
 Index rank_parameters(const ModelSize& size, int stage, int stages, int tensor_rank, int tensor_ranks);
+
+/// Throws ConfigError where a model has fewer layers than the mesh has stages, or fewer heads, feed-forward
+/// columns or tokens than it has tensor ranks.
+void require_divisible_model(const ModelSize& size, const burrow::MeshShape& mesh);
 
 /// What the configuration's run takes in that layout. Throws ConfigError where the batch, the layers, the
 /// heads or the vocabulary do not divide so.

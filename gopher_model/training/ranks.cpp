@@ -10,6 +10,8 @@
 
 #include <burrow/core/parallel.hpp>
 
+#include "gopher_model/training/plan.hpp"
+
 namespace gopher {
 namespace {
 
@@ -58,12 +60,10 @@ std::uint64_t processors() {
 
 Ranks arranged(const World& world, const RunConfiguration& c) {
   const MeshShape shape = asked_shape(world, c.mesh);
-  if (shape.tensor > 1 || shape.pipeline > 1)
-    throw ConfigError("mesh " + shape.text() + ": training divides the batch only; the mesh data=" +
-                      std::to_string(shape.ranks()) + " has as many ranks.");
   if (c.device == DeviceKind::cuda && shape.ranks() > 1)
     throw ConfigError("mesh " + shape.text() + ": several ranks train on the device cpu, not yet on cuda.");
   Ranks ranks{world, shape};
+  require_divisible_model(c.size, shape);
   require_equal_shares(c, shape);
   return ranks;
 }

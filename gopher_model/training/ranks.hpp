@@ -16,7 +16,8 @@ using World = burrow::distributed::World;
 using Ranks = burrow::Mesh<World>;
 
 /// The mesh that the configuration asks for; where it names none, all ranks share the batch. Throws
-/// ConfigError where it has another number of ranks than the world, or the batch does not divide.
+/// ConfigError where it has another number of ranks than the world, or the batch or the model does not
+/// divide.
 Ranks arranged(const World& world, const RunConfiguration& configuration);
 
 /// This rank's share of the processors that it may use: those that other ranks of the world may use too are

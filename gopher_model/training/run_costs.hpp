@@ -24,9 +24,10 @@ struct RunCosts {
 /// "gradients", and for the state the names of its parts.
 template <class Model, class Optimizer>
 std::map<std::string, Index> kept_bytes(const Model& model, Optimizer& optimizer) {
-  std::map<std::string, Index> bytes{
-      {"parameters", static_cast<Index>(parameters(model).values().size_bytes())},
-      {"gradients", optimizer.gradient_bytes()}};
+  std::map<std::string, Index> bytes{{"gradients", optimizer.gradient_bytes()}};
+  const auto values = parameters(model).values();
+  optimizer.for_each_held(
+      [&](Index, Index count) { bytes["parameters"] += count * Index{sizeof(values[0])}; });
   for (const auto& part : optimizer.state().values)
     bytes[std::string(part.name)] += static_cast<Index>(part.values.size_bytes());
   return bytes;

@@ -171,12 +171,14 @@ std::vector<Field> evaluation_and_output_fields() {
                          "say where the time of a few steps goes, and write RUN/profile.json for Perfetto"),
       field<&C::profile_steps>("profile_steps", "output", from(1, 1000),
                                "steps that a profile sums up, after two others"),
-      field<&C::mesh>("mesh", "machine", TextRule{"AXES", check_mesh},
-                      "how the processes of mpirun or srun divide the work: data=4; empty: all of them share "
-                      "the batch"),
-      field<&C::zero>("zero", "machine", from(0, 2),
+      field<&C::mesh>(
+          "mesh", "machine", TextRule{"AXES", check_mesh},
+          "how the processes of mpirun or srun divide the work: data=2,pipeline=2,tensor=2 are eight, "
+          "which divide the batch, the layers, and the products; empty: all of them share the "
+          "batch"),
+      field<&C::zero>("zero", "machine", from(0, 3),
                       "what processes that share the batch divide beside it: 1 the optimizer's state, 2 also "
-                      "the gradients of micro-batches, 0 nothing"),
+                      "the gradients of micro-batches, 3 also the layers' parameters, 0 nothing"),
       field<&C::threads>("threads", "machine", from(0, 4096),
                          "threads of each process; 0: all cores, divided fairly"),
       field<&C::device>("device", "machine", ChoiceRule{device_names}, "where to compute"),

@@ -1,5 +1,5 @@
-// One training run of a model in one precision: the loop over steps, evaluation, samples and checkpoints. All
-// ranks run it together; rank 0 alone tells and records what happens.
+// One training run of a model in one precision and layout: the loop over steps, evaluation, samples and
+// checkpoints. All ranks run it together; rank 0 alone tells and records what happens.
 #pragma once
 
 #include <chrono>
@@ -7,13 +7,9 @@
 #include <iostream>
 #include <variant>
 
-#include <burrow/distributed/sharded.hpp>
-#include <burrow/optim/adam.hpp>
 #include <burrow/optim/schedule.hpp>
 #include <burrow/optim/sgd.hpp>
 
-#include "gopher_model/data/batch_feed.hpp"
-#include "gopher_model/generation/decoder.hpp"
 #include "gopher_model/model/accounting.hpp"
 #include "gopher_model/training/batch_schedule.hpp"
 #include "gopher_model/training/device_passes.hpp"
@@ -22,18 +18,20 @@
 #include "gopher_model/training/metrics.hpp"
 #include "gopher_model/training/run_checkpoints.hpp"
 #include "gopher_model/training/run_costs.hpp"
+#include "gopher_model/training/samples.hpp"
 #include "gopher_model/training/session_parts.hpp"
 #include "gopher_model/training/step_profile.hpp"
+#include "gopher_model/training/training_layout.hpp"
 
 namespace gopher {
 
-/// Trains from the start or from the run's newest checkpoint. Instantiated once for each policy, in
-/// session_*.cpp.
-template <class Policy>
+/// Trains from the start or from the run's newest checkpoint. Instantiated once for each policy and layout,
+/// in session_*.cpp and divided_*.cpp.
+template <TrainingLayout Layout>
 class Session {
+  using Policy = typename Layout::policy;
   using D = typename Policy::device;
-  using Model = RunTimeGopher<Policy>;
-  using Tokens = Batch::Tokens;
+  using Model = typename Layout::model_type;
   template <template <class> class Whole>
   using Divided = burrow::Sharded<Whole<Model>, World>;
   using Optimizer = std::variant<Divided<Adam>, Divided<Sgd>>;
@@ -43,7 +41,8 @@ class Session {
       : parts_{parts},
         configuration_{parts.configuration},
         schedule_{batch_schedule(configuration_)},
-        model_{make_model()},
+        layout_{parts.configuration, parts.ranks},
+        model_{layout_.make()},
         optimizer_{make_optimizer()},
         checkpoints_{parts_} {
     burrow::reset_peak_memory<Cpu>();
@@ -66,13 +65,13 @@ class Session {
     agree();
     while (!finished() && !stopping_) {
       if (profile_) profile_->step_begins();
-      const Traffic before = sent();
+      const Traffic before = layout_.sent();
       const StepReport report = step();
       if (profile_) profile_->step_ends();
       const burrow::Region between{"report"};
       if (leads()) tell(report);
       agree();
-      costs_.sent += sent() - before;
+      costs_.sent += layout_.sent() - before;
       ++costs_.steps;
       const bool last = finished() || stopping_;
       if (is_due(configuration_.evaluate_every) && !last) evaluate(configuration_.evaluate_tokens);
@@ -105,12 +104,6 @@ class Session {
     stopping_ = all[0] > 0;
     time_ = all[1];
     checkpoints_.go_on(all[2]);
-  }
-
-  Model make_model() const {
-    auto prototype = Model::make(configuration_.size);
-    prototype.blocks.rematerialize = configuration_.rematerialize;
-    return build(std::move(prototype), key_for(configuration_.seed, Purpose::parameters));
   }
 
   Optimizer make_optimizer() const {
@@ -203,19 +196,12 @@ class Session {
   /// This rank's terms of the mean loss over the step's tokens; the optimizer keeps their gradient.
   double accumulate(Index sequences) {
     const float share = 1.0f / static_cast<float>(sequences * configuration_.size.context);
-    double loss = 0;
-    for (Index left = sequences / data_ranks().size(); left > 0; left -= configuration_.micro_batch) {
-      const Batch batch = next_batch();
-      const auto terms = [&](Tape& tape) {
-        return model_.loss(tape.watch(burrow::to<D>(batch.inputs)), burrow::to<D>(batch.targets)).sum * share;
-      };
-      const bool last = left <= configuration_.micro_batch;
-      const auto add = [&](auto& o) {
-        return last ? o.accumulate_last(model_, terms) : o.accumulate(model_, terms);
-      };
-      loss += static_cast<double>(std::visit(add, optimizer_));
-    }
-    return loss;
+    const Index own = sequences / data_ranks().size(), most = configuration_.micro_batch;
+    const auto add = [&](auto& o) {
+      return layout_.accumulate(
+          model_, o, (own + most - 1) / most, [&] { return next_batch(); }, share);
+    };
+    return std::visit(add, optimizer_);
   }
 
   auto reduced_gradient() {
@@ -335,8 +321,11 @@ class Session {
     const Index context = configuration_.size.context;
     const Index count =
         std::clamp<Index>((tokens + context - 1) / context, 1, static_cast<Index>(windows.count()));
-    const HeldOutLoss found = held_out_loss(model_, windows, parts_.corpus.tokenizer, count,
-                                            configuration_.micro_batch, data_ranks());
+    const auto score = [&](Index passes, const auto& batch, const auto& found) {
+      layout_.score(model_, passes, batch, found);
+    };
+    const HeldOutLoss found = held_out_loss(score, windows, parts_.corpus.tokenizer, count,
+                                            configuration_.micro_batch, parts_.ranks);
     if (!leads()) return;
     const EvaluationReport r{state_.step, state_.tokens, found.loss.mean(), found.bits_per_byte(),
                              parts_.corpus.baseline_bits_per_byte};
@@ -358,30 +347,14 @@ class Session {
     if (leads()) metrics_->checkpoint(state_.step, parts_.files.checkpoint(state_.step));
   }
 
-  /// Continues the configured prompts; without one, starts new documents.
-  std::string sample_texts() const {
-    const std::vector<std::string> fallback{""};
-    std::string all;
-    Index number = 0;
-    for (const std::string& prompt :
-         configuration_.sample_prompts.empty() ? fallback : configuration_.sample_prompts)
-      for (Index i = 0; i < configuration_.sample_count; ++i) {
-        std::string text = prompt;
-        const auto key =
-            key_for(configuration_.seed, Purpose::sampling).fold_in(static_cast<std::uint64_t>(number++));
-        continue_text(model_, parts_.corpus.tokenizer, prompt, configuration_.sample_tokens,
-                      {.temperature = 0.8, .top_p = 0.95}, key,
-                      [&](std::string_view piece) { text += piece; });
-        all += "--- sample " + std::to_string(number) + " ---\n" + text + "\n";
-      }
-    return all;
-  }
-
   void finish() {
     const auto path = last_checkpoint();
     if (state_.step > 0) evaluate(std::numeric_limits<std::int32_t>::max());
     if (!leads()) return;
-    const std::string samples = sample_texts();
+    std::string samples;
+    layout_.with_whole(model_, path, [&](const auto& model) {
+      samples = sample_texts(model, configuration_, parts_.corpus.tokenizer);
+    });
     const std::string run = parts_.files.root.string();
     parts_.directory->write_text(
         std::filesystem::relative(parts_.files.samples(state_.step), parts_.files.root).string(), samples);
@@ -399,12 +372,6 @@ class Session {
                             parts_.files.root.string());
   }
 
-  /// What this rank has sent.
-  Traffic sent() const {
-    Traffic all = data_ranks().traffic();
-    return all += world().traffic();
-  }
-
   void record_costs() {
     std::visit([&](auto& o) { costs_.memory = kept_bytes(model_, o); }, optimizer_);
     costs_.largest_peak = burrow::memory_statistics<Cpu>().peak_bytes_in_use;
@@ -416,6 +383,7 @@ class Session {
   SessionParts parts_;
   RunConfiguration configuration_;
   BatchSchedule schedule_;
+  Layout layout_;
   Model model_;
   Optimizer optimizer_;
   std::optional<MetricsLog> metrics_;

@@ -7,6 +7,7 @@
 #include "gopher_model/generation/decoder.cuh"
 #include "gopher_model/training/captured_passes.cuh"
 #include "gopher_model/training/session.hpp"
+#include "gopher_model/training/whole_model.hpp"
 
 namespace gopher {
 
@@ -15,12 +16,12 @@ void require_cuda() { burrow::cuda::Context::instance(); }
 int run_cuda(const SessionParts& parts) {
   switch (parts.configuration.precision) {
     case Precision::float32:
-      return Session<Float32<Cuda>>{parts}.run();
+      return Session<WholeModel<Float32<Cuda>>>{parts}.run();
     case Precision::mixed_bf16:
-      return Session<MixedBf16<Cuda>>{parts}.run();
+      return Session<WholeModel<MixedBf16<Cuda>>>{parts}.run();
     case Precision::bf16_stochastic:
     case Precision::bf16_master:
-      return Session<Bf16<Cuda>>{parts}.run();
+      return Session<WholeModel<Bf16<Cuda>>>{parts}.run();
   }
   return 1;
 }

@@ -36,6 +36,10 @@ void save_configuration(const RunDirectory& run, RunConfiguration configuration)
 int run_float32(const SessionParts& parts);
 int run_mixed_bf16(const SessionParts& parts);
 int run_bf16(const SessionParts& parts);
+/// The same for meshes with tensor ranks or a pipeline.
+int run_divided_float32(const SessionParts& parts);
+int run_divided_mixed_bf16(const SessionParts& parts);
+int run_divided_bf16(const SessionParts& parts);
 /// The same on a GPU, in the precision of the configuration.
 int run_cuda(const SessionParts& parts);
 

@@ -47,14 +47,15 @@ std::string description(const RunConfiguration& c, const Corpus& corpus, const M
 
 int run_session(const SessionParts& parts) {
   if (parts.configuration.device == DeviceKind::cuda) return run_cuda(parts);
+  const bool divided = parts.ranks.shape().tensor > 1 || parts.ranks.shape().pipeline > 1;
   switch (parts.configuration.precision) {
     case Precision::float32:
-      return run_float32(parts);
+      return divided ? run_divided_float32(parts) : run_float32(parts);
     case Precision::mixed_bf16:
-      return run_mixed_bf16(parts);
+      return divided ? run_divided_mixed_bf16(parts) : run_mixed_bf16(parts);
     case Precision::bf16_stochastic:
     case Precision::bf16_master:
-      return run_bf16(parts);
+      return divided ? run_divided_bf16(parts) : run_bf16(parts);
   }
   return 1;
 }

@@ -4,8 +4,10 @@
 #include <burrow/distributed/data_parallel.hpp>
 #include <burrow/distributed/pipeline.hpp>
 #include <burrow/distributed/sharded.hpp>
+#include <burrow/io/sliced_tensors.hpp>
 #include <burrow/optim/adam.hpp>
 #include <catch2/catch.hpp>
+#include <map>
 
 #include "gopher_model/model/stages.hpp"
 #include "small_gopher.hpp"
@@ -142,22 +144,57 @@ TEST_CASE("stages send hidden values forward and their gradients back, and nothi
     CHECK(train<Whole>(mesh, {.chunks = 2}).pipeline_bytes == 2 * (2 * n - 1) * hidden);
 }
 
-TEST_CASE("the stages of a Gopher have the elements of the whole one, by name", "[mpi]") {
+TEST_CASE("what ranks have of a Gopher are slices of the whole one, and together all of it", "[mpi]") {
   const int n = world().size();
-  const Mesh mesh{world(), {.pipeline = n}};
   const auto whole = build(gopher::RunTimeGopher<Whole>::make(size), Key{1});
-  const auto stages = make_stages<Whole>(mesh, {});
-  Index counted = 0;
-  for_each_parameter(stages, [&](const std::string& name, const auto& p) {
-    if (p.share().counted) counted += p.size();
-    bool found = false;
-    for_each_parameter(whole, [&](const std::string& other, const auto& q) {
-      if (other == name) found = std::ranges::equal(p.values(), q.values());
+  std::map<std::string, std::span<const float>> wholes;
+  for_each_parameter(whole, [&](const std::string& name, const auto& p) { wholes[name] = p.values(); });
+  for (int pipeline = 1; pipeline <= n; ++pipeline) {
+    if (n % pipeline != 0) continue;
+    const Mesh mesh{world(), {1, pipeline, n / pipeline}};
+    INFO(mesh.place());
+    const auto stages = make_stages<Divided>(mesh, {});
+    const std::span<const float> own = parameters(stages).values();
+    std::vector<float> expected;
+    Index counted = 0;
+    for (const ParameterSlice& slice : parameter_slices(stages)) {
+      if (slice.counted) counted += slice.size();
+      const auto values = wholes.at(slice.name);
+      const Index columns = slice.shape.back(), rows = slice.shape.size() == 2 ? slice.extents[0] : 1;
+      for (Index row = 0; row < rows; ++row) {
+        const Index from =
+            (slice.shape.size() == 2 ? slice.begin[0] + row : 0) * columns + slice.begin.back();
+        const auto cut =
+            values.subspan(static_cast<std::size_t>(from), static_cast<std::size_t>(slice.extents.back()));
+        expected.insert(expected.end(), cut.begin(), cut.end());
+      }
+    }
+    CHECK(std::ranges::equal(own, expected));
+    CHECK(world().all_reduce(counted) == count_parameters(whole));
+  }
+}
+
+TEST_CASE("batches go through stages without a trace, and the last rank has their losses", "[mpi]") {
+  const int n = world().size();
+  const auto whole = build(gopher::RunTimeGopher<Whole>::make(size), Key{1});
+  const Mesh mesh{world(), {.pipeline = n}};
+  constexpr Index count = 7;
+  const auto batch_of = [](Index m) {  // of one to three sequences
+    return Batch{tokens(m, 0, 1 + m % 3, false), tokens(m, 0, 1 + m % 3, true)};
+  };
+  for (const int chunks : {1, 2}) {
+    if (n * chunks > size.layers) continue;
+    const auto model = make_stages<Whole>(mesh, {.chunks = chunks});
+    const Pipeline pipeline{mesh.pipeline(), schedule_for(n, chunks)};
+    Index found = 0;
+    pipeline.forward(model, count, batch_of, [&](const Batch& one, const auto& loss) {
+      const auto expected = whole.loss(one.inputs, one.targets);
+      CHECK(loss.sum.item() == expected.sum.item());
+      CHECK(loss.count == expected.count);
+      ++found;
     });
-    INFO(name);
-    CHECK(found);
-  });
-  CHECK(world().all_reduce(counted) == count_parameters(whole));
+    CHECK(found == (world().rank() == n - 1 ? count : 0));
+  }
 }
 
 TEST_CASE("pipelines that do not fit are refused", "[mpi]") {

@@ -48,6 +48,13 @@ TEST_CASE("ZeRO divides what it says among data ranks") {
   CHECK(static_cast<double>(gradients.gradients) ==
         Approx(static_cast<double>(one.gradients) / 8).epsilon(1e-6));
   CHECK(gradients.fresh_gradients == one.gradients);
+  const MemoryPlan blocks = memory(8, 3);  // what is outside of blocks stays whole
+  const Index bytes = one.parameters / parameters(c.size).full();
+  const Index outside = bytes * (c.size.vocabulary * c.size.width + c.size.vocabulary + c.size.width);
+  CHECK(static_cast<double>(blocks.parameters - outside) ==
+        Approx(static_cast<double>(one.parameters - outside) / 8).epsilon(1e-6));
+  CHECK(blocks.gathered == (one.parameters - outside) / c.size.layers * 2 * 7 / 8);
+  CHECK(static_cast<double>(blocks.moments) == Approx(static_cast<double>(state.moments)).epsilon(1e-6));
 }
 
 TEST_CASE("the copy that checkpoints are written from is each rank's share, in the host's memory") {

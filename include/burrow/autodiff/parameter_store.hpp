@@ -28,6 +28,9 @@ struct ParameterShare {
   bool counted = true;      ///< false where another rank has the same parameter and counts it in norms
   std::uint64_t draws = 0;  ///< the number of its first random draw in updates; 0: by its place in the model
   std::shared_ptr<const GradientSum> sum = nullptr;  ///< of its gradient, where a rank sees a part of it
+  int axis = -1;    ///< along which it is a part of a larger one; -1: it is whole
+  Index first = 0;  ///< where the part begins on that axis
+  Index whole = 0;  ///< the extent of the larger one there
 };
 
 }  // namespace burrow

@@ -6,8 +6,10 @@
 //   });
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <burrow/distributed/communicator.hpp>
@@ -48,6 +50,8 @@ class Pipeline {
 
   const PipelineSchedule& schedule() const { return schedule_; }
   const C& ranks() const { return ranks_; }
+  /// What this rank has sent for tied parameters; all else is counted by `ranks`.
+  Traffic tied_traffic() const { return ends_.traffic(); }
 
   /// Takes the micro-batches m = 0, 1, ... of the schedule through the stages, adds the gradient of `scale`
   /// times the sum of their losses to `gradient`, and returns that sum, on every rank. batch(m) has `inputs`
@@ -61,6 +65,37 @@ class Pipeline {
     const double loss = run.all();
     before.add(where);
     return ranks_.all_reduce(loss, Reduction::sum, where);
+  }
+
+  /// Takes batch(m) for m = 0 ... count - 1 through the stages without a trace, and calls found(batch(m),
+  /// loss) with what the model's loss gives, on the last rank alone.
+  template <StagedModel Model, class Batch, class Found>
+  void forward(const Model& model, Index count, const Batch& batch, const Found& found,
+               Location where = Location::here()) const {
+    using Hidden = typename Model::hidden_type;
+    std::deque<std::pair<Hidden, Pending>> sent;
+    std::optional<Hidden> stays;  // for another stage of this rank
+    for (Index m = 0; m < count; ++m)
+      for (int chunk = 0; chunk < schedule_.chunks; ++chunk) {
+        const auto& one = batch(m);
+        const int stage = schedule_.stage(ranks_.rank(), chunk), last = schedule_.stages() - 1;
+        const int from = (stage + ranks_.size() - 1) % ranks_.size(), to = (stage + 1) % ranks_.size();
+        if (stage == 0) {
+          stays = materialize(model.enter(one.inputs));
+        } else if (from != ranks_.rank()) {
+          stays.emplace(model.hidden_shape(one.inputs));
+          ranks_.receive(stays->values(), from, where);
+        }
+        Hidden h = model.pass(chunk, *stays);
+        if (stage == last) {
+          found(one, model.loss(h, one.targets));
+        } else if (to == ranks_.rank()) {
+          stays = std::move(h);
+        } else {
+          sent.emplace_back(h, ranks_.start_send(std::as_const(h).values(), to, where));
+          if (sent.size() > at(ranks_.size())) sent.pop_front();  // waits for what is long on its way
+        }
+      }
   }
 
  private:
@@ -181,7 +216,7 @@ class Pipeline {
       passed = std::make_unique<Passed>();
       Tape& tape = passed->tape;
       tape.differentiate(parameters(model_).store(), gradient_.values().data(), gradient_.ranges());
-      const auto batch = batch_(action.micro_batch);
+      const auto& batch = batch_(action.micro_batch);
       std::optional<Traced> h;
       if (stage == 0)
         h = materialize(model_.enter(tape.watch(batch.inputs)));

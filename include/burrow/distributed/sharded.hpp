@@ -208,6 +208,19 @@ class Sharded {
     step(model, reduce(gradient, where), now, where);
   }
 
+  /// Calls f(first, count) for the stretches of the flat parameters that this rank has between steps: all of
+  /// them, of blocks with stage 3 its own part.
+  template <class F>
+  void for_each_held(const F& f) const {
+    for (const Bucket& bucket : buckets_)
+      bucket.block ? f(bucket.first, bucket.own) : f(bucket.begin, bucket.parts.count());
+  }
+  /// The same for the stretches that this rank updates; with stages 1 to 3 no other rank has any of them.
+  template <class F>
+  void for_each_updated(const F& f) const {
+    for (const Bucket& bucket : buckets_) f(bucket.first, bucket.own);
+  }
+
   /// With stage 3, gathers all parameters, which are then whole on every rank until the next pass or step,
   /// for those who read them. With other stages they always are.
   void gather() const {
@@ -234,7 +247,8 @@ class Sharded {
 
   /// Bytes of the gradient that this rank keeps from the first micro-batch of a step to the update.
   Index gradient_bytes() const {
-    const auto whole = gradient_ ? gradient_->values().size() : std::size_t{0};
+    const bool kept = gradient_ && options_.stage < 2;
+    const auto whole = kept ? gradient_->values().size() : std::size_t{0};
     return static_cast<Index>((whole + own_.size()) * sizeof(G));
   }
 

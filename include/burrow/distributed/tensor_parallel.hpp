@@ -67,7 +67,10 @@ void take_part_of(P& parameter, const Partition& parts, int rank) {
   for (std::size_t axis = Axis + 1; axis < extents.size(); ++axis) inner *= extents[axis];
   const Index whole = extents[Axis], own = parts.size(rank);
   const Initializer rule = parameter.initializer().resolved(extents[0]);
-  const ParameterShare share = parameter.share();
+  ParameterShare share = parameter.share();
+  share.axis = Axis;
+  share.first = parts.begin(rank);
+  share.whole = whole;
   extents[Axis] = own;
   parameter =
       P{typename P::shape_type{extents}, rule.part(own * inner, whole * inner, parts.begin(rank) * inner)};
@@ -136,8 +139,7 @@ void set_rows(Model& model, const Ranks& ranks, SequenceRows rows) {
   const auto sum = std::make_shared<detail::RankGradientSum<Ranks>>(ranks);
   detail::walk_parameters(model, [&](const detail::ModulePath&, auto& p) {
     ParameterShare share = p.share();
-    const bool whole = p.initializer().columns == 0;
-    share.sum = divided && whole ? sum : nullptr;
+    share.sum = divided && share.axis < 0 ? sum : nullptr;
     p.set_share(share);
   });
 }
@@ -151,8 +153,10 @@ Model parted(Model model, const Ranks& ranks, SequenceRows rows = SequenceRows::
     if constexpr (requires { module.take_part(ranks); }) module.take_part(ranks);
   });
   detail::walk_parameters(model, [&](const detail::ModulePath& path, auto& p) {
-    const bool whole = p.initializer().columns == 0;
-    p.set_share({p.share().counted && (!whole || ranks.rank() == 0), detail::draws_of(path.text())});
+    ParameterShare share = p.share();
+    share.counted = share.counted && (share.axis >= 0 || ranks.rank() == 0);
+    share.draws = detail::draws_of(path.text());
+    p.set_share(share);
   });
   set_rows(model, ranks, rows);
   return model;

@@ -33,15 +33,20 @@ struct ParameterSlice : TensorSlice {
   bool counted = true;
 };
 
-/// The parameters of a model that has all of them, in the order of `for_each_parameter`. A model of which
-/// ranks have parts gives its own by a function of this name.
+/// The parameters of a model, or what this rank has of them, in the order of `for_each_parameter`.
 template <Module Model>
 std::vector<ParameterSlice> parameter_slices(const Model& model) {
   std::vector<ParameterSlice> all;
   for_each_parameter(model, [&](const std::string& name, const auto& p) {
     const auto& extents = p.shape().values();
-    const std::vector<std::int64_t> shape{extents.begin(), extents.end()};
-    all.push_back({{name, shape, std::vector<std::int64_t>(shape.size()), shape}});
+    const ParameterShare& share = p.share();
+    const std::vector<std::int64_t> own{extents.begin(), extents.end()};
+    ParameterSlice slice{{name, own, std::vector<std::int64_t>(own.size()), own}, share.counted};
+    if (share.axis >= 0) {
+      slice.shape[static_cast<std::size_t>(share.axis)] = share.whole;
+      slice.begin[static_cast<std::size_t>(share.axis)] = share.first;
+    }
+    all.push_back(std::move(slice));
   });
   return all;
 }

@@ -12,21 +12,32 @@ using mpi_program::Place;
 namespace {
 
 constexpr gopher::ModelSize size{2, 16, 2, 8, 32, 320, 16};
+constexpr Index block_parameters = 5 * 16 * 16 + 2 * 16 + 16 + 2 * 16 * 32 + 32 + 16 + 2 * 16;
 
 Index sent(const nlohmann::json& costs, const char* collective) {
   return costs.at("sent").contains(collective) ? costs.at("sent").at(collective).at("bytes").get<Index>() : 0;
 }
 
+/// Bytes of the last block, which with stage 3 the evaluation after step 10 leaves for the step after it.
+Index left_by_evaluation(Index ranks, Index zero) {
+  return zero == 3 ? 4 * block_parameters * (ranks - 1) : 0;
+}
+
 /// Bytes that all ranks together send in twenty steps: the gradient is added over all ranks, or scattered and
 /// the parameters gathered, each 2 (N - 1) values for each element; so are the loss, the norm, and three
 /// numbers.
+/// With stage 3, blocks are gathered in each forward and backward pass of a micro-batch, the last one once.
 void check_least(const nlohmann::json& costs, Index ranks, Index zero, Index micro_batches) {
   const Index model = 4 * gopher::parameters(size).full() * (ranks - 1) * 20;
   const Index numbers = 2 * 8 * (zero > 0 ? 5 : 4) * (ranks - 1) * 20;
   CHECK(costs.at("steps") == 20);
   CHECK(sent(costs, "all_reduce") == (zero == 0 ? 2 * model : 0) + numbers);
   CHECK(sent(costs, "reduce_scatter") == (zero == 0 ? 0 : zero == 1 ? model : micro_batches * model));
-  CHECK(sent(costs, "all_gather") == (zero == 0 ? 0 : model));
+  const Index blocks = 4 * 2 * block_parameters * (ranks - 1) * 20, block = blocks / 2;
+  CHECK(sent(costs, "all_gather") ==
+        (zero == 0  ? 0
+         : zero < 3 ? model
+                    : micro_batches * (blocks + block) + model - blocks - left_by_evaluation(ranks, zero)));
 }
 
 /// What the run has measured, against its plan.
@@ -38,7 +49,7 @@ void check_planned(const nlohmann::json& costs, int ranks, int zero) {
       gopher::plan(c, {{.data = ranks}, zero, 2, false}, gopher::machine_called("h100"));
   CHECK(sent(costs, "all_reduce") == 20 * plan.messages.all_reduce);
   CHECK(sent(costs, "reduce_scatter") == 20 * plan.messages.reduce_scatter);
-  CHECK(sent(costs, "all_gather") == 20 * plan.messages.all_gather);
+  CHECK(sent(costs, "all_gather") == 20 * plan.messages.all_gather - left_by_evaluation(ranks, zero));
   const auto& memory = costs.at("memory");
   CHECK(memory.at("parameters") == plan.memory.parameters);
   CHECK(memory.at("gradients") == plan.memory.gradients);
@@ -56,7 +67,7 @@ TEST_CASE("a run on several ranks learns what a run of one process learns") {
   REQUIRE(losses.size() == 20);
   CHECK(losses.back() < 0.9 * losses.front());
   for (const int ranks : {2, 4})
-    for (const int zero : {0, 1, 2}) {
+    for (const int zero : {0, 1, 2, 3}) {
       CAPTURE(ranks, zero);
       const std::string run = "run" + std::to_string(ranks) + std::to_string(zero);
       const std::string text =
@@ -76,6 +87,44 @@ TEST_CASE("a run on several ranks learns what a run of one process learns") {
   CHECK(place.numbers("run40", "step", "loss") == place.numbers("run41", "step", "loss"));
 }
 
+TEST_CASE("a run whose model is divided among ranks learns what a run of one process learns") {
+  const Place place;
+  place.train(0, "single", "");
+  const std::pair<int, const char*> layouts[] = {{2, "tensor=2 --zero 1"},
+                                                 {2, "pipeline=2 --zero 1"},
+                                                 {4, "data=2,tensor=2 --zero 1"},
+                                                 {4, "data=2,pipeline=2 --zero 2"},
+                                                 {4, "pipeline=2,tensor=2 --zero 0 --rematerialize"},
+                                                 {4, "data=2,tensor=2 --zero 3"},
+                                                 {4, "data=2,pipeline=2 --zero 3"}};
+  int number = 0;
+  for (const auto& [ranks, mesh] : layouts) {
+    CAPTURE(mesh);
+    const std::string run = "run" + std::to_string(++number);
+    const std::string text = place.train(ranks, run, "--mesh " + std::string(mesh));
+    for (const char* once : {"20/20", "--- sample 1 ---", "held-out text after step 20"})
+      CHECK(text.find(once) == text.rfind(once));
+    check_close(place.numbers(run, "step", "loss"), place.numbers("single", "step", "loss"), 1e-5);
+    check_close(place.numbers(run, "step", "gradient_norm"), place.numbers("single", "step", "gradient_norm"),
+                1e-4);
+    check_close(place.numbers(run, "evaluation", "loss"), place.numbers("single", "evaluation", "loss"),
+                1e-5);
+    check_close(place.numbers(run, "evaluation", "bits_per_byte"),
+                place.numbers("single", "evaluation", "bits_per_byte"), 1e-5);
+  }
+}
+
+TEST_CASE("runs in bf16 whose model is divided among ranks learn about what one process learns") {
+  const Place place;
+  for (const std::string precision : {"mixed-bf16", "bf16-master", "bf16-stochastic"}) {
+    CAPTURE(precision);
+    place.train(0, "single-" + precision, "--precision " + precision);
+    place.train(4, "divided-" + precision, "--mesh pipeline=2,tensor=2 --precision " + precision);
+    check_close(place.numbers("divided-" + precision, "step", "loss"),
+                place.numbers("single-" + precision, "step", "loss"), 2e-2);
+  }
+}
+
 TEST_CASE("a mesh that does not fit is refused once, in a sentence") {
   const Place place;
   const auto refused = [&](int ranks, const std::string& settings, const std::string& why) {
@@ -91,6 +140,10 @@ TEST_CASE("a mesh that does not fit is refused once, in a sentence") {
           "mesh data=4 is of 4 ranks, but the world has 2: start 4 processes or take the mesh data=2");
   refused(0, "--mesh data=2",
           "mesh data=2 is of 2 ranks, but the world has 1: start 2 processes or take the mesh data=1");
+  refused(4, "--mesh tensor=4", "mesh tensor=4: 2 heads are not enough for 4 tensor ranks.");
+  refused(3, "--mesh pipeline=3", "mesh pipeline=3: 2 layers are not enough for 3 stages.");
+  refused(2, "--mesh tensor=2 --device cuda",
+          "mesh tensor=2: several ranks train on the device cpu, not yet on cuda.");
   refused(3, "",
           "batch_tokens must be a multiple of context x data ranks = 16 x 3 = 48, such as 288, not 256.");
   refused(2, "--data nothing", "nothing");
