@@ -33,9 +33,10 @@ int kills() {
 
 TEST_CASE("a rank that is killed ends the others, and the run goes on from a whole checkpoint") {
   const Place place;
+  // At this learning rate runs of other numbers of ranks, whose sums have another order, stay together.
   const auto settings = [&](const std::string& run, const std::string& more = "") {
-    return Place::training(
-        run, "--checkpoint-every 1 --keep 2 --steps " + std::to_string(100 + 50 * kills()) + more);
+    return Place::training(run, "--checkpoint-every 1 --keep 2 --learning-rate 0.001 --steps " +
+                                    std::to_string(100 + 50 * kills()) + more);
   };
   const auto whole = place.gopher(0, settings("whole"));
   REQUIRE(whole.code == 0);
@@ -62,8 +63,8 @@ TEST_CASE("a rank that is killed ends the others, and the run goes on from a who
   INFO(last.text);
   REQUIRE(last.code == 0);
   CHECK_THAT(last.text, !Contains("damaged"));
-  check_close(place.numbers("run", "step", "loss"), place.numbers("whole", "step", "loss"), 5e-3);
-  check_close(place.numbers("run", "evaluation", "loss"), place.numbers("whole", "evaluation", "loss"), 5e-3);
+  check_close(place.numbers("run", "step", "loss"), place.numbers("whole", "step", "loss"), 1e-3);
+  check_close(place.numbers("run", "evaluation", "loss"), place.numbers("whole", "evaluation", "loss"), 1e-3);
 }
 
 TEST_CASE("steps whose loss is no number are left out by all ranks, until there are too many") {
