@@ -71,7 +71,8 @@ auto fused_feed_forward(const X& x, const Up& up, const UpBias& up_bias, const D
   };
   check(columns, first_bias);
   check(second->columns(), second_bias);
-  const auto first_row = row_of<T, D>(first_bias), second_row = row_of<T, D>(second_bias);
+  const auto first_row = row_of<T, D>(first_bias);
+  const auto second_row = row_of<T, D>(second_bias);
   first->evaluate_gelu(Hidden::data(hidden.before), Hidden::data(hidden.values), first_row.data());
   std::array<Index, Result::extents.size()> extents;
   std::copy_n(first->left_extents().begin(), extents.size(), extents.begin());
