@@ -9,6 +9,7 @@
 
 #include <burrow/autodiff/gradient_slots.hpp>
 #include <burrow/autodiff/parameter_store.hpp>
+#include <burrow/autodiff/recomputed_values.hpp>
 #include <burrow/tensor/tensor.hpp>
 
 namespace burrow {
@@ -151,16 +152,36 @@ class Tape {
     store.differentiated = ranges;
   }
 
-  /// Records an operation: its value, and `backward(dy)`, which adds to the gradients of its inputs. For
-  /// operations; see detail::TapeReference::record.
+  /// Records an operation: its value, and `backward(dy)`, which adds to the gradients of its inputs; a
+  /// Recomputable also says how to compute the value again. For operations; see
+  /// detail::TapeReference::record.
   template <class T, class S, class D, class Backward>
   Var<T, S, D> record(const char* name, const Tensor<T, S, D>& value, bool wanted, Backward&& backward) {
+    using Recorded = Entry<T, S, D, std::decay_t<Backward>>;
     const int slot = Real<T> ? slots_.add(detail::device_memory<D>, value.size(), wanted) : -1;
     if constexpr (Real<T>)
-      if (wanted)
-        add_entry(Entry<T, S, D, std::decay_t<Backward>>::make(name, slot, value.shape(),
-                                                               std::forward<Backward>(backward)));
+      if (wanted) {
+        AnyEntry* const entry =
+            Recorded::make(name, slot, value.shape(), std::forward<Backward>(backward));
+        add_entry(entry);
+        if constexpr (requires { backward.again(); })
+          if (recomputes_) recomputed_.add(slot, &Recorded::compute_again, entry);
+      }
     return Var<T, S, D>{this, slot, value.leaf()};
+  }
+
+  /// Whether values that are cheap to compute again are computed again in the sweep, as they are at first, or
+  /// kept. Holds for what is recorded from now on; returns what held before.
+  bool recompute_values(bool on) { return std::exchange(recomputes_, on); }
+
+  /// True where the value of a slot can be computed again in the sweep, so that an operation recorded after
+  /// it need not keep it.
+  bool recomputes(int slot) const { return recomputed_.known(slot); }
+
+  /// The first element of such a value, until the sweep reaches what recorded it.
+  template <class T>
+  const T* recomputed(int slot) {
+    return static_cast<const T*>(recomputed_.get(slot));
   }
 
   /// Number of elements of the gradient in a slot.
@@ -198,8 +219,10 @@ class Tape {
     return gradient == nullptr ? nullptr : static_cast<G*>(gradient) + offset;
   }
 
-  /// A tape for a part of this computation that is differentiated on its own, with the same parameters.
+  /// A tape for a part of this computation that is differentiated on its own, with the same parameters and
+  /// the same choice of what is kept.
   void share_parameters(const Tape& other) {
+    recomputes_ = other.recomputes_;
     for (const auto& entry : other.parameters_)
       parameters_.push_back({entry.store, entry.gradient, entry.ranges, nullptr, entry.store->recording,
                              entry.store->differentiated});
@@ -256,6 +279,18 @@ class Tape {
         tape.slots_.tell_written(self->name, dtype_name<T>(), self->shape.values(),
                                  dy.size() * Index{sizeof(T)});
     }
+    /// The recorded value, computed again; observers take that for work of this entry's backward pass.
+    static Storage compute_again(const void* any, const void*& data) {
+      const auto& self = *static_cast<const Entry*>(static_cast<const AnyEntry*>(any));
+      const detail::ObservedScope scope{self.name, true};
+      const Tensor<T, S, D> value = self.backward.again();
+      const Index bytes = value.size() * Index{sizeof(T)};
+      if (detail::observed())
+        detail::tell_end({self.name, true, dtype_name<T>(), self.shape.values(), bytes, {}, {},
+                          2 * static_cast<double>(bytes)});
+      data = value.data();
+      return value.leaf().storage();
+    }
     static void destroy_entry(AnyEntry* any) {
       auto* const self = static_cast<Entry*>(any);
       self->~Entry();
@@ -307,6 +342,7 @@ class Tape {
     for (std::size_t i = entries_.size(); keep && i-- > 0;) {
       const std::size_t recorded = entries_.size();
       const detail::ObservedScope scope{entries_[i]->name, true};
+      recomputed_.forget(entries_[i]->slot);
       entries_[i]->run(entries_[i], *this);
       run_and_drop(recorded);
       tell_swept(i);
@@ -324,6 +360,7 @@ class Tape {
         AnyEntry* entry;
         ~Guard() { entry->destroy(entry); }
       } guard{entry};
+      recomputed_.forget(entry->slot);
       entry->run(entry, *this);
       tell_swept(entries_.size());
     }
@@ -357,7 +394,9 @@ class Tape {
   Inputs inputs_;
   bool swept_ = false;
   bool dropped_ = false;
+  bool recomputes_ = true;
   detail::GradientSlots slots_;
+  detail::RecomputedValues recomputed_;
   Pooled<AnyEntry*> entries_;
   Pooled<Parameters> parameters_;
 };

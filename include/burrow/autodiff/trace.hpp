@@ -99,6 +99,31 @@ inline constexpr bool shares_gradient = false;
 template <class A, class B>
 inline constexpr bool shares_gradient<Map<functors::Add, A, B>> =
     takes_whole_gradient<Map<functors::Add, A, B>, A>&& takes_whole_gradient<Map<functors::Add, A, B>, B>;
+
+/// A leaf to give a gradient to, without its elements.
+template <class N>
+N without_values(const N& leaf) {
+  return leaf;
+}
+template <class T, class S, class D, class L>
+Var<T, S, D, L> without_values(const Var<T, S, D, L>& x) {
+  if constexpr (std::same_as<L, Contiguous>)
+    return {&x.tape(), x.slot(), {{}, nullptr, x.shape()}, x.offset()};
+  else
+    return {&x.tape(), x.slot(), {{}, nullptr, x.shape(), x.view().strides()}, x.offset()};
+}
+
+/// An expression as its backward pass needs it: a sum's operands need no values.
+template <class N>
+N for_gradient(const N& node) {
+  return node;
+}
+template <class A, class B>
+requires shares_gradient<Map<functors::Add, A, B>> auto for_gradient(const Map<functors::Add, A, B>& sum) {
+  const auto& a = detail::get<0>(sum.arguments());
+  const auto& b = detail::get<1>(sum.arguments());
+  return Map<functors::Add, A, B>{sum.function(), without_values(a), without_values(b)};
+}
 }  // namespace detail
 
 namespace operation {
@@ -145,6 +170,29 @@ void add_gradient(const X& x, const Gradient& gradient) {
   }
 }
 
+namespace detail {
+
+/// The gradient of an expression, which is all that a sum needs; others have their operands, and so can be
+/// evaluated again.
+template <class N>
+struct ExpressionRecord {
+  N node;
+
+  void operator()(const auto& dy) const { add_gradient(node, dy); }
+  auto again() const requires(!shares_gradient<N>) {
+    Tensor<typename N::element, typename N::shape_type, device_of<N>> value{node.shape()};
+    evaluate(device_of<N>{}, node, node.shape(), value.data());
+    return value;
+  }
+};
+
+template <class N>
+ExpressionRecord<N> expression_record(const N& node) {
+  return {for_gradient(node)};
+}
+
+}  // namespace detail
+
 /// A traced expression evaluated once: a Var whose gradient flows back through the fused reverse loop.
 template <Traced E>
 auto materialize(const E& e) {
@@ -155,8 +203,7 @@ auto materialize(const E& e) {
     const auto tape = tape_of(e);
     Tensor<element_of<E>, shape_of<E>, device_of<E>> value{e.shape()};
     evaluate(device_of<E>{}, e, e.shape(), value.data());
-    return record(
-        tape, detail::node_name<Node>(), value, [node = e](const auto& dy) { add_gradient(node, dy); }, e);
+    return record(tape, detail::node_name<Node>(), value, detail::expression_record(detail::to_node(e)), e);
   }
 }
 

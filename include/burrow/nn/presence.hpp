@@ -59,7 +59,7 @@ class BlockPassage {
     if constexpr (Traced<X>)
       return record(
           tape_of(x), name, x.value(),
-          [x, backward, keeper = keeper_, offset = offset_](const auto& dy) {
+          [x = without_values(x), backward, keeper = keeper_, offset = offset_](const auto& dy) {
             keeper->at(backward, offset);
             add_gradient(x, dy);
           },

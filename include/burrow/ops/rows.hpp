@@ -59,6 +59,11 @@ struct DenseRows {
   constexpr const T* operator()(Index r) const { return data + r * width; }
 };
 
+template <class Leaf>
+DenseRows<element_of<Leaf>> dense_rows(const Leaf& x) {
+  return {x.view().data(), x.shape()[-1]};
+}
+
 /// The rows of an expression: source(r) writes row r to an array and gives where it begins there.
 template <class Loop, class T, class Nest, class Cursor>
 struct EvaluatedRows {
@@ -96,7 +101,7 @@ auto row_operand(TapeLike tape, const char* name, const X& x, const Forward& for
   using T = element_of<X>;
   const auto node = bound(tape, to_node(x));
   if constexpr (is_dense_leaf<std::remove_const_t<decltype(node)>>) {
-    forward(DenseRows<T>{node.view().data(), node.shape()[-1]});
+    forward(dense_rows(node));
     return node;
   } else {
     using S = shape_of<X>;
@@ -105,7 +110,7 @@ auto row_operand(TapeLike tape, const char* name, const X& x, const Forward& for
     Tensor<T, S, device_of<X>> value{node.shape()};
     with_evaluated_rows(device_of<X>{}, source, node.shape(), value.data(), forward);
     return record(
-        tape, name, value, [node](const auto& dy) { add_gradient(node, dy); }, node);
+        tape, name, value, [node = for_gradient(node)](const auto& dy) { add_gradient(node, dy); }, node);
   }
 }
 

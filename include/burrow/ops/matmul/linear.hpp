@@ -52,6 +52,7 @@ auto linear(const X& x, const W& w, const Bias& bias, Location where = Location:
   } else {
     const bool wanted = product->wanted() || detail::any_wanted(*tape.tape, addend);
     const double read = product->bytes() + detail::leaf_bytes(addend);
+    product.release_operands();
     return detail::record_wanted(
         tape, "linear", y,
         [product = std::move(product), addend](const auto& dy) {

@@ -93,6 +93,7 @@ auto matmul(const A& a, const B& b, Location where = Location::here()) {
   } else {
     const bool wanted = product->wanted();
     const double read = product->bytes();
+    product.release_operands();
     return detail::record_wanted(tape, "matmul", y, std::move(product), wanted, read);
   }
 }

@@ -69,12 +69,22 @@ struct ProductOperand {
   }
   bool wanted() const { return tape != nullptr && tape->wanted(slot); }
 
+  /// Keeps the elements until the backward pass only where it needs them and the tape does not compute them
+  /// again.
+  void release(bool needed) {
+    recomputed = needed && tape != nullptr && tape->recomputes(slot);
+    if (!needed || recomputed) storage = {};
+  }
+  /// The first element, in the backward pass too.
+  const T* elements() const { return recomputed ? tape->template recomputed<T>(slot) + offset : data; }
+
   const T* data;
   Storage storage;
   std::size_t rank;
   Tape* tape = nullptr;
   int slot = -1;
   Index offset = 0;
+  bool recomputed = false;
 
  private:
   std::array<Index, most_axes> extents_{}, strides_{};
@@ -105,14 +115,15 @@ template <class T, class D>
 [[gnu::noinline]] OperandMatrices<T> matrices_of(const ProductOperand<T, D>& x, bool rows) {
   using M = MatrixBatch<const T>;
   const auto extents = x.extents();
-  if (rows) return {M::rows(x.data, extents.back())};
-  if (is_matrix(extents, x.strides())) return {M{x.data, extents, x.strides()}};
+  const T* const elements = x.elements();
+  if (rows) return {M::rows(elements, extents.back())};
+  if (is_matrix(extents, x.strides())) return {M{elements, extents, x.strides()}};
   std::array<Index, ProductOperand<T, D>::most_axes> strides{};
   Index size = 1;
   for (std::size_t i = x.rank; i-- > 0; size *= extents[i]) strides[i] = size;
   const Buffer<D> buffer{size * Index{sizeof(T)}};
   auto* const dense = static_cast<T*>(buffer.data());
-  copy_strided(D{}, extents, x.strides(), x.data, dense);
+  copy_strided(D{}, extents, x.strides(), elements, dense);
   return {M{dense, extents, {strides.data(), x.rank}}, buffer};
 }
 
@@ -162,6 +173,11 @@ class Product {
     return static_cast<double>(left_.size()) * sizeof(A) + static_cast<double>(right_.size()) * sizeof(B);
   }
   bool wanted() const { return left_.wanted() || right_.wanted(); }
+  /// From here on the product is there for its gradients.
+  void release_operands() {
+    left_.release(right_.wanted());
+    right_.release(left_.wanted());
+  }
 
   /// y = a b
   [[gnu::noinline]] void evaluate(T* y) const {
@@ -249,6 +265,7 @@ class ProductHandle {
   }
 
   const Held* operator->() const { return product_; }
+  void release_operands() { product_->release_operands(); }
   void operator()(const auto& dy) const { product_->add_gradients(dy.data()); }
 
  private:

@@ -22,14 +22,19 @@ auto rms_norm_of(const char* name, const X& x, const Gain& gain, double epsilon,
     rms_norm_forward(D{}, rows, source, g.view().data(), static_cast<C>(epsilon), y.data(), rho.data());
   });
   const auto in = to_node(value);
-  auto norm = record(
-      tape, name, y,
-      [in, g, rho, rows](const auto& dy) {
-        const auto dx = dense_target(in);
-        const auto dgain = dense_target(g);
-        rms_norm_backward(D{}, rows, in.view().data(), g.view().data(), rho.data(), dy.data(), dx, dgain);
-      },
-      in, g);
+  const auto backward = [in, g, rho, rows](const auto& dy) {
+    const auto dx = dense_target(in);
+    const auto dgain = dense_target(g);
+    rms_norm_backward(D{}, rows, in.view().data(), g.view().data(), rho.data(), dy.data(), dx, dgain);
+  };
+  const auto again = [in, g, rows, epsilon] {
+    Tensor<element_of<X>, shape_of<X>, D> values{in.shape()};
+    Tensor<C, Shape<dyn>, D> same_rho{Shape<dyn>{{rows.count}}};
+    rms_norm_forward(D{}, rows, dense_rows(in), g.view().data(), static_cast<C>(epsilon), values.data(),
+                     same_rho.data());
+    return values;
+  };
+  auto norm = record(tape, name, y, Recomputable{backward, again}, in, g);
   return SumAndNorm<decltype(value), decltype(norm)>{std::move(value), std::move(norm)};
 }
 
