@@ -1,8 +1,8 @@
 // Full training steps (forward, backward, clipping, AdamW) of language models on random tokens:
 // build/bin/benchmarks/train_step [MODEL] [--context N] [--precision fp32|bf16] [--batch N] [--threads N]
-// [--steps N] [--rematerialize] [--json | --profile]. Speed is the median of the steps after two to warm up;
-// the peak that it is a share of is measured in the same run. --profile adds where the time of these steps
-// went.
+// [--steps N] [--rematerialize WHAT] [--json | --profile]. Speed is the median of the steps after two to warm
+// up; the peak that it is a share of is measured in the same run. --profile adds where the time of these
+// steps went.
 #include <sys/resource.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // Full training steps (forward, backward, clipping, AdamW) of Gopher on a GPU in mixed bf16, on random
 // tokens: build/bin/benchmarks/cuda_train_step [MODEL] [--context N] [--batch N] [--steps N]
-// [--rematerialize]
+// [--rematerialize WHAT]
 // [--json]; without a model 44M, 117M, 417M and 1.4B, as far as memory goes. Speed is the median of the steps
 // after two to warm up. The peak is that of the tensor cores at the highest clock; beside it stands the
 // fastest large product of matrices in the same run.

@@ -8,7 +8,7 @@ namespace benchmarks {
 
 template <class Policy>
 std::unique_ptr<TrainStep> gopher_step(const gopher::ModelSize& size, gopher::Index batch,
-                                       bool rematerialize) {
+                                       burrow::Rematerialization rematerialize) {
   using Model = gopher::RunTimeGopher<Policy>;
   auto model = Model::make(size);
   model.blocks.rematerialize = rematerialize;

@@ -3,7 +3,7 @@
 namespace benchmarks {
 
 std::unique_ptr<TrainStep> gopher_float32(const gopher::ModelSize& size, gopher::Index batch,
-                                          bool rematerialize) {
+                                          burrow::Rematerialization rematerialize) {
   return gopher_step<burrow::Float32<burrow::Cpu>>(size, batch, rematerialize);
 }
 

@@ -49,7 +49,7 @@ struct Gpt2 {
     for (burrow::Index i = 0; i < size.layers; ++i) blocks.push_back(Gpt2Block<Policy>::sized(size));
     return {burrow::Embedding<dyn, dyn, Policy>::sized(size.vocabulary, size.width),
             burrow::PositionEmbedding<dyn, dyn, Policy>::sized(size.context, size.width),
-            {std::move(blocks), false},
+            {std::move(blocks), {}},
             burrow::LayerNorm<dyn, Policy>::sized(size.width)};
   }
 
@@ -60,7 +60,8 @@ struct Gpt2 {
 };
 
 template <class Policy>
-std::unique_ptr<TrainStep> gpt2_step(const gopher::ModelSize& size, gopher::Index batch, bool rematerialize) {
+std::unique_ptr<TrainStep> gpt2_step(const gopher::ModelSize& size, gopher::Index batch,
+                                     burrow::Rematerialization rematerialize) {
   auto model = Gpt2<Policy>::sized(size);
   model.blocks.rematerialize = rematerialize;
   return std::make_unique<ModelStep<Gpt2<Policy>>>(std::move(model), size, batch);

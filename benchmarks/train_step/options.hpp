@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include <burrow/nn/rematerialization.hpp>
+
 #include "gopher_model/model/accounting.hpp"
 #include "gopher_model/model/presets.hpp"
 
@@ -33,7 +35,8 @@ struct Options {
   bool given = false;  // the model
   burrow::Index context = 0, batch = 1;
   int threads = 2, steps = 7;
-  bool bf16 = false, rematerialize = false, json = false, profile = false;
+  bool bf16 = false, json = false, profile = false;
+  burrow::Rematerialization rematerialize{};
 };
 
 [[noreturn]] inline void fail(const std::string& sentence) {
@@ -52,6 +55,14 @@ inline KnownModel model_named(std::string_view name) {
 inline bool is_bf16(std::string_view precision) {
   if (precision != "fp32" && precision != "bf16") fail("--precision is fp32 or bf16");
   return precision == "bf16";
+}
+
+inline burrow::Rematerialization rematerialization_named(std::string_view text) {
+  try {
+    return burrow::parse_rematerialization(text);
+  } catch (const burrow::ConfigError& error) {
+    fail(error.what());
+  }
 }
 
 /// Reads a command line; what it does not say is as in `options`. Ends the program where it means nothing.
@@ -78,7 +89,7 @@ inline Options parse(int count, char** arguments, Options options = {}) {
     else if (name == "--precision")
       options.bf16 = is_bf16(value());
     else if (name == "--rematerialize")
-      options.rematerialize = true;
+      options.rematerialize = rematerialization_named(value());
     else if (name == "--json")
       options.json = true;
     else if (name == "--profile")

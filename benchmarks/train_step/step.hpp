@@ -4,6 +4,8 @@
 
 #include <memory>
 
+#include <burrow/nn/rematerialization.hpp>
+
 #include "gopher_model/model/configuration.hpp"
 
 namespace benchmarks {
@@ -20,15 +22,15 @@ class TrainStep {
   virtual double run() = 0;
 };
 
-/// Gopher, as `gopher train` builds it; `rematerialize` keeps only the blocks' inputs for the backward pass.
+/// Gopher, as `gopher train` builds it; `rematerialize` says what its blocks keep for the backward pass.
 std::unique_ptr<TrainStep> gopher_float32(const gopher::ModelSize& size, gopher::Index batch,
-                                          bool rematerialize);
+                                          burrow::Rematerialization rematerialize);
 std::unique_ptr<TrainStep> gopher_mixed_bf16(const gopher::ModelSize& size, gopher::Index batch,
-                                             bool rematerialize);
+                                             burrow::Rematerialization rematerialize);
 /// GPT-2: LayerNorm, learned positions, gelu, the input's table as output. `head_width` is not looked at.
 std::unique_ptr<TrainStep> gpt2_float32(const gopher::ModelSize& size, gopher::Index batch,
-                                        bool rematerialize);
+                                        burrow::Rematerialization rematerialize);
 std::unique_ptr<TrainStep> gpt2_mixed_bf16(const gopher::ModelSize& size, gopher::Index batch,
-                                           bool rematerialize);
+                                           burrow::Rematerialization rematerialize);
 
 }  // namespace benchmarks

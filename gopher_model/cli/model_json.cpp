@@ -51,8 +51,10 @@ Json report(const RunConfiguration& c) {
   json["state_bytes_by_part"] = parts(bytes);
   json["gradient_bytes"] = bytes.gradients;
   json["micro_batch"] = c.micro_batch;
-  json["activation_bytes"] = activation_bytes(size, c.micro_batch, c.precision, false);
-  json["activation_bytes_rematerialized"] = activation_bytes(size, c.micro_batch, c.precision, true);
+  json["activation_bytes"] =
+      activation_bytes(size, c.micro_batch, c.precision, burrow::Rematerialization::selective());
+  json["activation_bytes_rematerialized"] =
+      activation_bytes(size, c.micro_batch, c.precision, burrow::Rematerialization::block());
   json["cache_bytes"] = cache_bytes(size, size.context, c.precision);
   json["tokens"] = c.tokens;
   json["train_flops"] = training_flops(size, tokens, Passes::rematerialized);

@@ -31,7 +31,10 @@ std::string parameter_section(const ModelSize& size) {
 std::string memory_section(const RunConfiguration& c) {
   const StateBytes bytes = state_bytes(c.size, c.precision);
   const auto real = [](Index count) { return static_cast<double>(count); };
-  const std::string sequences = "estimated, micro_batch " + std::to_string(c.micro_batch);
+  const auto activations = [&](const char* name, burrow::Rematerialization choice) {
+    return bytes_line(name, activation_bytes(c.size, c.micro_batch, c.precision, choice),
+                      "estimated, micro_batch " + std::to_string(c.micro_batch));
+  };
   return "\nbytes, " + std::string(name_of(c.precision)) + " with Adam\n" +
          bytes_line("parameters", real(bytes.parameters)) +
          (bytes.master > 0 ? bytes_line("float32 copy", real(bytes.master)) : "") +
@@ -39,9 +42,8 @@ std::string memory_section(const RunConfiguration& c) {
          bytes_line("state: all of these", real(bytes.total()),
                     std::to_string(bytes.total() / parameters(c.size).full()) + " per parameter") +
          bytes_line("gradients, float32", real(bytes.gradients)) +
-         bytes_line("activations", activation_bytes(c.size, c.micro_batch, c.precision, false), sequences) +
-         bytes_line("activations, rematerialised", activation_bytes(c.size, c.micro_batch, c.precision, true),
-                    sequences) +
+         activations("activations", burrow::Rematerialization::selective()) +
+         activations("activations, blocks rematerialised", burrow::Rematerialization::block()) +
          bytes_line("key/value cache", real(cache_bytes(c.size, c.size.context, c.precision)),
                     "one sequence of the context");
 }

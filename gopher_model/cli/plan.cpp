@@ -49,7 +49,7 @@ std::string percent(double share) { return formatted("%.1f%%", 100 * share); }
 
 std::string layout_text(const Layout& layout) {
   return layout.mesh.text() + ", ZeRO stage " + std::to_string(layout.zero) + ", micro_batch " +
-         std::to_string(layout.micro_batch) + (layout.rematerialize ? ", rematerialised" : "");
+         std::to_string(layout.micro_batch) + ", rematerialisation " + layout.rematerialize.text();
 }
 
 double training_hours(const Plan& plan, const RunConfiguration& c) {
@@ -118,7 +118,7 @@ Json json_of(const Plan& plan, const RunConfiguration& c, const Machine& machine
   return {{"mesh", plan.layout.mesh.text()},
           {"zero", plan.layout.zero},
           {"micro_batch", plan.layout.micro_batch},
-          {"rematerialize", plan.layout.rematerialize},
+          {"rematerialize", plan.layout.rematerialize.text()},
           {"fits", plan.fits(machine)},
           {"memory",
            {{"parameters", m.parameters},
@@ -183,11 +183,11 @@ int run_plan(Arguments arguments) {
     throw ConfigError("no mesh of " + std::to_string(ranks) + " x " + std::string(machine.name) +
                       " has memory for this run and divides its batch; more devices, or smaller ones of "
                       "--batch-tokens, may.");
-  const Plan shown =
-      c.mesh.empty()
-          ? best.front()
-          : plan(c, {burrow::parse_mesh(c.mesh), static_cast<int>(c.zero), c.micro_batch, c.rematerialize},
-                 machine);
+  const Plan shown = c.mesh.empty() ? best.front()
+                                    : plan(c,
+                                           {burrow::parse_mesh(c.mesh), static_cast<int>(c.zero),
+                                            c.micro_batch, burrow::parse_rematerialization(c.rematerialize)},
+                                           machine);
   if (json) {
     Json all = json_of(shown, c, machine);
     for (const Plan& one : best) all["best"].push_back(json_of(one, c, machine));

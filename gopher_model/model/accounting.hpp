@@ -3,6 +3,10 @@
 // V = vocabulary, S = context.
 #pragma once
 
+#include <algorithm>
+
+#include <burrow/nn/rematerialization.hpp>
+
 #include "gopher_model/model/configuration.hpp"
 
 namespace gopher {
@@ -125,20 +129,47 @@ constexpr Index activation_element_bytes(Precision precision) {
   return precision == Precision::float32 ? 4 : 2;
 }
 
-/// An estimate of the bytes kept for the backward pass of `sequences` sequences. A layer keeps, per token,
-/// two residual inputs and their norms (4 d), query, key, value and attention output (4 A), the log-sum-exp
-/// of each head and the feed-forward layer before and after its activation (2 f); attention scores are never
-/// stored. Rematerialised, a layer keeps its input and one layer at a time is whole. The float32 logits are
-/// added.
+/// Bytes that one layer keeps for the backward pass of `sequences` sequences. Per token these are the input
+/// and the sum behind attention (2 d), query, key, value and attention's output (4 A), the feed-forward
+/// layer before its activation (f), a number of each head and norm; where no value is computed again, also
+/// the norms (2 d) and the activation (f). The projected positions (A for each of the context) are shared by
+/// the sequences; attention scores are never stored.
+constexpr double layer_activation_bytes(const ModelSize& size, Index sequences, Precision precision,
+                                        burrow::Rematerialization choice) {
+  const auto real = [](Index value) { return static_cast<double>(value); };
+  const double element = real(activation_element_bytes(precision)), d = real(size.width);
+  const double a = real(size.attention_width()), f = real(size.feed_forward);
+  const double wide = choice.recomputes_values() ? 2 * d + 4 * a + f : 4 * d + 4 * a + 2 * f;
+  const double token = element * wide + 4 * real(size.heads + 2);
+  return real(sequences * size.context) * token + real(size.context) * element * a;
+}
+
+/// Bytes that the loss of `sequences` sequences needs at once: the gradients of the table (V d), of its bias
+/// and of the hidden state wait for the backward pass in float32, beside the last layer's output and its
+/// norm; a block of logits is whole, 32 MiB or 64 rows of it.
+constexpr double loss_bytes(const ModelSize& size, Index sequences, Precision precision) {
+  const Index v = size.vocabulary, tokens = sequences * size.context;
+  if (v == 0) return 0;
+  const Index rows = std::min(tokens, std::max<Index>((Index{32} << 20) / (4 * v), 64));
+  const Index element = activation_element_bytes(precision);
+  return 4 * static_cast<double>(v) * static_cast<double>(size.width + 1 + rows) +
+         static_cast<double>(tokens * size.width) * static_cast<double>(4 + 2 * element);
+}
+
+/// An estimate of the bytes that the passes over `sequences` sequences need at once beside parameters and
+/// gradients: what layers keep, with blocks computed again their inputs and one group of them whole, and
+/// then either the loss or the backward pass of a layer, whose feed-forward part needs most (2 f + 2 d).
 constexpr double activation_bytes(const ModelSize& size, Index sequences, Precision precision,
-                                  bool rematerialize) {
-  const double element = static_cast<double>(activation_element_bytes(precision));
-  const double d = static_cast<double>(size.width), layers = static_cast<double>(size.layers);
-  const double wide = static_cast<double>(4 * size.attention_width() + 2 * size.feed_forward);
-  const double layer = element * (4 * d + wide) + 4 * static_cast<double>(size.heads);
-  const double all_layers = rematerialize ? layers * element * d + layer : layers * layer;
-  const double logits = 4 * static_cast<double>(size.vocabulary) + 2 * element * d;
-  return static_cast<double>(sequences * size.context) * (all_layers + logits);
+                                  burrow::Rematerialization choice) {
+  const auto real = [](Index value) { return static_cast<double>(value); };
+  const double token = real(sequences * size.context) * real(activation_element_bytes(precision));
+  const double layer = layer_activation_bytes(size, sequences, precision, choice);
+  const double backward = token * real(2 * size.feed_forward + 2 * size.width);
+  const double loss = loss_bytes(size, sequences, precision);
+  const Index group = std::min(choice.blocks(), size.layers);
+  if (group == 0) return real(size.layers) * layer + std::max(loss, backward);
+  const double inputs = real((size.layers + group - 1) / group) * token * real(size.width);
+  return inputs + std::max(loss, real(group) * layer + backward);
 }
 
 /// Bytes of the keys and values that generation keeps for one sequence of `length` tokens.

@@ -65,7 +65,7 @@ struct Gopher {
   static Gopher make(const ModelSize& size = Size) {
     validate(size);
     Gopher model{Embedding<Size.vocabulary, Size.width, Policy>::sized(size.vocabulary, size.width),
-                 {make_blocks(size), false},
+                 {make_blocks(size), {}},
                  RmsNorm<Size.width, Policy>::sized(size.width),
                  TiedOutput<Size.vocabulary, Policy>::sized(size.vocabulary)};
     return model;

@@ -11,6 +11,7 @@ namespace gopher {
 namespace {
 
 using burrow::MeshShape;
+using burrow::Rematerialization;
 
 double real(Index value) { return static_cast<double>(value); }
 
@@ -134,7 +135,7 @@ MessagePlan messages_of(const RunConfiguration& c, const Layout& layout, Index m
 
   const double passes = real(micro_batches * mesh.data), tokens = real(layout.micro_batch * c.size.context);
   const double hidden = tokens * real(c.size.width * activation_element_bytes(c.precision));
-  const double sums = (layout.rematerialize ? 6 : 4) * real(c.size.layers) + 2;
+  const double sums = (layout.rematerialize.blocks() > 0 ? 6 : 4) * real(c.size.layers) + 2;
   plan.tensor = passes * 2 * (mesh.tensor - 1) * (sums * hidden + 3 * 4 * tokens);
   plan.pipeline = passes * 2 * (mesh.pipeline - 1) * hidden * mesh.tensor;
   if (mesh.pipeline > 1) plan.pipeline += mesh.data * 2 * 4 * real(c.size.vocabulary * c.size.width);
@@ -151,7 +152,8 @@ void predict_time(Plan& plan, const RunConfiguration& c, const Machine& machine)
   const int ranks = mesh.ranks();
   const double tokens = real(c.batch_tokens), all = machine.flops * machine.efficiency * ranks;
   const double model_flops = model_flops_per_token(c.size) * tokens;
-  const double forward = model_flops / 3, busy = model_flops + (plan.layout.rematerialize ? forward : 0);
+  const double forward = model_flops / 3,
+               busy = model_flops + (plan.layout.rematerialize.blocks() > 0 ? forward : 0);
   plan.bubble = real(mesh.pipeline - 1) / real(plan.micro_batches + mesh.pipeline - 1);
   plan.compute = busy / all / (1 - plan.bubble);
   plan.tensor_exchange = seconds(plan.messages.tensor, machine, ranks, mesh.tensor <= machine.group);
@@ -223,11 +225,14 @@ std::vector<Plan> best_plans(const RunConfiguration& c, Index ranks, const Machi
       const Index data = ranks / tensor / pipeline;
       if (data * tensor * pipeline != ranks || sequences % data != 0) continue;
       for (Index micro_batch = 1; micro_batch <= sequences / data; micro_batch *= 2)
-        for (const bool rematerialize : {false, true}) {
+        for (const auto rematerialize : {Rematerialization::selective(), Rematerialization::block(),
+                                         Rematerialization::every(2), Rematerialization::every(4)}) {
           if (sequences / data % micro_batch != 0) continue;
           const MeshShape mesh{static_cast<int>(data), static_cast<int>(pipeline), static_cast<int>(tensor)};
           const Plan one = plan(c, {mesh, 1, micro_batch, rematerialize}, machine);
-          if (one.fits(machine)) found.push_back(one);
+          if (!one.fits(machine)) continue;
+          found.push_back(one);
+          break;
         }
     }
   std::stable_sort(found.begin(), found.end(),

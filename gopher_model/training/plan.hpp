@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <burrow/distributed/mesh.hpp>
+#include <burrow/nn/rematerialization.hpp>
 
 #include "gopher_model/training/run_configuration.hpp"
 
@@ -42,7 +43,7 @@ struct Layout {
   burrow::MeshShape mesh;
   int zero = 1;
   Index micro_batch = 1;
-  bool rematerialize = false;
+  burrow::Rematerialization rematerialize{};
 };
 
 /// Bytes on the rank that has most of a category. Parameters, gradients and state are exact, activations are
@@ -109,7 +110,7 @@ void require_divisible_model(const ModelSize& size, const burrow::MeshShape& mes
 Plan plan(const RunConfiguration& configuration, const Layout& layout, const Machine& machine);
 
 /// The fastest plans of that many ranks that fit, at most `count`, fastest first: over all meshes,
-/// micro-batches and rematerialisation, with ZeRO stage 1.
+/// micro-batches, with ZeRO stage 1, and of rematerialisation as little as fits.
 std::vector<Plan> best_plans(const RunConfiguration& configuration, Index ranks, const Machine& machine,
                              std::size_t count);
 

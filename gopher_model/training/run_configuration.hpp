@@ -34,7 +34,7 @@ struct RunConfiguration {
   std::string batch_ramp;
   Index micro_batch = laptop_tiny.micro_batch;
   Precision precision = laptop_tiny.precision;
-  bool rematerialize = false;
+  std::string rematerialize = "selective";
   Index seed = 0;
 
   OptimizerKind optimizer = OptimizerKind::adam;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include <burrow/distributed/mesh.hpp>
+#include <burrow/nn/rematerialization.hpp>
 
 #include "gopher_model/model/nearest_name.hpp"
 #include "gopher_model/training/batch_schedule.hpp"
@@ -71,6 +72,13 @@ void check_mesh(std::string_view text) {
     throw ConfigError(error.what() + std::string("."));
   }
 }
+void check_rematerialization(std::string_view text) {
+  try {
+    burrow::parse_rematerialization(text);
+  } catch (const ConfigError& error) {
+    throw ConfigError(error.what() + std::string("."));
+  }
+}
 void check_ramp(std::string_view text) { parse_batch_ramp(text); }
 
 constexpr Index most_steps = 1'000'000'000, most_tokens = 1'000'000'000'000'000;
@@ -114,9 +122,11 @@ std::vector<Field> training_fields() {
                              "sequences computed at once; more is faster and takes more memory"),
       field<&C::precision>("precision", "training", ChoiceRule{precision_names},
                            "types of parameters and activations"),
-      field<&C::rematerialize>("rematerialize", "training", FlagRule{},
-                               "compute activations again in the backward pass: a third more work, much less "
-                               "memory"),
+      field<&C::rematerialize>(
+          "rematerialize", "training", TextRule{"WHAT", check_rematerialization},
+          "what is computed again in the backward pass instead of being kept: none; selective: norms and "
+          "activations, almost free; block: each block, a third more work and much less memory; every=N: N "
+          "blocks at a time"),
       field<&C::seed>("seed", "training", from(0, most_tokens),
                       "the same seed and number of threads give the same run, bit for bit"),
   };

@@ -35,7 +35,7 @@ namespace detail {
 template <class Policy>
 RunTimeGopher<Policy> prototype(const RunConfiguration& configuration) {
   auto model = RunTimeGopher<Policy>::make(configuration.size);
-  model.blocks.rematerialize = configuration.rematerialize;
+  model.blocks.rematerialize = burrow::parse_rematerialization(configuration.rematerialize);
   return model;
 }
 

@@ -24,6 +24,7 @@
 #include <burrow/nn/layers.hpp>
 #include <burrow/nn/mixture_of_experts.hpp>
 #include <burrow/nn/positions.hpp>
+#include <burrow/nn/rematerialization.hpp>
 #include <burrow/nn/selection.hpp>
 #include <burrow/nn/tied_output.hpp>
 #include <burrow/ops/argmax/argmax.hpp>

@@ -32,7 +32,7 @@ Tensor<std::int32_t, Shape<2, 12>> tokens(std::uint64_t seed) {
 
 /// The losses of some steps on device D, with the norms of their gradients.
 template <class Policy>
-auto steps(bool rematerialize) {
+auto steps(Rematerialization rematerialize) {
   using D = typename Policy::device;
   using Model = gopher::RunTimeGopher<Policy>;
   auto prototype = Model::make(size);
@@ -53,10 +53,11 @@ auto steps(bool rematerialize) {
 }
 
 TEST_CASE("a small Gopher trains on the device as on the CPU", "[cuda]") {
-  const auto expected = steps<Float32<Cpu>>(false);
+  const auto expected = steps<Float32<Cpu>>({});
   CHECK(expected(2, 0) < expected(0, 0));
-  CHECK(distance(steps<Float32<Cuda>>(false), expected) < 1e-5);
-  CHECK(distance(steps<Float32<Cuda>>(true), expected) < 1e-5);
+  for (const auto choice : {Rematerialization::none(), Rematerialization::selective(),
+                            Rematerialization::block(), Rematerialization::every(2)})
+    CHECK(distance(steps<Float32<Cuda>>(choice), expected) < 1e-5);
 }
 
 const gopher::Tokenizer& tokenizer() {

@@ -33,7 +33,7 @@ struct Handed {
 };
 
 /// What is handed out, in order, for buckets of `size` elements.
-std::vector<Handed> handed_out(bool rematerialize, Index size, std::vector<float>& final) {
+std::vector<Handed> handed_out(Rematerialization rematerialize, Index size, std::vector<float>& final) {
   auto model = build<Model>(Key{1});
   model.blocks.rematerialize = rematerialize;
   Gradient gradient{model};
@@ -72,9 +72,10 @@ using namespace overlap_test;
 
 TEST_CASE("buckets of a gradient are handed out from the last to the first, when they are complete",
           "[distributed]") {
-  for (const bool rematerialize : {false, true})
+  for (const auto rematerialize : {Rematerialization::none(), Rematerialization::selective(),
+                                   Rematerialization::block(), Rematerialization::every(2)})
     for (const Index size : {1, 7, 20, 24, 1000}) {
-      INFO("buckets of " << size << ", rematerialised: " << rematerialize);
+      INFO("buckets of " << size << ", rematerialised: " << rematerialize.text());
       std::vector<float> final;
       const auto handed = handed_out(rematerialize, size, final);
       REQUIRE(handed.size() ==
@@ -89,7 +90,8 @@ TEST_CASE("buckets of a gradient are handed out from the last to the first, when
 }
 
 TEST_CASE("the last block's bucket leaves before the first block has a gradient", "[distributed]") {
-  for (const bool rematerialize : {false, true}) {
+  for (const auto rematerialize : {Rematerialization::none(), Rematerialization::selective(),
+                                   Rematerialization::block(), Rematerialization::every(2)}) {
     std::vector<float> final;
     const auto handed = handed_out(rematerialize, 20, final);  // a block has 20 parameters
     CHECK(handed[1].first_block_is_zero);

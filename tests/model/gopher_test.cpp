@@ -114,13 +114,56 @@ TEST_CASE("static and run-time extents give the same bits") {
 }
 
 TEST_CASE("rematerialisation changes no bit of loss and gradient") {
-  auto model = random_model<Fixed>(7);
   const auto in = random_tokens(2, 6, 8), out = random_tokens(2, 6, 9);
-  const auto kept = loss_and_gradient(model, in, out);
-  model.blocks.rematerialize = true;
-  const auto again = loss_and_gradient(model, in, out);
-  CHECK(kept.first == again.first);
-  CHECK(same_bits(kept.second.values(), again.second.values()));
+  const auto check = [&](auto model) {
+    model.blocks.rematerialize = Rematerialization::none();
+    const auto run = [&] {
+      return value_and_grad(model, [&](Tape& tape) { return model.loss(tape.watch(in), out).sum; });
+    };
+    const auto kept = run();
+    for (const auto choice :
+         {Rematerialization::selective(), Rematerialization::block(), Rematerialization::every(2)}) {
+      INFO(choice.text());
+      model.blocks.rematerialize = choice;
+      const auto again = run();
+      CHECK(kept.first == again.first);
+      CHECK(same_bits(kept.second.values(), again.second.values()));
+    }
+  };
+  check(random_model<Fixed>(7));
+  check(random_model<Sized>(7));
+  check(build(Gopher<small, MixedBf16<Cpu>>::make(small), Key{7}));
+  check(build(RunTimeGopher<MixedBf16<Cpu>>::make(small), Key{7}));
+}
+
+TEST_CASE("the passes have as many bytes in use as the accounting says, within a tenth") {
+  constexpr ModelSize size{.layers = 6,
+                           .width = 64,
+                           .heads = 2,
+                           .head_width = 32,
+                           .feed_forward = 256,
+                           .vocabulary = 256,
+                           .context = 512};
+  const auto check = [&]<class Policy>(Policy, Precision precision) {
+    using Model = RunTimeGopher<Policy>;
+    auto model = build(Model::make(size), Key{1});
+    Gradient<Model> gradient{model};
+    const auto in = random_tokens(2, size.context, 2), out = random_tokens(2, size.context, 3);
+    for (const auto choice : {Rematerialization::none(), Rematerialization::selective(),
+                              Rematerialization::block(), Rematerialization::every(3)}) {
+      model.blocks.rematerialize = choice;
+      const Index before = memory_statistics().bytes_in_use;
+      reset_peak_memory();
+      accumulate_gradient(model, gradient,
+                          [&](Tape& tape) { return model.loss(tape.watch(in), out).sum * 0.1f; });
+      const auto used = static_cast<double>(memory_statistics().peak_bytes_in_use - before);
+      INFO(choice.text());
+      CHECK(used == Approx(activation_bytes(size, 2, precision, choice)).epsilon(0.1));
+    }
+  };
+  const Threads scope{1};
+  check(Float32<Cpu>{}, Precision::float32);
+  check(MixedBf16<Cpu>{}, Precision::mixed_bf16);
 }
 
 TEST_CASE("a prediction depends on the tokens before it and on no later one") {

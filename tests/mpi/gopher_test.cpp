@@ -19,7 +19,7 @@ namespace {
 template <class Policy, class C>
 auto make_model(const Mesh<C>& mesh, bool rematerialize = false) {
   auto prototype = gopher::RunTimeGopher<Policy>::make(size);
-  prototype.blocks.rematerialize = rematerialize;
+  if (rematerialize) prototype.blocks.rematerialize = Rematerialization::block();
   return build(parted(std::move(prototype), mesh.tensor()), Key{1});
 }
 

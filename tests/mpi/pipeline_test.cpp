@@ -59,7 +59,7 @@ PipelineSchedule schedule_for(int ranks, int chunks) {
 template <class Policy, class C>
 auto make_stages(const Mesh<C>& mesh, const Settings& settings) {
   auto whole = gopher::RunTimeGopher<Policy>::make(size);
-  whole.blocks.rematerialize = settings.rematerialize;
+  if (settings.rematerialize) whole.blocks.rematerialize = Rematerialization::every(2);
   const auto& ranks = mesh.pipeline();
   return build(parted(gopher::GopherStages<gopher::run_time_size, Policy>::of(std::move(whole), ranks.rank(),
                                                                               ranks.size(), settings.chunks),

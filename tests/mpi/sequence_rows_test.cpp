@@ -70,7 +70,7 @@ struct Way {
 template <class Policy>
 auto prototype(const Way& way) {
   auto model = gopher::RunTimeGopher<Policy>::make(size);
-  model.blocks.rematerialize = way.rematerialize;
+  if (way.rematerialize) model.blocks.rematerialize = Rematerialization::block();
   return model;
 }
 

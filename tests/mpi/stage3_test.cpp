@@ -59,7 +59,7 @@ struct Run {
 
 /// Two steps of two micro-batches.
 template <class Model, class Make>
-Run train(int stage, bool rematerialize, const Make& make) {
+Run train(int stage, Rematerialization rematerialize, const Make& make) {
   auto model = build<Model>(Key{1});
   model.blocks.rematerialize = rematerialize;
   Sharded optimizer{make(model), world(), {.stage = stage, .bucket_elements = 500}};
@@ -89,8 +89,9 @@ using namespace stage3_test;
 TEST_CASE("stage 3 gives the bits of stage 2", "[mpi]") {
   using Model = Network<6>;
   const auto check = [](const auto& make) {
-    const Run expected = train<Model>(2, false, make);
-    for (const bool rematerialize : {false, true}) {
+    const Run expected = train<Model>(2, {}, make);
+    for (const auto rematerialize : {Rematerialization::none(), Rematerialization::selective(),
+                                     Rematerialization::block(), Rematerialization::every(2)}) {
       const Run run = train<Model>(3, rematerialize, make);
       CHECK(run.losses == expected.losses);
       CHECK(run.parameters == expected.parameters);
@@ -105,7 +106,7 @@ TEST_CASE("stage 3 sends blocks twice in a micro-batch, but for the last, and th
   using Model = Network<6>;
   const Index n = world().size(), all = parameter_count<Model>, block = 6 * 12 * 2 + 12 + 6,
               rest = all - 4 * block;
-  const Run run = train<Model>(3, false, [](const Model& m) { return Adam{m}; });
+  const Run run = train<Model>(3, {}, [](const Model& m) { return Adam{m}; });
   const auto sent = [&](Collective c) {
     return world().all_reduce(run.sent[c].bytes) / 4 / (n > 1 ? n - 1 : 1);
   };
@@ -117,7 +118,7 @@ TEST_CASE("a rank has its part of the parameters, and two blocks while it comput
   using Model = Network<128>;
   constexpr Index block_bytes = 4 * (128 * 256 * 2 + 256 + 128);
   auto model = build<Model>(Key{1});
-  model.blocks.rematerialize = true;
+  model.blocks.rematerialize = Rematerialization::block();
   Sharded optimizer{Adam{model}, world(), {.stage = 3}};
   const auto values = parameters(model).values();
   const Index n = world().size(), pages = 16 * 4096;  // at the ends of parts

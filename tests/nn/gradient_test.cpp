@@ -57,8 +57,9 @@ TEST_CASE("wrt gives the gradient of the chosen modules and parameters alone", "
 
 TEST_CASE("What only frozen parameters and constants lead to is not recorded", "[nn]") {
   auto model = build<Network>(Key{1});
-  for (const bool rematerialize : {false, true}) {
-    model.blocks.rematerialize = rematerialize;
+  for (const auto choice :
+       {Rematerialization::none(), Rematerialization::selective(), Rematerialization::block()}) {
+    model.blocks.rematerialize = choice;
     std::size_t before_head = 1, in_head = 0, untraced = 1;
     const auto [loss, gradient] = value_and_grad(wrt(model.head), [&](Tape& tape) {
       const auto hidden = materialize(tanh(model.blocks(model.embedding(tape.watch(ids())))));
@@ -79,7 +80,7 @@ TEST_CASE("What only frozen parameters and constants lead to is not recorded", "
 TEST_CASE("Rematerialised blocks give the chosen parameters their gradient", "[nn]") {
   auto model = build<Network>(Key{1});
   const auto whole = value_and_grad(model, loss_of(model)).second;
-  model.blocks.rematerialize = true;
+  model.blocks.rematerialize = Rematerialization::block();
   const auto& first = model.blocks.blocks[0].inner;
   const auto part = value_and_grad(wrt(first.up), loss_of(model)).second;
   CHECK(same_for(first.up.weight, part, whole));
@@ -123,9 +124,9 @@ TEST_CASE("A parameter that is not frozen still has to meet a trace", "[nn]") {
 
 TEST_CASE("A clone has the same values in a storage of its own", "[nn]") {
   auto model = build<Network>(Key{3});
-  model.blocks.rematerialize = true;
+  model.blocks.rematerialize = Rematerialization::block();
   auto copy = clone(model);
-  CHECK(copy.blocks.rematerialize);
+  CHECK(copy.blocks.rematerialize == Rematerialization::block());
   CHECK(std::ranges::equal(parameters(model).values(), parameters(copy).values()));
   copy.head.bias.values()[0] = 5;
   CHECK(model.head.bias.values()[0] == 0);

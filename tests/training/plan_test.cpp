@@ -10,6 +10,7 @@ namespace gopher {
 namespace {
 
 using burrow::MeshShape;
+using burrow::Rematerialization;
 using Catch::Contains;
 
 RunConfiguration configuration_of(std::string_view name) {
@@ -37,9 +38,7 @@ TEST_CASE("the parameters of all ranks are those of the model, and what several 
 
 TEST_CASE("ZeRO divides what it says among data ranks") {
   const auto c = configuration_of("417M");
-  const auto memory = [&](int data, int zero) {
-    return plan(c, {{.data = data}, zero, 1, false}, h100).memory;
-  };
+  const auto memory = [&](int data, int zero) { return plan(c, {{.data = data}, zero, 1, {}}, h100).memory; };
   const MemoryPlan one = memory(1, 1), all = memory(8, 0), state = memory(8, 1), gradients = memory(8, 2);
   CHECK(one.moments == 8 * parameters(c.size).full());
   CHECK(all.total() == one.total());
@@ -82,7 +81,7 @@ TEST_CASE("the copy that checkpoints are written from is each rank's share, in t
 TEST_CASE("a plan of the 280B run has its known figures") {
   const auto c = configuration_of("280B");
   const Machine& chip = machine_called("tpu-v3");
-  const Plan alone = plan(c, {{.data = 1536}, 1, 1, true}, chip);
+  const Plan alone = plan(c, {{.data = 1536}, 1, 1, Rematerialization::block()}, chip);
   CHECK(alone.state == 10 * parameters(c.size).full());
   CHECK(static_cast<double>(alone.state) / (1ull << 40) ==
         Approx(2.544).epsilon(1e-3));  // the paper: 2.5 TiB
@@ -91,7 +90,8 @@ TEST_CASE("a plan of the 280B run has its known figures") {
   // 4096 chips, model and data parallelism within pods of 1024, stages across four of them.
   auto run = c;
   run.batch_tokens = 2 * c.batch_tokens;
-  const Plan pods = plan(run, {{.data = 32, .pipeline = 4, .tensor = 32}, 1, 1, true}, chip);
+  const Plan pods =
+      plan(run, {{.data = 32, .pipeline = 4, .tensor = 32}, 1, 1, Rematerialization::block()}, chip);
   CHECK(pods.layout.mesh.ranks() == 4096);
   CHECK(pods.fits(chip));
   CHECK(pods.bubble == Approx(3.0 / (96 + 3)));
@@ -120,7 +120,7 @@ TEST_CASE("the best plans fit, come in order, and none other is faster") {
 TEST_CASE("a mesh that the run does not divide among is refused") {
   const auto c = configuration_of("44M");
   const auto refused = [&](const MeshShape& mesh, const char* why) {
-    CHECK_THROWS_WITH(plan(c, {mesh, 1, 1, false}, h100), Contains(why));
+    CHECK_THROWS_WITH(plan(c, {mesh, 1, 1, {}}, h100), Contains(why));
   };
   refused({.data = 7},
           "mesh data=7: batch_tokens must be a multiple of context x micro_batch x data ranks = 14336");

@@ -194,8 +194,10 @@ TEST_CASE("mistakes are refused with their line and what would be right") {
   CHECK(error_of("[training]\nprecision = \"bf16\"") ==
         "run.toml:2: precision must be one of float32, mixed-bf16, bf16-stochastic, bf16-master, not "
         "\"bf16\".");
-  CHECK(error_of("[training]\nrematerialize = 1") ==
-        "run.toml:2: rematerialize must be true or false, not 1.");
+  CHECK(error_of("[training]\nrematerialize = \"all\"") ==
+        "run.toml:2: rematerialize: rematerialisation 'all' is none of none, selective, block and every=N "
+        "with a "
+        "number N of blocks above 0.");
   CHECK(error_of("[output]\nrun = 1979-05-27") ==
         "run.toml:2: run must be text in UTF-8, not a value of type date.");
   CHECK_THAT(error_of("[data]\ndata = [\"a\", 1]"), StartsWith("run.toml:2: data must be a list of texts"));

@@ -159,7 +159,7 @@ TEST_CASE("a run is the same however its steps are cut into micro-batches, withi
   auto one = place.configuration("one"), four = place.configuration("four");
   one.micro_batch = 1;
   four.micro_batch = 4;
-  four.rematerialize = true;
+  four.rematerialize = "block";
   four.threads = 1;
   one.threads = 3;
   const Threads scope{burrow::threads()};

@@ -60,10 +60,18 @@ class SweepListener {
 };
 
 /// Has the parameters of a store that are not always there, and is told of passages through the blocks that
-/// use them; a block is known by the offset of its first parameter.
+/// use them; a block is known by the offset of its first parameter. `again` is the forward pass of blocks
+/// that are computed again, whose backward pass follows.
 class ParameterKeeper {
  public:
-  enum class Moment { forward_begins, forward_ends, backward_begins, backward_ends };
+  enum class Moment {
+    forward_begins,
+    forward_ends,
+    again_begins,
+    again_ends,
+    backward_begins,
+    backward_ends
+  };
   ParameterKeeper() = default;
   ParameterKeeper(const ParameterKeeper&) = delete;
   ParameterKeeper& operator=(const ParameterKeeper&) = delete;

@@ -100,17 +100,17 @@ template <class A, class B>
 inline constexpr bool shares_gradient<Map<functors::Add, A, B>> =
     takes_whole_gradient<Map<functors::Add, A, B>, A>&& takes_whole_gradient<Map<functors::Add, A, B>, B>;
 
-/// A leaf to give a gradient to, without its elements.
-template <class N>
-N without_values(const N& leaf) {
-  return leaf;
-}
+/// A leaf to which a gradient can be added, without its elements, for operations that do not need them then.
 template <class T, class S, class D, class L>
-Var<T, S, D, L> without_values(const Var<T, S, D, L>& x) {
-  if constexpr (std::same_as<L, Contiguous>)
-    return {&x.tape(), x.slot(), {{}, nullptr, x.shape()}, x.offset()};
+Var<T, S, D, L> gradient_place(const Var<T, S, D, L>& x) {
+  if constexpr (Var<T, S, D, L>::contiguous)
+    return {&x.tape(), x.slot(), View<T, S, D, L>{{}, nullptr, x.shape()}, x.offset()};
   else
-    return {&x.tape(), x.slot(), {{}, nullptr, x.shape(), x.view().strides()}, x.offset()};
+    return {&x.tape(), x.slot(), View<T, S, D, L>{{}, nullptr, x.shape(), x.view().strides()}, x.offset()};
+}
+template <class N>
+N gradient_place(const N& constant) {
+  return constant;
 }
 
 /// An expression as its backward pass needs it: a sum's operands need no values.
@@ -119,10 +119,11 @@ N for_gradient(const N& node) {
   return node;
 }
 template <class A, class B>
-requires shares_gradient<Map<functors::Add, A, B>> auto for_gradient(const Map<functors::Add, A, B>& sum) {
+requires shares_gradient<Map<functors::Add, A, B>>
+auto for_gradient(const Map<functors::Add, A, B>& sum) {
   const auto& a = detail::get<0>(sum.arguments());
   const auto& b = detail::get<1>(sum.arguments());
-  return Map<functors::Add, A, B>{sum.function(), without_values(a), without_values(b)};
+  return Map<functors::Add, A, B>{sum.function(), gradient_place(a), gradient_place(b)};
 }
 }  // namespace detail
 
@@ -247,21 +248,6 @@ View<T, S, D> leaf_of(Tensor<T, S, D>&& value) {
 template <class T, class S, class D, class L>
 Var<T, S, D, L> leaf_of(Var<T, S, D, L>&& value) {
   return std::move(value);
-}
-}  // namespace detail
-
-namespace detail {
-/// A leaf to which a gradient can be added, without its elements, for operations that do not need them then.
-template <class T, class S, class D, class L>
-Var<T, S, D, L> gradient_place(const Var<T, S, D, L>& x) {
-  if constexpr (Var<T, S, D, L>::contiguous)
-    return {&x.tape(), x.slot(), View<T, S, D, L>{{}, nullptr, x.shape()}, x.offset()};
-  else
-    return {&x.tape(), x.slot(), View<T, S, D, L>{{}, nullptr, x.shape(), x.view().strides()}, x.offset()};
-}
-template <class T, class S, class D, class L>
-View<T, S, D, L> gradient_place(const View<T, S, D, L>& x) {
-  return x;
 }
 }  // namespace detail
 

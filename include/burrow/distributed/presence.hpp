@@ -13,7 +13,7 @@ namespace burrow::detail {
 
 /// The blocks of a flat buffer of parameters, of each of which this rank always has its own part. A block is
 /// gathered when a pass enters it, while the one before it computes, and given back when the pass leaves. The
-/// last block stays for the backward pass, which begins with it.
+/// last block stays for the backward pass, which begins with it, and so do blocks that are computed again.
 template <class P, Communicator C>
 class GatheredBlocks final : public ParameterKeeper {
  public:
@@ -38,7 +38,8 @@ class GatheredBlocks final : public ParameterKeeper {
   void at(Moment moment, Index offset) override {
     const auto found = std::find_if(blocks_.begin(), blocks_.end(),
                                     [&](const Block& block) { return block.begin == offset; });
-    const bool begins = moment == Moment::forward_begins || moment == Moment::backward_begins;
+    const bool begins = moment == Moment::forward_begins || moment == Moment::again_begins ||
+                        moment == Moment::backward_begins;
     if (inner_ > 0 || (begins && open_)) {  // a block within a block
       inner_ += begins ? 1 : -1;
       return;
@@ -50,7 +51,8 @@ class GatheredBlocks final : public ParameterKeeper {
       need(b);
       if (moment == Moment::forward_begins && b + 1 < blocks_.size()) begin_to_gather(b + 1);
       if (moment == Moment::backward_begins && b > 0) begin_to_gather(b - 1);
-    } else if (moment == Moment::backward_ends || b + 1 < blocks_.size()) {
+    } else if (moment == Moment::backward_ends ||
+               (moment == Moment::forward_ends && b + 1 < blocks_.size())) {
       give_back(b);
     }
   }

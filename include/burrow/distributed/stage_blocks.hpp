@@ -13,12 +13,12 @@ struct StageBlocks {
   std::vector<Block> blocks;
   std::vector<std::size_t> numbers;  ///< of the blocks in the whole model
   std::vector<std::size_t> bounds;   ///< chunk c has the blocks from bounds[c] on, up to bounds[c + 1]
-  bool rematerialize = false;
+  Rematerialization rematerialize{};
 
   /// Of all blocks of a model, those of the stages that `rank` has. Throws ConfigError where there are fewer
   /// blocks than stages.
   template <class Blocks>
-  static StageBlocks of(Blocks&& all, int rank, int ranks, int chunks, bool rematerialize) {
+  static StageBlocks of(Blocks&& all, int rank, int ranks, int chunks, Rematerialization rematerialize) {
     const auto stages = static_cast<std::size_t>(ranks * chunks), count = all.size();
     if (count < stages)
       throw ConfigError("pipeline: " + std::to_string(count) + " blocks are not enough for " +
@@ -42,12 +42,8 @@ struct StageBlocks {
   template <class H>
   H operator()(int chunk, H h) const {
     const auto c = static_cast<std::size_t>(chunk);
-    for (std::size_t i = bounds[c]; i < bounds[c + 1]; ++i) {
-      const detail::BlockPassage passage{blocks[i]};
-      const H in = passage.entering(h);
-      h = passage.leaving(rematerialize ? detail::call_again(blocks[i], in) : materialize(blocks[i](in)));
-    }
-    return h;
+    const detail::ChosenValues chosen{h, rematerialize};
+    return detail::through_blocks(blocks, bounds[c], bounds[c + 1], rematerialize, std::move(h));
   }
 };
 

@@ -1,6 +1,7 @@
 // Modules made of modules: Sequential, Residual, Remat, Repeat.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <tuple>
 #include <vector>
@@ -8,6 +9,7 @@
 #include <burrow/autodiff/checkpoint.hpp>
 #include <burrow/core/live.hpp>
 #include <burrow/nn/presence.hpp>
+#include <burrow/nn/rematerialization.hpp>
 
 namespace burrow {
 
@@ -32,11 +34,54 @@ auto call(const M& module, const X& x, const Extra&... extra) {
     return module(x);
 }
 
-/// As `call`, computed again in the backward pass.
-template <class M, class X, class... Extra>
-auto call_again(const M& module, const X& x, const Extra&... extra) {
-  return checkpoint([&module](const auto& y, const auto&... more) { return call(module, y, more...); }, x,
-                    extra...);
+/// x through block number i of several; `again` says that it is computed again for the backward pass.
+template <class Block, class X, class... Extra>
+auto pass_block(const Block& block, [[maybe_unused]] std::size_t i, bool again, const X& x,
+                const Extra&... extra) {
+  const BlockPassage passage{block, again};
+  const X in = passage.entering(x);
+  return passage.leaving(materialize(call(block, in, argument_for(extra, i)...)));
+}
+
+/// Lets the tape of x, if there is one, keep what the choice says, until the end of the scope.
+class ChosenValues {
+ public:
+  template <class X>
+  ChosenValues(const X& x, Rematerialization choice) {
+    if constexpr (Traced<X>)
+      if (!choice.recomputes_values()) tape_ = &x.tape();
+    if (tape_ != nullptr) before_ = tape_->recompute_values(false);
+  }
+  ChosenValues(const ChosenValues&) = delete;
+  ChosenValues& operator=(const ChosenValues&) = delete;
+  ~ChosenValues() {
+    if (tape_ != nullptr) tape_->recompute_values(before_);
+  }
+
+ private:
+  Tape* tape_ = nullptr;
+  bool before_ = true;
+};
+
+/// h through blocks[first], ..., blocks[last - 1], which keep its type.
+template <class Blocks, class H, class... Extra>
+H through_blocks(const Blocks& blocks, std::size_t first, std::size_t last, Rematerialization choice, H h,
+                 const Extra&... extra) {
+  const auto group = static_cast<std::size_t>(choice.blocks());
+  if (group == 0) {
+    for (std::size_t i = first; i < last; ++i) h = pass_block(blocks[i], i, false, h, extra...);
+    return h;
+  }
+  for (std::size_t next = first; first < last; first = next) {
+    next = std::min(first + group, last);
+    const auto pass = [&blocks, first, next]<class X>(const X& x, const auto&... more) {
+      X y = x;
+      for (std::size_t i = first; i < next; ++i) y = pass_block(blocks[i], i, Traced<X>, y, more...);
+      return y;
+    };
+    h = checkpoint(pass, h, extra...);
+  }
+  return h;
 }
 
 }  // namespace detail
@@ -56,7 +101,10 @@ template <class Inner>
 struct Remat {
   Inner inner;
   auto operator()(const auto& x, const auto&... extra) const {
-    return detail::call_again(inner, x, extra...);
+    const auto called = [this](const auto& y, const auto&... more) {
+      return detail::call(inner, y, more...);
+    };
+    return checkpoint(called, x, extra...);
   }
 };
 
@@ -85,7 +133,7 @@ struct Repeat {
   std::conditional_t<Count == dyn, std::vector<Block>,
                      std::array<Block, static_cast<std::size_t>(Count == dyn ? 0 : Count)>>
       blocks;
-  bool rematerialize = false;  // keep only the blocks' inputs for the backward pass
+  Rematerialization rematerialize{};
 
   auto& modules() { return blocks; }
   const auto& modules() const { return blocks; }
@@ -93,12 +141,15 @@ struct Repeat {
   template <class X, class... Extra>
   auto operator()(const X& x, const Extra&... extra) const {
     const auto in = materialize(x);
-    if constexpr (std::same_as<decltype(apply(0, in, extra...)), std::remove_const_t<decltype(in)>>) {
-      return from(0, in, extra...);
+    const detail::ChosenValues chosen{in, rematerialize};
+    using Out = decltype(detail::pass_block(blocks[0], 0, false, in, extra...));
+    if constexpr (std::same_as<Out, std::remove_const_t<decltype(in)>>) {
+      return detail::through_blocks(blocks, 0, blocks.size(), rematerialize, in, extra...);
     } else {  // the first block makes run-time extents static
       if (blocks.empty())
         throw ShapeError("Repeat: no blocks, so " + in.shape().text() + " gets none of their extents");
-      return from(1, apply(0, in, extra...), extra...);
+      return detail::through_blocks(blocks, 1, blocks.size(), rematerialize, first_block(in, extra...),
+                                    extra...);
     }
   }
 
@@ -129,17 +180,11 @@ struct Repeat {
     return passage.leaving(materialize(blocks[i](passage.entering(materialize(x)), cache)));
   }
   template <class X, class... Extra>
-  auto apply(std::size_t i, const X& x, const Extra&... extra) const {
-    const detail::BlockPassage passage{blocks[i]};
-    const X in = passage.entering(x);
-    return passage.leaving(rematerialize
-                               ? detail::call_again(blocks[i], in, detail::argument_for(extra, i)...)
-                               : materialize(detail::call(blocks[i], in, detail::argument_for(extra, i)...)));
-  }
-  template <class X, class... Extra>
-  X from(std::size_t first, X h, const Extra&... extra) const {
-    for (std::size_t i = first; i < blocks.size(); ++i) h = apply(i, h, extra...);
-    return h;
+  auto first_block(const X& x, const Extra&... extra) const {
+    const auto pass = [this]<class Y>(const Y& y, const auto&... more) {
+      return detail::pass_block(blocks[0], 0, Traced<Y> && rematerialize.blocks() > 0, y, more...);
+    };
+    return rematerialize.blocks() > 0 ? checkpoint(pass, x, extra...) : pass(x, extra...);
   }
 };
 

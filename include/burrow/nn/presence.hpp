@@ -30,11 +30,12 @@ const ParameterStore* first_store(const M& module, Index& offset) {
 }
 
 /// One passage through a block: whoever keeps the store's parameters hears of its begin and end, in both
-/// passes. Nothing happens where nobody does.
+/// passes, and whether its values are computed `again` for the backward pass. Nothing happens where nobody
+/// does.
 class BlockPassage {
  public:
   template <class Block>
-  explicit BlockPassage(const Block& block) {
+  explicit BlockPassage(const Block& block, bool again = false) : again_{again} {
     const ParameterStore* const store = first_store(block, offset_);
     if (store != nullptr) keeper_ = store->keeper;
   }
@@ -42,11 +43,12 @@ class BlockPassage {
   /// x as it enters the block, and y as it leaves.
   template <class X>
   X entering(const X& x) const {
-    return told(x, Moment::forward_begins, Moment::backward_ends, "block begins");
+    return told(x, again_ ? Moment::again_begins : Moment::forward_begins, Moment::backward_ends,
+                "block begins");
   }
   template <class X>
   X leaving(const X& y) const {
-    return told(y, Moment::forward_ends, Moment::backward_begins, "block ends");
+    return told(y, again_ ? Moment::again_ends : Moment::forward_ends, Moment::backward_begins, "block ends");
   }
 
  private:
@@ -59,7 +61,7 @@ class BlockPassage {
     if constexpr (Traced<X>)
       return record(
           tape_of(x), name, x.value(),
-          [x = without_values(x), backward, keeper = keeper_, offset = offset_](const auto& dy) {
+          [x = gradient_place(x), backward, keeper = keeper_, offset = offset_](const auto& dy) {
             keeper->at(backward, offset);
             add_gradient(x, dy);
           },
@@ -70,6 +72,7 @@ class BlockPassage {
 
   ParameterKeeper* keeper_ = nullptr;
   Index offset_ = 0;
+  bool again_ = false;
 };
 
 }  // namespace burrow::detail

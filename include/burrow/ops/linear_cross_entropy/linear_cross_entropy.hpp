@@ -168,7 +168,7 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
     const auto saved = run(any_wanted(*tape.tape, in));
     auto recorded = record_wanted(
         tape, "linear_cross_entropy", sum,
-        [in = without_values(in), rows, weights, biases, saved](const auto& dsum) {
+        [in = gradient_place(in), rows, weights, biases, saved](const auto& dsum) {
           const C* const scale = dsum.data();
           if (saved.h) add_rows_gradient(saved, rows, scale, dense_target(in));
           if (saved.table) add_scaled_gradient(weights, saved.values(saved.table), scale);

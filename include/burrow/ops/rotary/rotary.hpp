@@ -103,7 +103,7 @@ auto rotary(const X& x, Index heads, Index first = 0, double base = 10000.0,
          detail::DenseTarget<T>{y.data(), false});
   return record(
       tape, "rotary", y,
-      [in = detail::without_values(in), rows, length, head_width, turns](const auto& dy) {
+      [in = detail::gradient_place(in), rows, length, head_width, turns](const auto& dy) {
         if (const auto dx = detail::dense_target(in))
           rotate(D{}, rows, length, head_width, turns(), true, dy.data(), dx);
       },

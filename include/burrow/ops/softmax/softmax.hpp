@@ -22,7 +22,7 @@ auto softmax(const X& x) {
   softmax_forward(D{}, rows, in.view().data(), y.data());
   return record(
       tape, "softmax", y,
-      [in = detail::without_values(in), y, rows](const auto& dy) {
+      [in = detail::gradient_place(in), y, rows](const auto& dy) {
         if (const auto dx = detail::dense_target(in)) softmax_backward(D{}, rows, y.data(), dy.data(), dx);
       },
       in);
