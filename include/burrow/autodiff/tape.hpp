@@ -161,8 +161,7 @@ class Tape {
     const int slot = Real<T> ? slots_.add(detail::device_memory<D>, value.size(), wanted) : -1;
     if constexpr (Real<T>)
       if (wanted) {
-        AnyEntry* const entry =
-            Recorded::make(name, slot, value.shape(), std::forward<Backward>(backward));
+        AnyEntry* const entry = Recorded::make(name, slot, value.shape(), std::forward<Backward>(backward));
         add_entry(entry);
         if constexpr (requires { backward.again(); })
           if (recomputes_) recomputed_.add(slot, &Recorded::compute_again, entry);
@@ -286,7 +285,13 @@ class Tape {
       const Tensor<T, S, D> value = self.backward.again();
       const Index bytes = value.size() * Index{sizeof(T)};
       if (detail::observed())
-        detail::tell_end({self.name, true, dtype_name<T>(), self.shape.values(), bytes, {}, {},
+        detail::tell_end({self.name,
+                          true,
+                          dtype_name<T>(),
+                          self.shape.values(),
+                          bytes,
+                          {},
+                          {},
                           2 * static_cast<double>(bytes)});
       data = value.data();
       return value.leaf().storage();
