@@ -91,9 +91,8 @@ MemoryPlan memory_of(const RunConfiguration& c, const Layout& layout, int stage,
                     .moments = moments * own};
   // Data ranks divide what they all have, and each writes its share.
   if (copies_checkpoints(c))
-    memory.checkpoint_copy =
-        whole.parameters / all * burrow::Partition{count, mesh.data}.size(0) +
-        (whole.master / all + moments) * (mesh.data == 1 ? count : first_share(count, mesh.data));
+    memory.checkpoint_copy = (whole.parameters / all + whole.master / all + moments) *
+                             (mesh.data == 1 ? count : first_share(count, mesh.data));
   const Index in_flight = std::min<Index>(mesh.pipeline - stage, micro_batches);
   ModelSize part_of_model = c.size;
   part_of_model.layers = part(c.size.layers, stage, mesh.pipeline);
