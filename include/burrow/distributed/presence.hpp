@@ -73,6 +73,7 @@ class GatheredBlocks final : public ParameterKeeper {
     Block& block = blocks_[b];
     if (std::exchange(block.present, true)) return;
     const auto values = whole(block);
+    bring_back(values.data(), static_cast<Index>(values.size_bytes()));
     block.gathering =
         ranks_.template start_all_gather<P>(block.parts.part(values, ranks_.rank()), values, block.parts);
   }
