@@ -62,6 +62,17 @@ void add_converted(Cpu, G* sums, const T* values, Index count) {
   });
 }
 
+/// Values of all ranks, summed; a dual number is two numbers.
+template <class G>
+void add_over_ranks(const GradientSum& sum, std::span<G> values) {
+  sum.add(values);
+}
+template <class T>
+void add_over_ranks(const GradientSum& sum, std::span<DualNumber<T>> values) {
+  static_assert(sizeof(DualNumber<T>) == 2 * sizeof(T));
+  sum.add(std::span{reinterpret_cast<T*>(values.data()), 2 * values.size()});
+}
+
 /// Adds dy to the gradient of a parameter; where a rank sees a part of that, what all ranks have.
 template <class D, class G, class T>
 [[gnu::noinline]] void add_parameter_gradient(G* gradient, const Tensor<T, Shape<dyn>, D>& dy,
@@ -71,7 +82,7 @@ template <class D, class G, class T>
   G* const values = static_cast<G*>(all.data());
   fill_zero(D{}, values, dy.size() * Index{sizeof(G)});
   add_converted(D{}, values, dy.data(), dy.size());
-  sum->add(std::span{values, static_cast<std::size_t>(dy.size())});
+  add_over_ranks(*sum, std::span{values, static_cast<std::size_t>(dy.size())});
   add_converted(D{}, gradient, static_cast<const G*>(values), dy.size());
 }
 
