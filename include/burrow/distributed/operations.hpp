@@ -122,6 +122,34 @@ auto scattering(const C& ranks, Location where) {
   };
 }
 
+/// A dense leaf whose elements are needed in the backward pass, where they are kept or computed again.
+template <class X>
+class AvailableAgain {
+  using T = element_of<X>;
+
+ public:
+  explicit AvailableAgain(const X& x) : recomputed_{recomputes(x)}, x_{recomputed_ ? gradient_place(x) : x} {}
+
+  auto tensor() const {
+    const T* elements = x_.view().data();
+    if constexpr (Traced<X>)
+      if (recomputed_) elements = x_.tape().template recomputed<T>(x_.slot()) + x_.offset();
+    return Tensor<T, shape_of<X>, device_of<X>>::over(x_.view().storage(), const_cast<T*>(elements),
+                                                      x_.shape());
+  }
+
+ private:
+  static bool recomputes([[maybe_unused]] const X& x) {
+    if constexpr (Traced<X>)
+      return x.tape().recomputes(x.slot());
+    else
+      return false;
+  }
+
+  bool recomputed_;
+  X x_;
+};
+
 /// The operation that gives forward(x) and whose gradient is backward(dy).
 template <class X, class Forward, class Backward>
 auto exchange(const char* name, const X& x, const Forward& forward, const Backward& backward) {
@@ -142,14 +170,30 @@ auto all_reduce(const X& x, const C& ranks, Location where = Location::here()) {
   return detail::exchange("all_reduce", x, detail::summing(ranks, where), detail::summing(ranks, where));
 }
 
+/// Whether what was gathered is kept for the backward pass, or gathered again by the products that read it
+/// there.
+enum class Gathered { kept, again };
+
 /// What all ranks have along an axis, one after the other, as [n, ...] to [N n, ...] for the first; x has the
 /// same shape on all ranks. A negative axis counts from the end. Gradient: this rank's part of the sum of all
 /// ranks' dy.
 template <int Axis = 0, Expression X, Communicator C>
 requires(Real<element_of<X>>&& detail::HasAxis<shape_of<X>, Axis>) auto all_gather(
+    const X& x, const C& ranks, Gathered how, Location where = Location::here()) {
+  const auto tape = tape_of(x);
+  const auto in = dense_operand(tape, x);
+  const auto forward = detail::gathering<Axis>(ranks, where);
+  const auto backward = [place = detail::gradient_place(in), add = detail::scattering<Axis>(ranks, where)](
+                            const auto& dy) { add_gradient(place, add(dy)); };
+  const auto y = forward(in);
+  if (how == Gathered::kept) return record(tape, "all_gather", y, backward, in);
+  const auto again = [source = detail::AvailableAgain{in}, forward] { return forward(source.tensor()); };
+  return record(tape, "all_gather", y, Recomputable{backward, again}, in);
+}
+template <int Axis = 0, Expression X, Communicator C>
+requires(Real<element_of<X>>&& detail::HasAxis<shape_of<X>, Axis>) auto all_gather(
     const X& x, const C& ranks, Location where = Location::here()) {
-  return detail::exchange("all_gather", x, detail::gathering<Axis>(ranks, where),
-                          detail::scattering<Axis>(ranks, where));
+  return all_gather<Axis>(x, ranks, Gathered::kept, where);
 }
 
 /// This rank's part, along an axis, of the sum of all ranks' x, as [N n, ...] to [n, ...] for the first.

@@ -83,7 +83,8 @@ void take_part_of(P& parameter, const Partition& parts, int rank) {
 template <Communicator Ranks>
 struct TensorGroup {
   Ranks ranks{};
-  int row_parts = 1;  ///< in which the rows between products are divided among the ranks
+  int row_parts = 1;                   ///< in which the rows between products are divided among the ranks
+  Gathered gathered = Gathered::kept;  ///< rows that products read
 
   /// The group is these ranks.
   void take_part(const Ranks& of) { ranks = of; }
@@ -94,8 +95,8 @@ struct TensorGroup {
   /// all ranks' dy.
   template <Expression X>
   auto enter(const X& x, Location where = Location::here()) const {
-    using Y = decltype(all_gather<-2>(x, ranks, where));
-    if (row_parts > 1) return all_gather<-2>(x, ranks, where);
+    using Y = decltype(all_gather<-2>(x, ranks, gathered, where));
+    if (row_parts > 1) return all_gather<-2>(x, ranks, gathered, where);
     return detail::with_shape_of<Y>(copy_to_parts(x, ranks, where));
   }
   /// What this rank has of the sum of what all ranks have computed. Gradient: dy, whole. Throws ShapeError
@@ -120,10 +121,11 @@ struct TensorGroup {
 };
 
 /// Says what this rank has of the rows between products, before a pass: whole rows for decoding a model that
-/// is trained with divided ones, say. Parameters that are whole on every rank get the gradients of all rows.
+/// is trained with divided ones, say; and whether products of divided rows keep what they have gathered.
+/// Parameters that are whole on every rank get the gradients of all rows.
 /// Throws ConfigError for rows that are divided in a layer that mixes them (`mixes_rows`) and has no part.
 template <Module Model, Communicator Ranks>
-void set_rows(Model& model, const Ranks& ranks, SequenceRows rows) {
+void set_rows(Model& model, const Ranks& ranks, SequenceRows rows, Gathered gathered = Gathered::kept) {
   const bool divided = rows == SequenceRows::divided && ranks.size() > 1;
   for_each_module(model, [&]<class M>(const std::string& name, M&) {
     if constexpr (requires { requires M::mixes_rows; })
@@ -135,6 +137,10 @@ void set_rows(Model& model, const Ranks& ranks, SequenceRows rows) {
   for_each_module(model, [&](const std::string&, auto& module) {
     if constexpr (requires { module.take_rows(0, 1); })
       module.take_rows(divided ? ranks.rank() : 0, divided ? ranks.size() : 1);
+    if constexpr (requires {
+                    { module.gathered } -> std::same_as<Gathered&>;
+                  })
+      module.gathered = gathered;
   });
   const auto sum = std::make_shared<detail::RankGradientSum<Ranks>>(ranks);
   detail::walk_parameters(model, [&](const detail::ModulePath&, auto& p) {
@@ -148,7 +154,8 @@ void set_rows(Model& model, const Ranks& ranks, SequenceRows rows) {
 /// rank's part; the rest is whole on every rank, equal, and counted by the first. All ranks call it, with
 /// equal models. Throws ConfigError where something cannot be divided among so many ranks, and as set_rows.
 template <Module Model, Communicator Ranks>
-Model parted(Model model, const Ranks& ranks, SequenceRows rows = SequenceRows::whole) {
+Model parted(Model model, const Ranks& ranks, SequenceRows rows = SequenceRows::whole,
+             Gathered gathered = Gathered::kept) {
   for_each_module(model, [&](const std::string&, auto& module) {
     if constexpr (requires { module.take_part(ranks); }) module.take_part(ranks);
   });
@@ -158,7 +165,7 @@ Model parted(Model model, const Ranks& ranks, SequenceRows rows = SequenceRows::
     share.draws = detail::draws_of(path.text());
     p.set_share(share);
   });
-  set_rows(model, ranks, rows);
+  set_rows(model, ranks, rows, gathered);
   return model;
 }
 
