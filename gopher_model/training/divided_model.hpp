@@ -45,8 +45,8 @@ class DividedModel {
     std::vector<Batch> batches;  // stages go back and forth between them
     for (Index m = 0; m < count; ++m) batches.push_back(next());
     const auto batch = [&](Index m) -> const Batch& { return batches[static_cast<std::size_t>(m)]; };
-    return optimizer.accumulate_with(model, [&](Gradient<model_type>& gradient) {
-      return pipeline(count).accumulate(model, gradient, batch, share);
+    return optimizer.accumulate_last_with(model, [&](Gradient<model_type>& gradient, auto* listener) {
+      return pipeline(count).accumulate(model, gradient, batch, share, listener);
     });
   }
 
@@ -65,7 +65,7 @@ class DividedModel {
     for (const World* const group :
          {&ranks_.data(), &ranks_.pipeline(), &ranks_.tensor(), &ranks_.model(), &ranks_.world()})
       all += group->traffic();
-    for (const auto& [micro_batches, pipeline] : pipelines_) all += pipeline.tied_traffic();
+    for (const auto& [micro_batches, pipeline] : pipelines_) all += pipeline.ends().traffic();
     return all;
   }
 

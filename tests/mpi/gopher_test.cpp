@@ -1,80 +1,54 @@
 // A small Gopher, 20 steps on one rank and on all: the same losses for every stage.
-#include <burrow/autodiff/reduce.hpp>
-#include <burrow/distributed/data_parallel.hpp>
-#include <burrow/distributed/sharded.hpp>
-#include <burrow/optim/adam.hpp>
 #include <catch2/catch.hpp>
 #include <map>
 
-#include "small_gopher.hpp"
+#include "gopher_training.hpp"
 #include "world.hpp"
 
-using namespace burrow;
-using mpi_test::world;
-
 using namespace small_gopher;
+using mpi_test::world;
 
 namespace {
 
-template <class Policy, class C>
-auto make_model(const Mesh<C>& mesh, bool rematerialize = false) {
-  auto prototype = gopher::RunTimeGopher<Policy>::make(size);
-  if (rematerialize) prototype.blocks.rematerialize = Rematerialization::block();
-  return build(parted(std::move(prototype), mesh.tensor()), Key{1});
-}
-
-/// The losses of 20 steps with clipping on a mesh, and the gradients' norms.
-template <class Policy, class C>
-std::vector<double> losses(const Mesh<C>& mesh, const ShardingOptions& options, bool rematerialize = false) {
-  auto model = make_model<Policy>(mesh, rematerialize);
-  auto optimizer = Sharded{Adam{model, {.learning_rate = 3e-3}}, mesh, options};
-  const auto& ranks = mesh.data();
-  const Partition parts{batch, ranks.size()};
-  const Index first = parts.begin(ranks.rank()), last = parts.end(ranks.rank());
-  std::vector<double> all;
-  for (Index step = 0; step < 20; ++step) {
-    LossSum terms{0, 0};
-    for (const auto target : tokens(step, first, last, true).values()) terms.count += target >= 0;
-    const float share = 1.0f / static_cast<float>(all_reduce(ranks, terms).count);
-    for (Index begin = 0; begin < parts.size(0); begin += micro_batch) {  // the same number on all ranks
-      const Index from = std::min(first + begin, last), to = std::min(from + micro_batch, last);
-      const auto in = tokens(step, from, to, false), out = tokens(step, from, to, true);
-      const auto loss = [&](Tape& t) { return model.loss(t.watch(in), out).sum * share; };
-      const bool ends = begin + micro_batch >= parts.size(0);
-      terms.sum += static_cast<double>(ends ? optimizer.accumulate_last(model, loss)
-                                            : optimizer.accumulate(model, loss));
-    }
-    const auto reduced = optimizer.reduce();
-    const double norm = optimizer.norm(reduced);
-    optimizer.step(model, reduced, {.gradient_factor = clip_factor(norm, 0.7)});
-    all.push_back(all_reduce(ranks, terms).sum);
-    all.push_back(norm);
-  }
-  return all;
-}
-
-const std::vector<double>& single() {
-  static const auto run = losses<Whole>(Mesh{SelfCommunicator{}, {}}, {});
+const Result& single() {
+  static const Result run = train_alone({.micro_batches = 1});
   return run;
 }
 
-void check_close(const std::vector<double>& several) {
-  for (std::size_t i = 0; i < single().size(); ++i) CHECK(several[i] == Approx(single()[i]).epsilon(1e-5));
+void check_close(const Result& several) {
+  for (std::size_t i = 0; i < single().losses.size(); ++i) {
+    CHECK(several.losses[i] == Approx(single().losses[i]).epsilon(1e-5));
+    CHECK(several.norms[i] == Approx(single().norms[i]).epsilon(1e-5));
+  }
 }
 
 }  // namespace
 
 TEST_CASE("a small Gopher learns alike on one rank and on several", "[mpi]") {
-  CHECK(single()[38] < 0.95 * single()[0]);
+  CHECK(single().losses.back() < 0.95 * single().losses.front());
   const Mesh mesh{world(), {.data = world().size()}};
-  const auto plain = losses<Whole>(mesh, {.stage = 0});
+  const auto losses = [&](const Settings& settings) { return train_whole<Whole>(mesh, settings).losses; };
+  const auto plain = train_whole<Whole>(mesh, {.stage = 0});
   check_close(plain);
-  CHECK(losses<Whole>(mesh, {.stage = 1})[38] == plain[38]);
-  CHECK(losses<Whole>(mesh, {.stage = 1, .bucket_elements = 1000}, true)[38] == plain[38]);
-  const auto divided = losses<Whole>(mesh, {.stage = 2});
+  CHECK(losses({.stage = 1}) == plain.losses);
+  CHECK(losses({.stage = 1, .bucket_elements = 700, .rematerialize = true}) == plain.losses);
+  const auto divided = train_whole<Whole>(mesh, {.stage = 2});
   check_close(divided);
-  CHECK(losses<Whole>(mesh, {.stage = 2}) == divided);
-  CHECK(losses<Whole>(mesh, {.stage = 3})[38] == divided[38]);
+  CHECK(losses({.stage = 2}) == divided.losses);
+  CHECK(losses({.stage = 3}) == divided.losses);
+}
+
+TEST_CASE("ranks find the bits of one that adds their micro-batches one after another", "[mpi]") {
+  const Mesh mesh{world(), {.data = world().size()}};
+  const Mesh alone{SelfCommunicator{}, {}};
+  const auto one = train_whole<Whole>(alone, {.stage = 2, .micro_batches = world().size(), .clip = 0});
+  for (const int stage : {0, 1, 2, 3})
+    for (const bool rematerialize : {false, true}) {
+      INFO("stage " << stage << ", rematerialised: " << rematerialize);
+      CHECK(train_whole<Whole>(
+                mesh, {.stage = stage, .micro_batches = 1, .rematerialize = rematerialize, .clip = 0})
+                .losses == one.losses);
+    }
 }
 
 TEST_CASE("a small Gopher whose products are shared learns as a whole one", "[mpi]") {
@@ -84,15 +58,15 @@ TEST_CASE("a small Gopher whose products are shared learns as a whole one", "[mp
     for (const int stage : {0, 1, 2, 3})
       for (const bool rematerialize : {false, true}) {
         INFO(mesh.place() << ", stage " << stage << ", rematerialised: " << rematerialize);
-        check_close(losses<Divided>(mesh, {.stage = stage, .bucket_elements = 1000}, rematerialize));
+        check_close(train_whole<Divided>(mesh, {.stage = stage, .rematerialize = rematerialize}));
       }
   }
 }
 
 TEST_CASE("the parts of a Gopher have the elements of the whole one", "[mpi]") {
   const Mesh mesh{world(), {.tensor = world().size()}};
-  const auto whole = make_model<Whole>(Mesh{SelfCommunicator{}, {}});
-  const auto part = make_model<Divided>(mesh);
+  const auto whole = make_whole<Whole>(SelfCommunicator{});
+  const auto part = make_whole<Divided>(mesh.tensor());
   std::map<std::string, std::pair<std::vector<Index>, std::span<const float>>> wholes;
   for_each_parameter(whole, [&](const std::string& name, const auto& p) {
     const auto& extents = p.shape().values();
@@ -125,8 +99,8 @@ TEST_CASE("the parts of a Gopher have the elements of the whole one", "[mpi]") {
 
 TEST_CASE("a Gopher whose words are shared scores and continues texts as a whole one", "[mpi]") {
   const Mesh mesh{world(), {.tensor = world().size()}};
-  const auto whole = make_model<Whole>(Mesh{SelfCommunicator{}, {}});
-  const auto part = make_model<Divided>(mesh);
+  const auto whole = make_whole<Whole>(SelfCommunicator{});
+  const auto part = make_whole<Divided>(mesh.tensor());
   const auto check = [](const auto& got, const auto& expected) {
     REQUIRE(got.size() == expected.size());
     for (Index i = 0; i < got.size(); ++i)

@@ -14,7 +14,7 @@ using Whole = Float32<Cpu>;
 using Divided = TensorParallel<Float32<Cpu>, distributed::World>;
 using Tokens = Tensor<std::int32_t, Shape<dyn, dyn>>;
 
-constexpr Index batch = 12, context = 6, vocabulary = 30, micro_batch = 3;
+constexpr Index batch = 12, context = 6, vocabulary = 30;
 constexpr gopher::ModelSize size{.layers = 4,
                                  .width = 16,
                                  .heads = 4,

@@ -1,8 +1,8 @@
 // Pipeline: the ranks that have the stages of a model, and take micro-batches through them by a schedule.
 //
 //   Pipeline pipeline{mesh.pipeline(), one_forward_one_backward(mesh.pipeline().size(), micro_batches)};
-//   auto loss = optimizer.accumulate_with(model, [&](auto& gradient) {
-//     return pipeline.accumulate(model, gradient, [&](Index m) { return batch(m); }, share);
+//   auto loss = optimizer.accumulate_last_with(model, [&](auto& gradient, auto* listener) {
+//     return pipeline.accumulate(model, gradient, [&](Index m) { return batch(m); }, share, listener);
 //   });
 #pragma once
 
@@ -50,18 +50,25 @@ class Pipeline {
 
   const PipelineSchedule& schedule() const { return schedule_; }
   const C& ranks() const { return ranks_; }
-  /// What this rank has sent for tied parameters; all else is counted by `ranks`.
-  Traffic tied_traffic() const { return ends_.traffic(); }
+  /// The first and the last rank, which add the gradients of tied parameters; on others, they alone.
+  const C& ends() const { return ends_; }
+  /// What this rank has sent to the others of the pipeline, tied gradients included.
+  Traffic traffic() const {
+    Traffic sent = ranks_.traffic();
+    return sent += ends_.traffic();
+  }
 
   /// Takes the micro-batches m = 0, 1, ... of the schedule through the stages, adds the gradient of `scale`
   /// times the sum of their losses to `gradient`, and returns that sum, on every rank. batch(m) has `inputs`
   /// and `targets`, the same on all ranks. Gradients of tied parameters are added over the first and the last
-  /// rank.
+  /// rank. A listener is told of the last micro-batch's backward passes as if they were one sweep.
   template <StagedModel Model, class Batch>
   double accumulate(const Model& model, Gradient<Model>& gradient, const Batch& batch, float scale,
-                    Location where = Location::here()) const {
+                    detail::SweepListener* listener = nullptr, Location where = Location::here()) const {
     const Untied<Model> before{model, gradient, ends_};
-    Run<Model, Batch> run{*this, model, gradient, batch, scale, where};
+    if (listener != nullptr && ends_.size() > 1)
+      model.for_each_tied([&](const auto& tied) { listener->used(tied.offset(), ChunkSweep::never); });
+    Run<Model, Batch> run{*this, model, gradient, batch, scale, listener, where};
     const double loss = run.all();
     before.add(where);
     return ranks_.all_reduce(loss, Reduction::sum, where);
@@ -115,6 +122,21 @@ class Pipeline {
     if (stage < 0 || stage >= schedule_.stages()) return std::nullopt;
     return Message{action.pass, action.micro_batch, stage, stage % schedule_.ranks};
   }
+
+  /// Tells a listener of the sweep of one chunk, as a part of a longer one that begins with the last chunk.
+  class ChunkSweep final : public detail::SweepListener {
+   public:
+    static constexpr std::size_t never = 0;  // before all that is swept
+
+    ChunkSweep(detail::SweepListener& whole, int chunk)
+        : whole_{whole}, begin_{1 + (static_cast<std::size_t>(chunk) << 32)} {}
+    void used(Index offset, std::size_t position) override { whole_.used(offset, begin_ + position); }
+    void swept(std::size_t position) override { whole_.swept(begin_ + position); }
+
+   private:
+    detail::SweepListener& whole_;
+    std::size_t begin_;
+  };
 
   /// The gradients of tied parameters as they were, so that only what is new is added over the ends.
   template <class Model>
@@ -173,7 +195,7 @@ class Pipeline {
 
    public:
     Run(const Pipeline& pipeline, const Model& model, Gradient<Model>& gradient, const Batch& batch,
-        float scale, Location where)
+        float scale, detail::SweepListener* listener, Location where)
         : pipeline_{pipeline},
           schedule_{pipeline.schedule_},
           model_{model},
@@ -183,7 +205,10 @@ class Pipeline {
           where_{where},
           passed_(at(schedule_.chunks * schedule_.micro_batches)),
           arrived_(2 * passed_.size()),
-          taken_(schedule_.actions.size(), 0) {}
+          taken_(schedule_.actions.size(), 0) {
+      for (int chunk = 0; listener != nullptr && chunk < schedule_.chunks; ++chunk)
+        sweeps_.emplace_back(*listener, chunk);
+    }
 
     double all() {
       // Tapes end in another order than they begin, so what they found is put back here.
@@ -215,7 +240,10 @@ class Pipeline {
       auto& passed = passed_[place(action)];
       passed = std::make_unique<Passed>();
       Tape& tape = passed->tape;
-      tape.differentiate(parameters(model_).store(), gradient_.values().data(), gradient_.ranges());
+      auto& store = parameters(model_).store();
+      const bool tells = !sweeps_.empty() && action.micro_batch + 1 == schedule_.micro_batches;
+      tape.differentiate(store, gradient_.values().data(), gradient_.ranges(),
+                         tells ? &sweeps_[at(action.chunk)] : nullptr);
       const auto& batch = batch_(action.micro_batch);
       std::optional<Traced> h;
       if (stage == 0)
@@ -225,10 +253,12 @@ class Pipeline {
       h = model_.pass(action.chunk, *h);
       if (stage + 1 < schedule_.stages()) {
         passed->out = h;
-        return send(action, h->value());
+        send(action, h->value());
+      } else {
+        passed->loss = materialize(model_.loss(*h, batch.targets).sum * scale_);
+        loss_ += static_cast<double>(passed->loss->item());
       }
-      passed->loss = materialize(model_.loss(*h, batch.targets).sum * scale_);
-      loss_ += static_cast<double>(passed->loss->item());
+      store.listener = nullptr;  // what other tapes record is not told
     }
 
     void backward(const PipelineAction& action) {
@@ -284,6 +314,7 @@ class Pipeline {
     std::vector<std::optional<Hidden>> arrived_;
     std::vector<std::size_t> taken_;  // messages taken from each rank
     std::vector<Sent> sent_;
+    std::deque<ChunkSweep> sweeps_;  // of the last micro-batch, where somebody listens
     double loss_ = 0;
   };
 

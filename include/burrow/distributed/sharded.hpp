@@ -127,28 +127,31 @@ class Sharded {
     refuse_after_last(where);
     return accumulate_gradient(model, whole_gradient(model), f);
   }
-  /// As `accumulate`, where add(gradient) adds to the gradient by itself, as a pipeline does for all
-  /// micro-batches of a step, and returns a value.
+  /// As `accumulate`, where add(gradient) adds to the gradient by itself and returns a value.
   template <class Add>
   auto accumulate_with(const Model& model, const Add& add, Location where = Location::here()) {
+    if (options_.stage >= 2)
+      return accumulate_own_with(
+          model, [&](auto& gradient, auto*) { return add(gradient); }, where);
     refuse_after_last(where);
-    if (options_.stage < 2) return add(whole_gradient(model));
-    Gradient<Model> gradient{model};
-    const auto value = add(gradient);
-    reduce(gradient, where);
-    begin_own();
-    for (const Bucket& bucket : buckets_) add_own(bucket, gradient);
-    return value;
+    return add(whole_gradient(model));
   }
   /// As `accumulate`, for the last micro-batch of a step: with every stage, buckets of the gradient are added
   /// over the ranks as soon as they are complete, while the backward pass goes on. The bits are the same.
   template <class F>
   auto accumulate_last(const Model& model, const F& f, Location where = Location::here()) {
     if (options_.stage >= 2) return accumulate_overlapped(model, f, where);
+    return accumulate_last_with(model, adding(model, f), where);
+  }
+  /// The same where add(gradient, listener) adds by itself, as a pipeline does for all micro-batches of a
+  /// step, and tells the listener, a detail::SweepListener*, how far the last sweep has come.
+  template <class Add>
+  auto accumulate_last_with(const Model& model, const Add& add, Location where = Location::here()) {
+    if (options_.stage >= 2) return accumulate_own_with(model, add, where);
     refuse_after_last(where);
     reducing_ = true;
     return overlapped(
-        model, whole_gradient(model), f, [](std::size_t) {}, false, where);
+        whole_gradient(model), add, [](std::size_t) {}, false, where);
   }
 
   /// What `accumulate` has gathered since the last call of this, added over all ranks. Throws Error where
@@ -311,30 +314,41 @@ class Sharded {
     return *gradient_;
   }
 
+  /// What adds the gradient of a computation.
+  template <class F>
+  static auto adding(const Model& model, const F& f) {
+    return [&](Gradient<Model>& gradient, detail::SweepListener* listener) {
+      return accumulate_gradient(model, gradient, f, listener);
+    };
+  }
+
   /// Adds to a gradient, and begins to reduce its buckets as they become complete; calls done(b) for those
   /// that are done. `begun_` has the others.
-  template <class F, class Done>
-  auto overlapped(const Model& model, Gradient<Model>& gradient, const F& f, const Done& done, bool wait,
-                  Location where) {
+  template <class Add, class Done>
+  auto overlapped(Gradient<Model>& gradient, const Add& add, const Done& done, bool wait, Location where) {
     const auto start = [&](std::size_t b) { return start_reduction(b, gradient.values(), where); };
     detail::OverlappedReduction reduction{std::span<const Index>{bounds_}, layout_, begun_, start, done};
-    const auto value = accumulate_gradient(model, gradient, f, &reduction);
+    const auto value = add(gradient, &reduction);
     reduction.finish();
     if (wait) reduction.wait();
     return value;
   }
 
+  /// Adds to this rank's own part of the gradient what all ranks have of a whole one.
+  template <class Add>
+  auto accumulate_own_with(const Model& model, const Add& add, Location where) {
+    begin_own();
+    Gradient<Model> gradient{model};
+    const auto done = [&](std::size_t b) { add_own(buckets_[b], gradient); };
+    return overlapped(gradient, add, done, true, where);
+  }
   template <class F>
   auto accumulate_overlapped(const Model& model, const F& f, Location where) {
+    if (options_.stage == 2) return accumulate_own_with(model, adding(model, f), where);
     begin_own();
-    if (options_.stage == 2) {
-      Gradient<Model> gradient{model};
-      const auto done = [&](std::size_t b) { add_own(buckets_[b], gradient); };
-      return overlapped(model, gradient, f, done, true, where);
-    }
     if (!gradient_) gradient_.emplace(model, detail::Untouched{});
     return overlapped(
-        model, *gradient_, f,
+        *gradient_, adding(model, f),
         [&](std::size_t b) {
           add_own(buckets_[b], *gradient_);
           detail::discard(gradient_->values().data() + buckets_[b].begin,
