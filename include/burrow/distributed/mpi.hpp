@@ -261,6 +261,8 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
   void reset_traffic() const {
     if (group_) group_->traffic = {};
   }
+  /// Seconds that this rank has spent in waiting for exchanges of this group, the work on them included.
+  double waited() const { return group_ ? group_->waited : 0; }
   /// Compares every call with the other ranks' before it exchanges, so that one that differs is named; the
   /// environment's BURROW_CHECK_COLLECTIVES=1 does so from the start.
   void check_calls(bool check) const {

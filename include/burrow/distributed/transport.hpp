@@ -55,6 +55,7 @@ struct Group {
   int rank, size;
   int sequence = 0;  // of exchanges, the same on all ranks
   Traffic traffic;
+  double waited = 0;  // seconds in `wait` of exchanges
   bool check = environment_number("BURROW_CHECK_COLLECTIVES", 0) != 0;
   double patience = environment_number("BURROW_COLLECTIVE_TIMEOUT", 600);  // seconds; 0: without end
   Index segment_bytes = Index{256} << 10;
@@ -94,8 +95,10 @@ class Operation : public Pending::Work {
   }
 
   void wait() override {
+    if (advance()) return;
     using Clock = std::chrono::steady_clock;
-    auto last = Clock::now();
+    const auto begin = Clock::now();
+    auto last = begin;
     for (Index idle = 0; !advance(); ++idle) {
       if (progress_) {
         progress_ = false;
@@ -110,6 +113,7 @@ class Operation : public Pending::Work {
           std::chrono::duration<double>(Clock::now() - last).count() > group_->patience)
         stayed_away();
     }
+    group_->waited += std::chrono::duration<double>(Clock::now() - begin).count();
   }
 
  protected:
