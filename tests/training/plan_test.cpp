@@ -61,21 +61,21 @@ TEST_CASE("the copy that checkpoints are written from is each rank's share, in t
   c.precision = Precision::bf16_master;
   const Index count = parameters(c.size).full();
   const auto copy = [&](int data, int zero) {
-    return plan(c, {{.data = data}, zero, 1, false}, h100).memory.checkpoint_copy;
+    return plan(c, {{.data = data}, zero, 1, {}}, h100).memory.checkpoint_copy;
   };
   CHECK(copy(1, 1) == (2 + 4 + 8) * count);
   for (const int zero : {0, 1, 2})
     CHECK(static_cast<double>(copy(8, zero)) == Approx(14.0 / 8 * static_cast<double>(count)).epsilon(1e-6));
 
   Machine device = h100, host = h100;
-  const Plan one = plan(c, {{.data = 1}, 1, 1, false}, device);
+  const Plan one = plan(c, {{.data = 1}, 1, 1, {}}, device);
   host.host = true;
   device.memory = host.memory = one.memory.total() + 1;
   CHECK(one.fits(device));
   CHECK_FALSE(one.fits(host));
   c.asynchronous_checkpoints = false;
   CHECK(copy(8, 1) == 0);
-  CHECK(plan(c, {{.data = 1}, 1, 1, false}, host).fits(host));
+  CHECK(plan(c, {{.data = 1}, 1, 1, {}}, host).fits(host));
 }
 
 TEST_CASE("a plan of the 280B run has its known figures") {

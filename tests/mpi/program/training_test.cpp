@@ -45,8 +45,7 @@ void check_planned(const nlohmann::json& costs, int ranks, int zero) {
   gopher::RunConfiguration c;
   c.size = size;
   c.batch_tokens = 256;
-  const gopher::Plan plan =
-      gopher::plan(c, {{.data = ranks}, zero, 2, false}, gopher::machine_called("h100"));
+  const gopher::Plan plan = gopher::plan(c, {{.data = ranks}, zero, 2, {}}, gopher::machine_called("h100"));
   CHECK(sent(costs, "all_reduce") == 20 * plan.messages.all_reduce);
   CHECK(sent(costs, "reduce_scatter") == 20 * plan.messages.reduce_scatter);
   CHECK(sent(costs, "all_gather") == 20 * plan.messages.all_gather - left_by_evaluation(ranks, zero));
