@@ -159,6 +159,17 @@ auto exchange(const char* name, const X& x, const Forward& forward, const Backwa
       tape, name, forward(in),
       [place = gradient_place(in), backward](const auto& dy) { add_gradient(place, backward(dy)); }, in);
 }
+/// `exchange` where forward(x) is not kept for the backward pass, but given again to the products that ask.
+template <class X, class Forward, class Backward>
+auto exchange_again(const char* name, const X& x, const Forward& forward, const Backward& backward) {
+  const auto tape = tape_of(x);
+  const auto in = dense_operand(tape, x);
+  const auto pull = [place = gradient_place(in), backward](const auto& dy) {
+    add_gradient(place, backward(dy));
+  };
+  const auto again = [source = AvailableAgain{in}, forward] { return forward(source.tensor().leaf()); };
+  return record(tape, name, forward(in), Recomputable{pull, again}, in);
+}
 
 }  // namespace detail
 
@@ -180,15 +191,10 @@ enum class Gathered { kept, again };
 template <int Axis = 0, Expression X, Communicator C>
 requires(Real<element_of<X>>&& detail::HasAxis<shape_of<X>, Axis>) auto all_gather(
     const X& x, const C& ranks, Gathered how, Location where = Location::here()) {
-  const auto tape = tape_of(x);
-  const auto in = dense_operand(tape, x);
   const auto forward = detail::gathering<Axis>(ranks, where);
-  const auto backward = [place = detail::gradient_place(in), add = detail::scattering<Axis>(ranks, where)](
-                            const auto& dy) { add_gradient(place, add(dy)); };
-  const auto y = forward(in);
-  if (how == Gathered::kept) return record(tape, "all_gather", y, backward, in);
-  const auto again = [source = detail::AvailableAgain{in}, forward] { return forward(source.tensor()); };
-  return record(tape, "all_gather", y, Recomputable{backward, again}, in);
+  const auto backward = detail::scattering<Axis>(ranks, where);
+  return how == Gathered::kept ? detail::exchange("all_gather", x, forward, backward)
+                               : detail::exchange_again("all_gather", x, forward, backward);
 }
 template <int Axis = 0, Expression X, Communicator C>
 requires(Real<element_of<X>>&& detail::HasAxis<shape_of<X>, Axis>) auto all_gather(
@@ -215,7 +221,7 @@ template <Expression X, Communicator C>
 requires Real<element_of<X>>
 auto copy_to_parts(const X& x, const C& ranks, Location where = Location::here()) {
   const auto same = [](const auto& in) { return detail::tensor_over(in); };
-  return detail::exchange("copy_to_parts", x, same, detail::summing(ranks, where));
+  return detail::exchange_again("copy_to_parts", x, same, detail::summing(ranks, where));
 }
 
 /// The sum of what each rank has computed, equal on all of them, from which all compute the same (Megatron's
