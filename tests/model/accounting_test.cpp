@@ -10,6 +10,8 @@
 namespace gopher {
 namespace {
 
+using burrow::Rematerialization;
+
 struct PublishedSize {
   Index millions, width, feed_forward, head_width, heads, layers;
 
