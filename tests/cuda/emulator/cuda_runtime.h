@@ -117,7 +117,7 @@ alignas(128) inline std::byte shared_memory[227 << 10];
 /// Blocks one after the other; shared memory starts as NaN in each.
 template <class Kernel, class... P>
 void run_grid(dim3 blocks, dim3 threads, std::size_t shared_bytes, Kernel kernel,
-              const std::tuple<P...>& parameters) {
+              std::tuple<P...> parameters) {
   const Memory::Opened opened;
   gridDim = blocks;
   blockDim = threads;
