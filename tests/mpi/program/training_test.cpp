@@ -93,7 +93,7 @@ TEST_CASE("a run whose model is divided among ranks learns what a run of one pro
                                                  {2, "pipeline=2 --zero 1"},
                                                  {4, "data=2,tensor=2 --zero 1"},
                                                  {4, "data=2,pipeline=2 --zero 2"},
-                                                 {4, "pipeline=2,tensor=2 --zero 0 --rematerialize"},
+                                                 {4, "pipeline=2,tensor=2 --zero 0 --rematerialize block"},
                                                  {4, "data=2,tensor=2 --zero 3"},
                                                  {4, "data=2,pipeline=2 --zero 3"}};
   int number = 0;
