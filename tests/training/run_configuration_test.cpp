@@ -130,8 +130,8 @@ TEST_CASE("the fields reach every member") {
       if (&other != &field) CHECK(other.read(one) == other.read(defaults));
     }
   }
-  // preset, batch_ramp and mesh keep their value above.
-  CHECK(changed == run_fields().size() - 3);
+  // preset, batch_ramp, mesh and rematerialize keep their value above.
+  CHECK(changed == run_fields().size() - 4);
 }
 
 TEST_CASE("the defaults are the preset tiny, and presets set what the paper states") {

@@ -284,15 +284,7 @@ class Tape {
       const detail::ObservedScope scope{self.name, true};
       const Tensor<T, S, D> value = self.backward.again();
       const Index bytes = value.size() * Index{sizeof(T)};
-      if (detail::observed())
-        detail::tell_end({self.name,
-                          true,
-                          dtype_name<T>(),
-                          self.shape.values(),
-                          bytes,
-                          {},
-                          {},
-                          2 * static_cast<double>(bytes)});
+      if (detail::observed()) detail::tell_recomputed(self.name, dtype_name<T>(), self.shape.values(), bytes);
       data = value.data();
       return value.leaf().storage();
     }

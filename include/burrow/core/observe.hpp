@@ -84,6 +84,11 @@ inline bool observed() { return innermost_observer != nullptr; }
 [[gnu::cold, gnu::noinline]] inline void tell_end(const ObservedOperation& operation) {
   for (Observer* o = innermost_observer; o != nullptr; o = o->outer()) o->finishes(operation);
 }
+/// Of a value that the backward pass has computed again. Not a template: nvcc takes no braces there.
+[[gnu::cold, gnu::noinline]] inline void tell_recomputed(const char* name, std::string_view dtype,
+                                                         std::span<const Index> extents, Index bytes) {
+  tell_end({name, true, dtype, extents, bytes, {}, {}, 2 * static_cast<double>(bytes)});
+}
 inline void tell_entry(const char* name, bool backward) {
   for (Observer* o = innermost_observer; o != nullptr; o = o->outer()) o->enters(name, backward);
 }
