@@ -2,12 +2,12 @@
 // are on disk, rank 0 the manifest. That thread exchanges nothing with other ranks. When all parts are there
 // the ranks learn from what they exchange anyway after a step.
 //
-//   writer.start(content);                                 // all ranks
+//   writer.start(content);                         // all ranks
 //   ... a step ...
-//   const double left = writer.writing() ? 1 : 0;          // the sum over the ranks: parts still being
-//   written writer.advance(world.all_reduce(left) == 0);
+//   const double own = writer.writing() ? 1 : 0;   // summed over the ranks: parts that are being written
+//   writer.advance(world.all_reduce(own) == 0);
 //   ... more steps ...
-//   writer.finish();                                       // all ranks
+//   writer.finish();                               // all ranks
 #pragma once
 
 #include <chrono>

@@ -65,19 +65,22 @@ Rule extent(Index ModelSize::*member) {
 Rule from(Index min, Index max) { return IntegerRule{min, max}; }
 
 void check_preset(std::string_view name) { preset(name); }
-void check_mesh(std::string_view text) {
+// Calls parse(), a parser of the library, whose sentences end without the full stop that ours have.
+template <class Parse>
+void check_by(const Parse& parse) {
   try {
-    if (!text.empty()) burrow::parse_mesh(text);
+    parse();
   } catch (const ConfigError& error) {
     throw ConfigError(error.what() + std::string("."));
   }
 }
+void check_mesh(std::string_view text) {
+  check_by([&] {
+    if (!text.empty()) burrow::parse_mesh(text);
+  });
+}
 void check_rematerialization(std::string_view text) {
-  try {
-    burrow::parse_rematerialization(text);
-  } catch (const ConfigError& error) {
-    throw ConfigError(error.what() + std::string("."));
-  }
+  check_by([&] { burrow::parse_rematerialization(text); });
 }
 void check_ramp(std::string_view text) { parse_batch_ramp(text); }
 

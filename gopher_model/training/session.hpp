@@ -193,13 +193,18 @@ class Session {
     return feed_->next();
   }
 
-  /// This rank's terms of the mean loss over the step's tokens; the optimizer keeps their gradient.
+  /// This rank's terms of the mean loss over the step's tokens; the optimizer keeps their gradient. A device
+  /// that captures passes does so where a rank is alone and nobody looks at operations.
   double accumulate(Index sequences) {
     const float share = 1.0f / static_cast<float>(sequences * configuration_.size.context);
     const Index own = sequences / data_ranks().size(), most = configuration_.micro_batch;
+    const Index count = (own + most - 1) / most;
+    const auto next = [&] { return next_batch(); };
     const auto add = [&](auto& o) {
-      return layout_.accumulate(
-          model_, o, (own + most - 1) / most, [&] { return next_batch(); }, share);
+      if constexpr (DevicePasses<Policy>::exist)
+        if (data_ranks().size() == 1 && !configuration_.profile)
+          return passes_.accumulate(model_, o, count, next, share);
+      return layout_.accumulate(model_, o, count, next, share);
     };
     return std::visit(add, optimizer_);
   }
@@ -229,29 +234,13 @@ class Session {
                optimizer_);
   }
 
-  /// As `accumulate`, by passes that the device captures where a rank is alone and nobody looks at
-  /// operations.
-  double pass_through(Index sequences) {
-    if constexpr (DevicePasses<Policy>::exist)
-      if (data_ranks().size() == 1 && !configuration_.profile) {
-        const float share = 1.0f / static_cast<float>(sequences * configuration_.size.context);
-        const Index most = configuration_.micro_batch;
-        const auto pass = [&](auto& o) {
-          return passes_.accumulate(
-              model_, o, (sequences + most - 1) / most, [&] { return next_batch(); }, share);
-        };
-        return std::visit(pass, optimizer_);
-      }
-    return accumulate(sequences);
-  }
-
   StepReport step() {
     const auto before = std::chrono::steady_clock::now();
     const double waited = feed_->waited();
     const Index sequences = sequences_of(schedule_, state_.step, configuration_.size.context);
     const Index tokens = sequences * configuration_.size.context;
     const double rate = learning_rate();
-    const double loss = data_ranks().all_reduce(pass_through(sequences));
+    const double loss = data_ranks().all_reduce(accumulate(sequences));
     const auto gradient = reduced_gradient();
     const double norm = gradient_norm(gradient);
     if (std::isfinite(norm) && std::isfinite(loss)) {

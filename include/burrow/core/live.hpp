@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include <burrow/core/device.hpp>
 #include <burrow/core/error.hpp>
@@ -70,16 +71,15 @@ concept RandomKey = std::same_as<K, Key> || std::same_as<K, LiveKey>;
 class StepNumber {
  public:
   StepNumber(double value) : value_{value} {}
-  StepNumber(Live<double> variable) : variable_{variable}, is_live_{true} {}
+  StepNumber(Live<double> variable) : variable_{variable} {}
 
   /// Its value at this moment.
-  double now() const { return is_live_ ? variable_.now() : value_; }
+  double now() const { return variable_ ? variable_->now() : value_; }
   operator double() const { return now(); }
 
  private:
   double value_ = 0;
-  Live<double> variable_{value_};
-  bool is_live_ = false;
+  std::optional<Live<double>> variable_;
 };
 
 namespace detail {

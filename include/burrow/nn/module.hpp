@@ -400,9 +400,9 @@ class Gradient {
 };
 
 /// Adds the gradient of f(tape), a traced scalar, to `gradient`, and returns the value of f: a number, on a
-/// device a DeviceNumber, for which nobody waited. Inputs watched
-/// by the tape inside f are not differentiated: only the model's parameters are. A listener is told when the
-/// gradients of parameters are complete.
+/// device a DeviceNumber, for which nobody waited. Inputs watched by the tape inside f are not
+/// differentiated: only the model's parameters are. A listener is told when the gradients of parameters are
+/// complete.
 template <Module Model, class F>
 auto accumulate_gradient(const Model& model, Gradient<Model>& gradient, const F& f,
                          detail::SweepListener* listener = nullptr) {
