@@ -37,7 +37,15 @@ class SquaresInDouble {
       std::memcpy(&loaded, values, sizeof(loaded));
     else
       for (int lane = 0; lane < size; ++lane) loaded[lane] = static_cast<Loaded>(values[lane]);
-    sums_ += square(loaded);
+#if defined(__AVX512F__)
+    if constexpr (std::same_as<Loaded, float>) {
+      const __m512d wide = _mm512_cvtps_pd(__builtin_bit_cast(__m256, loaded));
+      sums_ += __builtin_bit_cast(Doubles, _mm512_mul_pd(wide, wide));
+      return;
+    }
+#endif
+    const auto wide = __builtin_convertvector(loaded, Doubles);
+    sums_ += wide * wide;
   }
   double sum() const {
     double total = 0;
@@ -46,17 +54,6 @@ class SquaresInDouble {
   }
 
  private:
-  static Doubles square(Values values) {
-#if defined(__AVX512F__)
-    if constexpr (std::same_as<Loaded, float>) {
-      const __m512d wide = _mm512_cvtps_pd(__builtin_bit_cast(__m256, values));
-      return __builtin_bit_cast(Doubles, _mm512_mul_pd(wide, wide));
-    }
-#endif
-    const auto wide = __builtin_convertvector(values, Doubles);
-    return wide * wide;
-  }
-
   Doubles sums_;
 };
 
