@@ -57,5 +57,5 @@ int main() {
 // run-time rows
 // [[2, 3, 4],
 //  [2, 3, 4]]
-// operator+: Shape<2, 3> and Shape<4, 3> do not broadcast (an extent that is broadcast is a static 1)
+// operator+: Shape<2, 3> and Shape<4, 3> do not broadcast (only a static 1 does) [01_tensors.cpp:37]
 // noise: mean 0.00, variance 0.98

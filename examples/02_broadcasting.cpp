@@ -57,7 +57,7 @@ int main() {
 //  [ 5,  5],
 //  [10,  8]]
 // nearest well [0, 0, 1]
-// operator+: Shape<1, 3> and Shape<2, 3> do not broadcast (an extent that is broadcast is a static 1)
+// operator+: Shape<1, 3> and Shape<2, 3> do not broadcast (only a static 1 does) [02_broadcasting.cpp:37]
 // meant:
 // [[2, 2, 2],
 //  [2, 2, 2]]

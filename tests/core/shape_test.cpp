@@ -63,11 +63,12 @@ TEST_CASE("Dynamic extents must be equal at run time, only a static 1 is broadca
   CHECK_THROWS_AS(broadcast(four, five), ShapeError);
   CHECK_THROWS_WITH(
       broadcast(four, five, "operator+"),
-      "operator+: Shape<4, 3> and Shape<5, 3> do not broadcast (an extent that is broadcast is a "
-      "static 1)");
-  CHECK_THROWS_WITH(broadcast(four, one, "maximum"),
-                    "maximum: Shape<4, 3> and Shape<1, 3> do not broadcast (an extent that is broadcast is a "
-                    "static 1)");
+      Catch::StartsWith(
+          "operator+: Shape<4, 3> and Shape<5, 3> do not broadcast (only a static 1 does) [shape_test.cpp:"));
+  CHECK_THROWS_WITH(
+      broadcast(four, one, "maximum"),
+      Catch::StartsWith(
+          "maximum: Shape<4, 3> and Shape<1, 3> do not broadcast (only a static 1 does) [shape_test.cpp:"));
   CHECK_THROWS_AS(broadcast(four, Shape<7, 3>{}), ShapeError);
 }
 

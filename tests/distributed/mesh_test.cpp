@@ -33,10 +33,12 @@ TEST_CASE("a mesh of one rank has groups of one", "[distributed]") {
   CHECK(mesh.place() == "rank 0 of data=1: data 0, stage 0, tensor 0");
   CHECK_THROWS_WITH(
       (Mesh{SelfCommunicator{}, {.data = 2, .tensor = 2}}),
-      "mesh data=2,tensor=2 is of 4 ranks, but the world has 1: start 4 processes, or a multiple "
-      "of 2 with another extent of data");
+      Catch::StartsWith(
+          "mesh data=2,tensor=2 is of 4 ranks, but the world has 1: start 4 processes, or a multiple "
+          "of 2 with another extent of data"));
   CHECK_THROWS_WITH(
       (Mesh{SelfCommunicator{}, {.data = 3}}),
-      "mesh data=3 is of 3 ranks, but the world has 1: start 3 processes or take the mesh data=1");
+      Catch::StartsWith(
+          "mesh data=3 is of 3 ranks, but the world has 1: start 3 processes or take the mesh data=1"));
   CHECK_THROWS_WITH((Mesh{SelfCommunicator{}, {.data = 0}}), Catch::Contains("one rank at least"));
 }

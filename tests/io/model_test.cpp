@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
-#include "fuzz.hpp"
 #include "temporary_directory.hpp"
+#include "tests/fuzz.hpp"
 
 namespace {
 

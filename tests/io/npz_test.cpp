@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "fuzz.hpp"
 #include "temporary_directory.hpp"
+#include "fuzz.hpp"
 
 namespace {
 
@@ -190,7 +190,8 @@ TEST_CASE("what an .npz file cannot hold is not written", "[npz]") {
   const TemporaryDirectory directory;
   const NamedArray six_array{"six", {StoredType::f32, {6}, std::as_bytes(std::span{six})}};
   const auto write = [&](const std::vector<NamedArray>& arrays) { write_npz(directory / "a.npz", arrays); };
-  REQUIRE_THROWS_WITH(write({six_array, six_array}), "write_npz: two arrays are named 'six'");
+  REQUIRE_THROWS_WITH(write({six_array, six_array}),
+                      Catch::StartsWith("write_npz: two arrays are named 'six' ["));
   REQUIRE_THROWS_AS(write({{"", six_array.array}}), burrow::ValueError);
   REQUIRE_THROWS_AS(write({{"a", {StoredType::f32, {5}, six_array.array.bytes}}}), burrow::ValueError);
   REQUIRE_THROWS_AS(write({{"a", {StoredType::bf16, {12}, six_array.array.bytes}}}), burrow::ValueError);

@@ -147,8 +147,9 @@ TEST_CASE("A clone has the same values in a storage of its own", "[nn]") {
   CHECK(again.number == 7);
   CHECK(again.layers[1].weight.shape() == built.layers[1].weight.shape());
   CHECK(std::ranges::equal(parameters(again).values(), parameters(built).values()));
-  CHECK_THROWS_WITH(clone(Linear<2, 2>{}),
-                    "parameters: 'weight' has no elements yet; make the model with build<Model>(key)");
+  CHECK_THROWS_WITH(
+      clone(Linear<2, 2>{}),
+      Catch::StartsWith("parameters: 'weight' has no elements yet; make the model with build<Model>(key) ["));
 }
 
 TEST_CASE("A model of dual numbers gives Hessian-vector products with respect to its parameters", "[nn]") {

@@ -163,13 +163,14 @@ TEST_CASE("an Adafactor slice that cuts a parameter is refused", "[adafactor]") 
   const auto layout = layout_of({{1, 10}, {20, 30}});
   std::vector<float> parameters(610);
   const std::span<const float> all{parameters};
+  REQUIRE_THROWS_WITH((AdafactorSlice<float>{all.first(20), 0, {}, layout}),
+                      Catch::StartsWith("Adafactor: a slice holds whole parameters, but this one cuts the "
+                                        "parameter of elements 10 to 610"));
   REQUIRE_THROWS_WITH(
-      (AdafactorSlice<float>{all.first(20), 0, {}, layout}),
-      "Adafactor: a slice holds whole parameters, but this one cuts the parameter of elements 10 to 610");
-  REQUIRE_THROWS_WITH((AdafactorSlice<float>{all, 0, {}, {}}),
-                      "Adafactor: needs the parameters' layout, to know their rows and columns");
+      (AdafactorSlice<float>{all, 0, {}, {}}),
+      Catch::StartsWith("Adafactor: needs the parameters' layout, to know their rows and columns"));
   REQUIRE_THROWS_WITH((AdafactorSlice<float>{all, 1, {}, layout}),
-                      "optimizer: the slice ends at element 611, the layout at 610");
+                      Catch::StartsWith("optimizer: the slice ends at element 611, the layout at 610"));
   REQUIRE_THROWS_AS((AdafactorSlice<float>{all, 0, {.clip_threshold = 0}, layout}), burrow::ValueError);
   REQUIRE_THROWS_AS((AdafactorSlice<float>{all, 0, {.decay_rate = 0}, layout}), burrow::ValueError);
   REQUIRE_THROWS_AS((AdafactorSlice<float>{all, 0, {.beta1 = 1}, layout}), burrow::ValueError);

@@ -173,5 +173,5 @@ TEST_CASE("impossible options and sizes are refused", "[adam]") {
   REQUIRE_THROWS_AS(build({.beta2 = 1}), burrow::ValueError);
   auto adam = build({});
   REQUIRE_THROWS_WITH(adam.step(std::span{parameters}, std::span<const float>{gradient}),
-                      "optimizer: 2 gradient values, built for 3");
+                      Catch::StartsWith("optimizer: 2 gradient values, built for 3 ["));
 }

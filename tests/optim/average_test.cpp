@@ -101,5 +101,5 @@ TEST_CASE("impossible averages are refused", "[average]") {
   REQUIRE_THROWS_AS((AverageSlice<float>{std::span<const float>{values}, {.decay = 1}}), ValueError);
   AverageSlice<float> average{std::span<const float>{values}, {}};
   REQUIRE_THROWS_WITH(average.update(std::span<const float>{values}.first(2)),
-                      "average: 2 parameters, built for 3");
+                      Catch::StartsWith("average: 2 parameters, built for 3 ["));
 }

@@ -134,15 +134,16 @@ TEST_CASE("what is frozen takes no notice of its gradient", "[groups]") {
 TEST_CASE("rules that say nothing of the model are refused", "[groups]") {
   const auto model = build<Network>(Key{1});
   REQUIRE_THROWS_WITH(parameter_groups(model, named("*.bais", {})),
-                      "parameter_groups: no parameter is named '*.bais'");
-  REQUIRE_THROWS_WITH(parameter_groups(model, layers<LayerNorm>({})),
-                      "parameter_groups: the model has no parameter in a layer of that type");
+                      Catch::StartsWith("parameter_groups: no parameter is named '*.bais' ["));
+  REQUIRE_THROWS_WITH(
+      parameter_groups(model, layers<LayerNorm>({})),
+      Catch::StartsWith("parameter_groups: the model has no parameter in a layer of that type"));
   REQUIRE_THROWS_AS(parameter_groups(model, vectors({.weight_decay = -1})), ValueError);
   REQUIRE_THROWS_AS(parameter_groups(model, vectors({.learning_rate_factor = -1})), ValueError);
   const auto other = build<Linear<2, 2>>(Key{1});
-  REQUIRE_THROWS_WITH(
-      (Sgd{other, {}, parameter_groups(model)}),
-      "optimizer: the groups are those of a model of " + std::to_string(all) + " parameters, this one has 6");
+  REQUIRE_THROWS_WITH((Sgd{other, {}, parameter_groups(model)}),
+                      Catch::StartsWith("optimizer: the groups are those of a model of " +
+                                        std::to_string(all) + " parameters, this one has 6"));
 }
 
 TEST_CASE("groups do not make bits depend on threads, slices or restarts", "[groups]") {

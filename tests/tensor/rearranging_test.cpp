@@ -83,8 +83,7 @@ TEST_CASE("broadcast_to repeats without a copy") {
   CHECK(equal(Tensor(broadcast_to<Shape<2, 2>>(Tensor<float, Shape<>>{7})), full<Shape<2, 2>>(7.0f)));
   CHECK_THROWS_WITH(
       broadcast_to(row, Shape<2, dyn>{{2, 18}}, here),
-      "broadcast_to: Shape<19> does not repeat over Shape<2, 18> (an extent that is broadcast is "
-      "a static 1) [user.cpp:3]");
+      "broadcast_to: Shape<19> does not repeat over Shape<2, 18> (only a static 1 does) [user.cpp:3]");
 }
 
 TEST_CASE("Products read reversed and repeated matrices by their elements") {

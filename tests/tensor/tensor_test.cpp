@@ -150,9 +150,8 @@ TEST_CASE("A loop that is warm asks the system for nothing") {
 TEST_CASE("Mismatches that are known at run time only are named with the user's line") {
   const Tensor<float, Shape<dyn, 3>> four{Shape<dyn, 3>{{4, 3}}};
   const Tensor<float, Shape<dyn, 3>> five{Shape<dyn, 3>{{5, 3}}};
-  CHECK_THROWS_WITH(four + five,
-                    "operator+: Shape<4, 3> and Shape<5, 3> do not broadcast (an extent that is "
-                    "broadcast is a static 1)");
+  CHECK_THROWS_WITH(four + five, Catch::StartsWith("operator+: Shape<4, 3> and Shape<5, 3> do not broadcast "
+                                                   "(only a static 1 does) [tensor_test.cpp:"));
   CHECK_THROWS_WITH(where(four > 0, five, 0), Catch::StartsWith("where: Shape<4, 3> and Shape<5, 3> do not"));
   CHECK_THROWS_WITH((Tensor<float, Shape<5, 3>>(four, {"a/user.cpp", 7})),
                     "Shape: Shape<4, 3> does not fit Shape<5, 3> [user.cpp:7]");

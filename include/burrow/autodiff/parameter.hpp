@@ -7,7 +7,7 @@
 
 namespace burrow {
 
-/// The rule by which a parameter gets its first values.
+/// The rule by which a parameter gets its first values: `kind` with a deviation, limit or value `scale`.
 struct Initializer {
   enum class Kind { constant, normal, uniform, fan_in } kind = Kind::constant;
   float scale = 0.0f;
@@ -99,7 +99,8 @@ template <class D, class G>
 
 /// A parameter as a leaf of an expression: a view that a traced operand beside it makes traced.
 template <class T, class S, class D, class L = Contiguous>
-class ParameterView : public detail::LeafTraits<T, S, D, L> {
+class ParameterView : public detail::LeafTraits<T, S, D, L>,
+                      public detail::OperatorsOf<ParameterView<T, S, D, L>, S::is_static> {
  public:
   static constexpr bool traced = false;
   static constexpr bool parametric = true;
@@ -148,7 +149,7 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
     return tape.parameter_gradient<compute_type<T>>(*store_, offset_) != nullptr;
   }
 
-  void check_untraced() const {
+  void check_untraced(Location where) const {
     if (!store_->differentiates(offset_)) return;
     if (store_->recording == detail::Recording::suspended)
       store_->meet(offset_);
@@ -156,7 +157,8 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
       throw Error("a parameter of " + view_.shape().text() +
                   " meets no traced operand while gradients are recorded, so its gradient would be lost; "
                   "trace the operand "
-                  "beside it, for example with beside(x, operand), or wrap the parameter in stop_gradient");
+                  "beside it, for example with beside(x, operand), or wrap the parameter in stop_gradient" +
+                  at(where));
   }
 
  private:
@@ -176,7 +178,7 @@ class ParameterView : public detail::LeafTraits<T, S, D, L> {
 /// A trainable tensor of a module. It has a shape and a rule for its first values at once, and elements once
 /// `build` has placed it in the model's flat storage. Parameters move but do not copy.
 template <Element T, class S, class D = Cpu>
-class Parameter {
+class Parameter : public detail::OperatorsOf<Parameter<T, S, D>, S::is_static> {
  public:
   using element = T;
   using shape_type = S;

@@ -31,7 +31,7 @@ void seed_gradient(Cpu, T* target, bool accumulate, const T* seed, Index count) 
 
 /// A traced value: a leaf of expressions like a view, with the tape it is recorded on.
 template <class T, class S, class D, class L>
-class Var : public detail::LeafTraits<T, S, D, L> {
+class Var : public detail::LeafTraits<T, S, D, L>, public detail::OperatorsOf<Var<T, S, D, L>, S::is_static> {
  public:
   static constexpr bool traced = true;
 

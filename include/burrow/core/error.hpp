@@ -42,8 +42,8 @@ struct IoError : Error {
 
 /// The line of the user's call; as a defaulted last argument it is filled in where the call is written.
 struct Location {
-  const char* file;
-  int line;
+  const char* file = nullptr;  ///< none where the call is not known
+  int line = 0;
 
   /// Where the call is written that this is the default argument of.
   static constexpr Location here(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
@@ -51,8 +51,9 @@ struct Location {
   }
 };
 
-/// " [file:line]" of the user's call, appended to messages of run-time shape errors.
+/// " [file:line]" of the user's call, appended to messages of errors; nothing where it is not known.
 [[gnu::cold]] inline std::string at(const Location& where) {
+  if (where.file == nullptr) return {};
   std::string_view file = where.file;
   if (const auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
   return " [" + std::string(file) + ":" + std::to_string(where.line) + "]";

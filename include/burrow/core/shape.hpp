@@ -126,10 +126,10 @@ constexpr std::array<Index, N> row_major_strides(const std::array<Index, N>& val
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void shapes_do_not_broadcast(std::string_view operation,
                                                                            std::span<const Index> a,
-                                                                           std::span<const Index> b) {
+                                                                           std::span<const Index> b,
+                                                                           Location where) {
   throw ShapeError(std::string(operation) + ": " + shape_text(a.data(), a.size()) + " and " +
-                   shape_text(b.data(), b.size()) +
-                   " do not broadcast (an extent that is broadcast is a static 1)");
+                   shape_text(b.data(), b.size()) + " do not broadcast (only a static 1 does)" + at(where));
 }
 
 /// True where an array of these extents and strides shows an element of memory more than once. Of views, only
@@ -209,7 +209,8 @@ concept Matching = detail::extents_match<A, B>();
 
 /// The broadcast of two run-time shapes; throws ShapeError where dynamic extents differ.
 template <class A, class B>
-constexpr Broadcast<A, B> broadcast(const A& a, const B& b, std::string_view operation = "broadcast") {
+constexpr Broadcast<A, B> broadcast(const A& a, const B& b, std::string_view operation = "broadcast",
+                                    Location where = Location::here()) {
   using Result = Broadcast<A, B>;
   if constexpr (A::is_static && B::is_static) return Result{};
   std::array<Index, Result::extents.size()> values{};
@@ -221,7 +222,7 @@ constexpr Broadcast<A, B> broadcast(const A& a, const B& b, std::string_view ope
     const bool free_a = static_a == 1 && static_b != 1;
     const bool free_b = static_b == 1 && static_a != 1;
     if (!free_a && !free_b && value_a != value_b)
-      detail::shapes_do_not_broadcast(operation, a.values(), b.values());
+      detail::shapes_do_not_broadcast(operation, a.values(), b.values(), where);
     values[i] = free_a ? value_b : value_a;
   }
   return Result{values};

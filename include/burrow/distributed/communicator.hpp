@@ -45,9 +45,11 @@ class Partition {
     for (int r = 0; r <= ranks; ++r) bounds_[static_cast<std::size_t>(r)] = std::min(count, r * each);
   }
   /// Rank r has the elements from bounds[r] on, up to bounds[r + 1]. Throws ValueError where bounds fall.
-  explicit Partition(std::span<const Index> bounds) : bounds_(bounds.begin(), bounds.end()) {
+  explicit Partition(std::span<const Index> bounds, Location where = Location::here())
+      : bounds_(bounds.begin(), bounds.end()) {
     if (bounds_.size() < 2 || bounds_.front() != 0 || !std::is_sorted(bounds_.begin(), bounds_.end()))
-      throw ValueError("partition: bounds start at 0 and do not fall, and there is one more than ranks");
+      throw ValueError("partition: bounds start at 0 and do not fall, and there is one more than ranks" +
+                       at(where));
   }
 
   int ranks() const { return static_cast<int>(bounds_.size()) - 1; }
@@ -90,9 +92,10 @@ constexpr const char* name_of(Collective collective) {
   return names[static_cast<std::size_t>(collective)];
 }
 
-/// What a rank has sent so far: calls made, messages and bytes that left it for another rank.
+/// What a rank has sent so far: `counts` of calls made, messages and bytes that left it for another rank, by
+/// kinds of calls.
 struct Traffic {
-  /// What was sent by calls of one kind.
+  /// What was sent by calls of one kind, in `messages` and `bytes`.
   struct Count {
     Index calls = 0, messages = 0, bytes = 0;
 

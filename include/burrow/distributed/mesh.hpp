@@ -74,7 +74,8 @@ template <Communicator C>
 class Mesh {
  public:
   /// All ranks of `world` call it. Throws ConfigError where the shape has not as many ranks as the world.
-  Mesh(C world, const MeshShape& shape) : shape_{checked(shape, world.size())}, world_{std::move(world)} {
+  Mesh(C world, const MeshShape& shape, Location where = Location::here())
+      : shape_{checked(shape, world.size(), where)}, world_{std::move(world)} {
     const int rank = world_.rank();
     tensor_rank_ = rank % shape_.tensor;
     data_rank_ = rank / shape_.tensor % shape_.data;
@@ -104,9 +105,9 @@ class Mesh {
   }
 
  private:
-  static MeshShape checked(const MeshShape& shape, int ranks) {
+  static MeshShape checked(const MeshShape& shape, int ranks, Location where) {
     if (shape.data < 1 || shape.pipeline < 1 || shape.tensor < 1)
-      throw ConfigError("mesh " + shape.text() + ": every axis has one rank at least");
+      throw ConfigError("mesh " + shape.text() + ": every axis has one rank at least" + at(where));
     if (shape.ranks() == ranks) return shape;
     const int model = shape.pipeline * shape.tensor;
     std::string advice = "start " + std::to_string(shape.ranks()) + " processes";
@@ -119,7 +120,7 @@ class Mesh {
     }
     throw ConfigError("mesh " + shape.text() + " is of " + std::to_string(shape.ranks()) +
                       (shape.ranks() == 1 ? " rank" : " ranks") + ", but the world has " +
-                      std::to_string(ranks) + ": " + advice);
+                      std::to_string(ranks) + ": " + advice + at(where));
   }
 
   MeshShape shape_;

@@ -22,7 +22,9 @@ struct Mlp<Width, Hidden, TensorParallel<Base, Ranks>> {
     return {ColumnParallelLinear<Width, Ranks, Base>::sized(width, hidden, in),
             RowParallelLinear<Width, Ranks, Base>::sized(hidden, width, out)};
   }
-  auto operator()(const auto& x) const { return down(gelu(up(x))); }
+  auto operator()(const auto& x, Location where = Location::here()) const {
+    return down(gelu(up(x, where)), where);
+  }
 };
 
 /// Relative attention of which each rank has some heads, with their projections of queries, keys, values and
@@ -64,15 +66,17 @@ struct RelativeAttention<Width, Heads, HeadWidth, TensorParallel<Base, Ranks>> {
     heads = parts.size(of.rank()) / output.unit;
   }
 
-  auto operator()(const auto& x) const { return output(detail::relative_heads(*this, group.enter(x))); }
+  auto operator()(const auto& x, Location where = Location::here()) const {
+    return output(detail::relative_heads(*this, group.enter(x, where), where), where);
+  }
   /// Room for `capacity` tokens of this rank's heads.
   cache_type cache(Index capacity) const {
     return detail::relative_cache<typename Base::device>(*this, capacity);
   }
   /// The next tokens of one sequence [1, T, Width], given the cached ones before them, which they join.
-  auto operator()(const auto& x, cache_type& past) const {
-    group.require_whole_rows("decoding");
-    return output(detail::relative_heads(*this, x, past));
+  auto operator()(const auto& x, cache_type& past, Location where = Location::here()) const {
+    group.require_whole_rows("decoding", where);
+    return output(detail::relative_heads(*this, x, past, where), where);
   }
 };
 
@@ -94,9 +98,9 @@ struct Embedding<Vocabulary, Width, TensorParallel<Base, Ranks>> {
     detail::take_part_of<0>(table, part.parts, of.rank());
   }
 
-  auto operator()(const auto& ids) const {
-    const auto [own, here] = part.template own_ids<compute>(ids);
-    return group.leave(embedding<compute>(table, beside(ids, own)) * here);
+  auto operator()(const auto& ids, Location where = Location::here()) const {
+    const auto [own, here] = part.template own_ids<compute>(ids, where);
+    return group.leave(embedding<compute>(table, beside(ids, own), where) * here, where);
   }
   /// Scores of every row of the whole table, on every rank: [..., Width] to [..., vocabulary].
   auto scores(const auto& hidden) const {

@@ -33,11 +33,11 @@ template <Communicator C>
 class Pipeline {
  public:
   /// All ranks call it. Throws ConfigError where the schedule is for another number of ranks.
-  Pipeline(C ranks, PipelineSchedule schedule)
+  Pipeline(C ranks, PipelineSchedule schedule, Location where = Location::here())
       : ranks_{std::move(ranks)}, schedule_{std::move(schedule)}, expected_(schedule_.actions.size()) {
     if (schedule_.ranks != ranks_.size())
       throw ConfigError("pipeline: the schedule is for " + std::to_string(schedule_.ranks) + " ranks, not " +
-                        std::to_string(ranks_.size()));
+                        std::to_string(ranks_.size()) + burrow::at(where));
     const int last = ranks_.size() - 1, rank = ranks_.rank();
     const bool end = rank == 0 || rank == last;
     C group = ranks_.split(end ? 0 : 1, rank);

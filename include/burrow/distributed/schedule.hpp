@@ -18,14 +18,15 @@ namespace burrow {
 /// The direction in which a stage is passed.
 enum class Pass { forward, backward };
 
-/// A rank takes one micro-batch through one of its stages.
+/// A rank takes a micro-batch, number `micro_batch`, through one of its stages.
 struct PipelineAction {
   Pass pass;
   Index micro_batch;
   int chunk;  ///< which of the rank's stages, from the input's side
 };
 
-/// What every rank does, in order. Stage s is chunk s / ranks of rank s % ranks.
+/// What every rank does, in order: `actions[rank]`, for `micro_batches` and `chunks` stages of each rank.
+/// Stage s is chunk s / ranks of rank s % ranks.
 struct PipelineSchedule {
   int ranks = 1, chunks = 1;
   Index micro_batches = 1;
@@ -38,11 +39,11 @@ struct PipelineSchedule {
 
 namespace detail {
 
-inline PipelineSchedule empty_schedule(int ranks, int chunks, Index micro_batches) {
+inline PipelineSchedule empty_schedule(int ranks, int chunks, Index micro_batches, Location where) {
   if (ranks < 1 || chunks < 1 || micro_batches < 1)
     throw ConfigError("pipeline: " + std::to_string(ranks) + " ranks, " + std::to_string(chunks) +
                       " stages of each and " + std::to_string(micro_batches) +
-                      " micro-batches; each is at least one");
+                      " micro-batches; each is at least one" + at(where));
   return {ranks, chunks, micro_batches,
           std::vector<std::vector<PipelineAction>>(static_cast<std::size_t>(ranks))};
 }
@@ -63,8 +64,9 @@ std::vector<PipelineAction> alternating(Index total, Index ahead, const Number& 
 /// Each rank runs forward until the last one can turn back, then alternates: at most `ranks` micro-batches
 /// are in memory. The ranks idle (ranks - 1) / micro_batches of the time that they compute. Throws
 /// ConfigError where a number is not positive.
-inline PipelineSchedule one_forward_one_backward(int ranks, Index micro_batches) {
-  auto schedule = detail::empty_schedule(ranks, 1, micro_batches);
+inline PipelineSchedule one_forward_one_backward(int ranks, Index micro_batches,
+                                                 Location where = Location::here()) {
+  auto schedule = detail::empty_schedule(ranks, 1, micro_batches, where);
   for (int r = 0; r < ranks; ++r)
     schedule.actions[static_cast<std::size_t>(r)] = detail::alternating(
         micro_batches, std::min<Index>(ranks - 1 - r, micro_batches), [](Pass pass, Index k) {
@@ -76,12 +78,13 @@ inline PipelineSchedule one_forward_one_backward(int ranks, Index micro_batches)
 /// Each rank has several stages, `chunks` of them, and takes micro-batches in rounds of `ranks` through one
 /// after the other. The ranks idle (ranks - 1) / (chunks micro_batches) of the time that they compute, and
 /// send `chunks` times as much. Throws ConfigError where the micro-batches are not a multiple of the ranks.
-inline PipelineSchedule interleaved(int ranks, int chunks, Index micro_batches) {
-  auto schedule = detail::empty_schedule(ranks, chunks, micro_batches);
+inline PipelineSchedule interleaved(int ranks, int chunks, Index micro_batches,
+                                    Location where = Location::here()) {
+  auto schedule = detail::empty_schedule(ranks, chunks, micro_batches, where);
   if (micro_batches % ranks != 0)
     throw ConfigError("pipeline: interleaved stages take micro-batches in rounds of " +
                       std::to_string(ranks) + ", of which " + std::to_string(micro_batches) +
-                      " is not a multiple");
+                      " is not a multiple" + at(where));
   const Index total = micro_batches * chunks, round = Index{ranks} * chunks;
   const auto numbered = [&](Pass pass, Index k) {
     const int chunk = static_cast<int>(k % round / ranks);
@@ -101,7 +104,7 @@ struct PipelineTimeline {
   PipelineSchedule schedule;
   Index forward, backward;  ///< what a pass takes
   std::vector<std::vector<Index>> begins;
-  Index length = 0;
+  Index length = 0;  ///< when the last action ends
 
   /// What a pass takes.
   Index duration(Pass pass) const { return pass == Pass::forward ? forward : backward; }

@@ -46,7 +46,7 @@ struct ShardedValues {
 template <class C>
 struct ShardedState {
   Index steps;
-  std::vector<ShardedValues<C>> values;
+  std::vector<ShardedValues<C>> values;  ///< this rank's parts
 };
 
 namespace detail {
@@ -62,7 +62,7 @@ requires(Slice::needs_whole_parameters) inline constexpr bool needs_whole_parame
 template <Real G>
 struct ReducedGradient {
   std::vector<std::span<const G>, PoolAllocator<std::span<const G>>> parts;
-  std::span<const detail::ParameterRange> ranges = {};
+  std::span<const detail::ParameterRange> ranges = {};  ///< that have a gradient; empty: all
 };
 
 /// An optimizer of burrow, divided among the ranks of `C`. The numbers are those of one rank that has the
@@ -82,11 +82,14 @@ class Sharded {
 
   /// Takes the options, groups and model of an optimizer that was not used yet. All ranks call it, with equal
   /// models. Throws ValueError for a stage other than 0 to 3 and for an optimizer that has made steps.
-  Sharded(const Optimizer& whole, C ranks, const ShardingOptions& options = {})
+  Sharded(const Optimizer& whole, C ranks, const ShardingOptions& options = {},
+          Location where = Location::here())
       : ranks_{std::move(ranks)}, options_{options}, layout_{whole.layout()} {
-    detail::require_option(options.stage >= 0 && options.stage <= 3, "Sharded: the stage is 0, 1, 2 or 3");
-    detail::require_option(options.bucket_elements > 0, "Sharded: a bucket has one element at least");
-    detail::require_option(!whole.used(), "Sharded: the optimizer has been used already; wrap it before");
+    detail::require_option(options.stage >= 0 && options.stage <= 3, "Sharded: the stage is 0, 1, 2 or 3",
+                           where);
+    detail::require_option(options.bucket_elements > 0, "Sharded: a bucket has one element at least", where);
+    detail::require_option(!whole.used(), "Sharded: the optimizer has been used already; wrap it before",
+                           where);
     const auto values = whole.flat_parameters().values();
     count_ = static_cast<Index>(values.size());
     constexpr bool whole_parameters = detail::needs_whole_parameters<Slice>;

@@ -125,14 +125,16 @@ struct TensorGroup {
 /// Parameters that are whole on every rank get the gradients of all rows.
 /// Throws ConfigError for rows that are divided in a layer that mixes them (`mixes_rows`) and has no part.
 template <Module Model, Communicator Ranks>
-void set_rows(Model& model, const Ranks& ranks, SequenceRows rows, Gathered gathered = Gathered::kept) {
+void set_rows(Model& model, const Ranks& ranks, SequenceRows rows, Gathered gathered = Gathered::kept,
+              Location where = Location::here()) {
   const bool divided = rows == SequenceRows::divided && ranks.size() > 1;
   for_each_module(model, [&]<class M>(const std::string& name, M&) {
     if constexpr (requires { requires M::mixes_rows; })
       if (divided)
         throw ConfigError("sequence parallelism: '" + name +
                           "' mixes the rows of a sequence, of which each rank would have some; take a layer "
-                          "that is divided by TensorParallel, or SequenceRows::whole");
+                          "that is divided by TensorParallel, or SequenceRows::whole" +
+                          at(where));
   });
   for_each_module(model, [&](const std::string&, auto& module) {
     if constexpr (requires { module.take_rows(0, 1); })
@@ -187,9 +189,9 @@ struct ColumnParallelLinear {
     detail::take_part_of<1>(weight, parts, of.rank());
     detail::take_part_of<0>(bias, parts, of.rank());
   }
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     using C = typename Policy::compute;
-    return linear(group.enter(x), cast<C>(weight), cast<C>(bias));
+    return linear(group.enter(x, where), cast<C>(weight), cast<C>(bias), where);
   }
 };
 
@@ -211,9 +213,9 @@ struct RowParallelLinear {
     const auto parts = detail::parts_in_units("rows", weight.shape()[0], unit, of.size());
     detail::take_part_of<0>(weight, parts, of.rank());
   }
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     using C = typename Policy::compute;
-    return group.leave(matmul(x, cast<C>(weight))) + cast<C>(bias);
+    return group.leave(matmul(x, cast<C>(weight), where), where) + cast<C>(bias);
   }
 };
 

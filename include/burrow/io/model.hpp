@@ -115,17 +115,17 @@ void read_tensors(const SafetensorsFile& file, const Model& model, const NamedVa
 /// Writes a built model to a safetensors file, whole or not at all. Throws IoError.
 template <Module Model>
 void save(const std::filesystem::path& path, const Model& model,
-          const std::map<std::string, std::string>& metadata = {}) {
-  const auto flat = parameters(model).values();
-  write_safetensors(path, tensor_entries(model, flat), metadata);
+          const std::map<std::string, std::string>& metadata = {}, Location where = Location::here()) {
+  const auto flat = parameters(model, where).values();
+  write_safetensors(path, tensor_entries(model, flat), metadata, where);
 }
 
 /// Reads a built model's parameters from a file that `save` wrote. Throws IoError where the file is not
 /// whole, or a parameter is missing, or of another type or shape; the model may then be read in part.
 template <Module Model>
-void load(const std::filesystem::path& path, Model& model) {
+void load(const std::filesystem::path& path, Model& model, Location where = Location::here()) {
   const SafetensorsFile file{path};
-  read_tensors(file, model, parameters(model).values());
+  read_tensors(file, model, parameters(model, where).values());
 }
 
 }  // namespace burrow

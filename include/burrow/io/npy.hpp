@@ -21,7 +21,7 @@
 
 namespace burrow {
 
-/// An array in a file; `bytes` are its elements, row-major, and belong to someone else.
+/// An array of a `shape` in a file; `bytes` are its elements, row-major, and belong to someone else.
 struct NpyArray {
   StoredType dtype;
   std::vector<std::int64_t> shape;
@@ -219,14 +219,15 @@ namespace detail {
 
 /// The header of an array's file. Throws ValueError for bf16, which the format does not know, and for bytes
 /// that contradict the shape.
-inline std::string npy_header_of(const NpyArray& array, const char* caller) {
+inline std::string npy_header_of(const NpyArray& array, const char* caller, Location where) {
   const auto* const known = std::find_if(std::begin(npy_dtypes), std::end(npy_dtypes),
                                          [&](const auto& pair) { return pair.second == array.dtype; });
   if (known == std::end(npy_dtypes))
-    throw ValueError(std::string(caller) + ": .npy files cannot hold " + std::string(type_name(array.dtype)));
+    throw ValueError(std::string(caller) + ": .npy files cannot hold " + std::string(type_name(array.dtype)) +
+                     at(where));
   if (byte_size(array.dtype, array.shape) != array.bytes.size())
     throw ValueError(std::string(caller) + ": " + std::to_string(array.bytes.size()) +
-                     " bytes, which the shape and type contradict");
+                     " bytes, which the shape and type contradict" + at(where));
   return npy_header(known->first, array.shape);
 }
 
@@ -234,8 +235,9 @@ inline std::string npy_header_of(const NpyArray& array, const char* caller) {
 
 /// Writes an .npy file, atomically. Throws ValueError for bf16, which the format does not know, and for bytes
 /// that contradict the shape; IoError when the system fails.
-inline void write_npy(const std::filesystem::path& path, const NpyArray& array) {
-  const std::string header = detail::npy_header_of(array, "write_npy");
+inline void write_npy(const std::filesystem::path& path, const NpyArray& array,
+                      Location where = Location::here()) {
+  const std::string header = detail::npy_header_of(array, "write_npy", where);
   write_atomically(path, [&](AtomicFile& file) {
     file.write(header);
     file.write(array.bytes);
@@ -244,9 +246,9 @@ inline void write_npy(const std::filesystem::path& path, const NpyArray& array) 
 
 /// Writes values of T as an .npy file of that shape.
 template <Element T>
-void write_npy(const std::filesystem::path& path, std::vector<std::int64_t> shape,
-               std::span<const T> values) {
-  write_npy(path, {stored_type<T>, std::move(shape), std::as_bytes(values)});
+void write_npy(const std::filesystem::path& path, std::vector<std::int64_t> shape, std::span<const T> values,
+               Location where = Location::here()) {
+  write_npy(path, {stored_type<T>, std::move(shape), std::as_bytes(values)}, where);
 }
 
 }  // namespace burrow

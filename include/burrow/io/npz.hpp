@@ -22,7 +22,7 @@ namespace burrow {
 /// An array of an archive. Its bytes stay as long as it or a copy of it; they may not be aligned, so that
 /// `copy_values` is the way to read them.
 struct NpzArray : NpyArray {
-  std::shared_ptr<const void> owner;
+  std::shared_ptr<const void> owner;  ///< of the bytes
 };
 
 /// An array to be written under a name; its bytes belong to someone else.
@@ -95,15 +95,16 @@ class NpzFile {
 /// Writes an .npz file, atomically and not compressed: the same arrays give the same bytes. Throws ValueError
 /// for what `write_npy` does not write, and for names that repeat or are too long; IoError when the system
 /// fails.
-inline void write_npz(const std::filesystem::path& path, std::span<const NamedArray> arrays) {
+inline void write_npz(const std::filesystem::path& path, std::span<const NamedArray> arrays,
+                      Location where = Location::here()) {
   std::set<std::string_view> names;
   std::vector<std::string> headers;
   for (const NamedArray& named : arrays) {
     if (!names.insert(named.name).second)
-      throw ValueError("write_npz: two arrays are named '" + named.name + "'");
+      throw ValueError("write_npz: two arrays are named '" + named.name + "'" + at(where));
     if (named.name.empty() || named.name.size() > 1000)
-      throw ValueError("write_npz: a name is empty or longer than 1000 bytes");
-    headers.push_back(detail::npy_header_of(named.array, "write_npz"));
+      throw ValueError("write_npz: a name is empty or longer than 1000 bytes" + at(where));
+    headers.push_back(detail::npy_header_of(named.array, "write_npz", where));
   }
   write_atomically(path, [&](AtomicFile& file) {
     std::string directory;

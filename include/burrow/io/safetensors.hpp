@@ -26,8 +26,8 @@ namespace burrow {
 
 static_assert(std::endian::native == std::endian::little, "burrow stores values as they are in memory");
 
-/// A tensor in a file: `bytes` are its elements, row-major, little-endian; they belong to someone else, or to
-/// `kept` where they were copied for the file.
+/// A tensor of a `name` and a `shape` in a file: `bytes` are its elements, row-major, little-endian; they
+/// belong to someone else, or to `kept` where they were copied for the file.
 struct TensorEntry {
   std::string name;
   StoredType dtype;
@@ -42,7 +42,8 @@ TensorEntry tensor_entry(std::string name, std::vector<std::int64_t> shape, std:
   return {std::move(name), stored_type<T>, std::move(shape), std::as_bytes(values)};
 }
 
-/// What a safetensors file holds; the entries' bytes lie in the bytes that were parsed, in file order.
+/// What a safetensors file holds, with its `metadata`, texts by name; the entries' bytes lie in the bytes
+/// that were parsed, in file order.
 struct Safetensors {
   std::vector<TensorEntry> entries;
   std::map<std::string, std::string> metadata;
@@ -124,7 +125,8 @@ class SafetensorsFile {
 /// aligned), then by name: the same tensors give the same bytes in whatever order they come. Throws
 /// ValueError when names repeat or a size contradicts its shape, IoError when the system fails.
 inline void write_safetensors(const std::filesystem::path& path, std::span<const TensorEntry> entries,
-                              const std::map<std::string, std::string>& metadata = {}) {
+                              const std::map<std::string, std::string>& metadata = {},
+                              Location where = Location::here()) {
   std::vector<const TensorEntry*> order;
   for (const TensorEntry& entry : entries) order.push_back(&entry);
   std::sort(order.begin(), order.end(), [](const TensorEntry* a, const TensorEntry* b) {
@@ -138,9 +140,10 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
     places.push_back({entry->name, entry->dtype, entry->shape, begin, end});
     if (byte_size(entry->dtype, entry->shape) != entry->bytes.size())
       throw ValueError("write_safetensors: tensor '" + entry->name + "' has " +
-                       std::to_string(entry->bytes.size()) + " bytes, which its shape and type contradict");
+                       std::to_string(entry->bytes.size()) + " bytes, which its shape and type contradict" +
+                       at(where));
   }
-  const std::string header = detail::safetensors_header(places, metadata);
+  const std::string header = detail::safetensors_header(places, metadata, where);
   write_atomically(path, [&](AtomicFile& file) {
     file.write(header);
     for (const TensorEntry* const entry : order) file.write(entry->bytes);

@@ -165,10 +165,10 @@ inline void check_safetensors_layout(std::vector<TensorPlace>& tensors, std::siz
 /// The header's bytes with its length, padded with spaces to a multiple of 8. Throws ValueError for a
 /// repeated or impossible name.
 inline std::string safetensors_header(std::span<const TensorPlace> tensors,
-                                      const std::map<std::string, std::string>& metadata) {
-  const auto quoted = [](const std::string& value) {
+                                      const std::map<std::string, std::string>& metadata, Location where) {
+  const auto quoted = [where](const std::string& value) {
     auto result = json_string(value);
-    if (!result) throw ValueError("write_safetensors: a name or the metadata is not UTF-8");
+    if (!result) throw ValueError("write_safetensors: a name or the metadata is not UTF-8" + at(where));
     return std::move(*result);
   };
   std::string text = "{";
@@ -183,7 +183,7 @@ inline std::string safetensors_header(std::span<const TensorPlace> tensors,
   std::set<std::string_view> names{safetensors_metadata_key};
   for (const TensorPlace& tensor : tensors) {
     if (!names.insert(tensor.name).second)
-      throw ValueError("write_safetensors: two tensors are named '" + tensor.name + "'");
+      throw ValueError("write_safetensors: two tensors are named '" + tensor.name + "'" + at(where));
     const auto* const known = std::find_if(std::begin(safetensors_dtypes), std::end(safetensors_dtypes),
                                            [&](const auto& pair) { return pair.second == tensor.dtype; });
     if (text.size() > 1) text += ',';

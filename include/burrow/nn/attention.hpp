@@ -10,9 +10,10 @@ namespace burrow {
 template <Index N>
 struct Extent {
   constexpr Extent() = default;
-  constexpr Extent(Index value) {
+  constexpr Extent(Index value, Location where = Location::here()) {
     if (value != N)
-      throw ShapeError("Extent: " + std::to_string(value) + " where the type says " + std::to_string(N));
+      throw ShapeError("Extent: " + std::to_string(value) + " where the type says " + std::to_string(N) +
+                       at(where));
   }
   constexpr operator Index() const { return N; }
 };
@@ -32,9 +33,9 @@ constexpr Index extent_product(Index a, Index b) { return a == dyn || b == dyn ?
 /// Keys and values of the tokens seen so far, for decoding one sequence: [1, capacity, Width].
 template <Index Width, Element T, class D = Cpu>
 struct AttentionCache {
-  Tensor<T, Shape<1, dyn, Width>, D> keys, values;
-  Tensor<T, Shape<dyn, Width>, D> positions;  // projected encodings of the distances 0 .. capacity - 1
-  Index length = 0;
+  Tensor<T, Shape<1, dyn, Width>, D> keys, values;  ///< of which the first `length` tokens are filled
+  Tensor<T, Shape<dyn, Width>, D> positions;  ///< projected encodings of the distances 0 .. capacity - 1
+  Index length = 0;                           ///< tokens seen so far
 
   AttentionCache(Index capacity, Index width)
       : keys{Shape<1, dyn, Width>{{1, capacity, width}}},
@@ -72,22 +73,22 @@ namespace detail {
 
 /// What the heads of a layer with relative positions give for x, beside each other.
 template <class Layer, class X>
-auto relative_heads(const Layer& layer, const X& x) {
+auto relative_heads(const Layer& layer, const X& x, Location where) {
   using C = typename Layer::compute;
   const auto encodings = sinusoids<Layer::model_width, C, device_of<X>>(x.shape()[1], x.shape()[2]);
-  return relative_attention(layer.query(x), layer.key(x), layer.value(x),
+  return relative_attention(layer.query(x, where), layer.key(x, where), layer.value(x, where),
                             layer.position(beside(x, encodings)), cast<C>(layer.content_bias),
-                            cast<C>(layer.position_bias), layer.heads);
+                            cast<C>(layer.position_bias), layer.heads, where);
 }
 
 /// The same for the next tokens, given the cached ones before them, which they join.
 template <class Layer, class X>
-auto relative_heads(const Layer& layer, const X& x, typename Layer::cache_type& past) {
+auto relative_heads(const Layer& layer, const X& x, typename Layer::cache_type& past, Location where) {
   using C = typename Layer::compute;
-  past.append(layer.key(x), layer.value(x));
-  return relative_attention(layer.query(x), past.filled(past.keys, past.length),
+  past.append(layer.key(x, where), layer.value(x, where), where);
+  return relative_attention(layer.query(x, where), past.filled(past.keys, past.length),
                             past.filled(past.values, past.length), past.positions,
-                            cast<C>(layer.content_bias), cast<C>(layer.position_bias), layer.heads);
+                            cast<C>(layer.content_bias), cast<C>(layer.position_bias), layer.heads, where);
 }
 
 /// Room for `capacity` tokens, with the projected positions computed once.
@@ -135,8 +136,8 @@ struct RelativeAttention {
             {heads}};
   }
 
-  auto operator()(const auto& x) const {
-    return output(detail::relative_heads(*this, operand(tape_of(x), x)));
+  auto operator()(const auto& x, Location where = Location::here()) const {
+    return output(detail::relative_heads(*this, operand(tape_of(x), x), where), where);
   }
 
   /// Room for `capacity` tokens, with the projected positions computed once.
@@ -144,8 +145,8 @@ struct RelativeAttention {
     return detail::relative_cache<typename Policy::device>(*this, capacity);
   }
   /// The next tokens of one sequence [1, T, Width], given the cached ones before them, which they join.
-  auto operator()(const auto& x, cache_type& past) const {
-    return output(detail::relative_heads(*this, x, past));
+  auto operator()(const auto& x, cache_type& past, Location where = Location::here()) const {
+    return output(detail::relative_heads(*this, x, past, where), where);
   }
 };
 
@@ -169,19 +170,20 @@ struct CausalSelfAttention {
             {heads}};
   }
 
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     const auto in = operand(tape_of(x), x);
-    return output(causal_attention(query(in), key(in), value(in), heads));
+    return output(causal_attention(query(in, where), key(in, where), value(in, where), heads, where), where);
   }
 
   /// Room for `capacity` tokens.
   cache_type cache(Index capacity) const { return {capacity, key.weight.shape()[1]}; }
 
   /// The next tokens of one sequence [1, T, Width], given the cached ones before them, which they join.
-  auto operator()(const auto& x, cache_type& past) const {
-    past.append(key(x), value(x));
-    return output(causal_attention(query(x), past.filled(past.keys, past.length),
-                                   past.filled(past.values, past.length), heads));
+  auto operator()(const auto& x, cache_type& past, Location where = Location::here()) const {
+    past.append(key(x, where), value(x, where), where);
+    return output(causal_attention(query(x, where), past.filled(past.keys, past.length),
+                                   past.filled(past.values, past.length), heads, where),
+                  where);
   }
 };
 
@@ -209,11 +211,11 @@ struct GroupedQueryAttention {
 
   static GroupedQueryAttention sized(Index width, Index heads, Index key_value_heads,
                                      Positions positions = {}, Initializer in = init::fan_in(),
-                                     Initializer out = init::fan_in()) {
+                                     Initializer out = init::fan_in(), Location where = Location::here()) {
     if (heads <= 0 || width % heads != 0 || key_value_heads <= 0 || heads % key_value_heads != 0)
       throw ShapeError("GroupedQueryAttention: " + std::to_string(heads) + " heads and " +
                        std::to_string(key_value_heads) + " key/value heads do not share a width of " +
-                       std::to_string(width));
+                       std::to_string(width) + at(where));
     using AllHeads = Projection<Width, Width, Policy>;
     using Shared = Projection<Width, shared, Policy>;
     const Index inner = width / heads * key_value_heads;
@@ -229,22 +231,25 @@ struct GroupedQueryAttention {
     return key.weight.shape()[1] / std::max<Index>(query.weight.shape()[1] / heads, 1);
   }
 
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     const auto in = operand(tape_of(x), x);
-    return output(positions.attend(positions.turned(query(in), heads, 0),
-                                   positions.turned(key(in), key_value_heads(), 0), value(in), heads));
+    return output(
+        positions.attend(positions.turned(query(in, where), heads, 0),
+                         positions.turned(key(in, where), key_value_heads(), 0), value(in, where), heads),
+        where);
   }
 
   /// Room for `capacity` tokens. The cache holds the turned keys.
   cache_type cache(Index capacity) const { return {capacity, key.weight.shape()[1]}; }
 
   /// The next tokens of one sequence [1, T, Width], given the cached ones before them, which they join.
-  auto operator()(const auto& x, cache_type& past) const {
+  auto operator()(const auto& x, cache_type& past, Location where = Location::here()) const {
     const Index first = past.length;
-    past.append(positions.turned(key(x), key_value_heads(), first), value(x));
-    return output(positions.attend(positions.turned(query(x), heads, first),
-                                   past.filled(past.keys, past.length), past.filled(past.values, past.length),
-                                   heads));
+    past.append(positions.turned(key(x, where), key_value_heads(), first), value(x, where), where);
+    return output(
+        positions.attend(positions.turned(query(x, where), heads, first), past.filled(past.keys, past.length),
+                         past.filled(past.values, past.length), heads),
+        where);
   }
 };
 

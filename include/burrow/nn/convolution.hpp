@@ -32,9 +32,9 @@ struct Convolution1d {
         {Shape<Kernel, group_in, Out>{{kernel, in / Groups, out}}, detail::tap_rule(kernel * in / Groups)},
         {Shape<Out>{{out}}, init::zeros}};
   }
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     using C = typename Policy::compute;
-    return convolution1d<How>(x, cast<C>(weight)) + cast<C>(bias);
+    return convolution1d<How>(x, cast<C>(weight), where) + cast<C>(bias);
   }
 };
 
@@ -57,9 +57,9 @@ struct Convolution2d {
              detail::tap_rule(kernel * kernel * in / Groups)},
             {Shape<Out>{{out}}, init::zeros}};
   }
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     using C = typename Policy::compute;
-    return convolution2d<How>(x, cast<C>(weight)) + cast<C>(bias);
+    return convolution2d<How>(x, cast<C>(weight), where) + cast<C>(bias);
   }
 };
 

@@ -10,11 +10,11 @@ namespace burrow {
 /// several, as `Sequential` and `Repeat` do. In a rematerialised block the same elements are dropped again.
 struct Dropout {
   double rate = 0.1;
-  detail::RowPart rows{};
+  detail::RowPart rows{};  ///< which of them the layer sees; set by `take_rows`
 
   auto operator()(const auto& x) const { return x; }
-  auto operator()(const auto& x, RandomKey auto key) const {
-    return detail::dropout(x, key, rate, rows, Location::here());
+  auto operator()(const auto& x, RandomKey auto key, Location where = Location::here()) const {
+    return detail::dropout(x, key, rate, rows, where);
   }
   /// The layer will see one of `parts` equal parts of the rows [..., rows, columns] of what it would see, and
   /// drops the same elements.

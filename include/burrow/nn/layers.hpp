@@ -21,9 +21,9 @@ struct Linear {
   static Linear sized(Index in, Index out, Initializer rule = init::fan_in()) {
     return {{Shape<In, Out>{{in, out}}, rule}, {Shape<Out>{{out}}, init::zeros}};
   }
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     using C = typename Policy::compute;
-    return linear(x, cast<C>(weight), cast<C>(bias));
+    return linear(x, cast<C>(weight), cast<C>(bias), where);
   }
 };
 
@@ -35,7 +35,9 @@ struct Projection {
   static Projection sized(Index in, Index out, Initializer rule = init::fan_in()) {
     return {{Shape<In, Out>{{in, out}}, rule}};
   }
-  auto operator()(const auto& x) const { return matmul(x, cast<typename Policy::compute>(weight)); }
+  auto operator()(const auto& x, Location where = Location::here()) const {
+    return matmul(x, cast<typename Policy::compute>(weight), where);
+  }
 };
 
 /// A row of the table for each integer: [...] to [..., Width]. The table is [Vocabulary, Width], normal with
@@ -48,12 +50,14 @@ struct Embedding {
   static Embedding sized(Index vocabulary, Index width, Initializer rule = init::normal(0.02f)) {
     return {{Shape<Vocabulary, Width>{{vocabulary, width}}, rule}};
   }
-  auto operator()(const auto& ids) const { return embedding<typename Policy::compute>(table, ids); }
+  auto operator()(const auto& ids, Location where = Location::here()) const {
+    return embedding<typename Policy::compute>(table, ids, where);
+  }
 
   /// Scores of every row of the table for a hidden state (tied output): [..., Width] to [..., Vocabulary].
-  auto scores(const auto& hidden) const {
+  auto scores(const auto& hidden, Location where = Location::here()) const {
     const auto rows = operand(tape_of(hidden), table);
-    return matmul(hidden, cast<typename Policy::compute>(transpose(rows)));
+    return matmul(hidden, cast<typename Policy::compute>(transpose(rows)), where);
   }
 };
 
@@ -64,9 +68,13 @@ struct RmsNorm {
   Parameter<typename Policy::parameter, Shape<Width>, typename Policy::device> gain{init::ones};
 
   static RmsNorm sized(Index width) { return {{Shape<Width>{{width}}, init::ones}}; }
-  auto operator()(const auto& x) const { return rms_norm(x, gain); }
+  auto operator()(const auto& x, Location where = Location::here()) const {
+    return rms_norm(x, gain, 1e-5, where);
+  }
   /// {sum, norm}: a + b and its norm, in one pass.
-  auto add(const auto& a, const auto& b) const { return add_rms_norm(a, b, gain); }
+  auto add(const auto& a, const auto& b, Location where = Location::here()) const {
+    return add_rms_norm(a, b, gain, 1e-5, where);
+  }
 };
 
 /// y = (x - mean) g / sqrt(variance + 1e-5) + b over the last axis (Ba et al. 2016). Neither g and b nor
@@ -79,9 +87,13 @@ struct LayerNorm {
   static LayerNorm sized(Index width) {
     return {{Shape<Width>{{width}}, init::ones}, {Shape<Width>{{width}}, init::zeros}};
   }
-  auto operator()(const auto& x) const { return layer_norm(x, gain, bias); }
+  auto operator()(const auto& x, Location where = Location::here()) const {
+    return layer_norm(x, gain, bias, 1e-5, where);
+  }
   /// {sum, norm}: a + b and its norm, in one pass.
-  auto add(const auto& a, const auto& b) const { return add_layer_norm(a, b, gain, bias); }
+  auto add(const auto& a, const auto& b, Location where = Location::here()) const {
+    return add_layer_norm(a, b, gain, bias, 1e-5, where);
+  }
 };
 
 /// A feed-forward block: down(gelu(up(x))), with biases.
@@ -95,9 +107,10 @@ struct Mlp {
     return {Linear<Width, Hidden, Policy>::sized(width, hidden, up),
             Linear<Hidden, Width, Policy>::sized(hidden, width, down)};
   }
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     using C = typename Policy::compute;
-    return feed_forward(x, cast<C>(up.weight), cast<C>(up.bias), cast<C>(down.weight), cast<C>(down.bias));
+    return feed_forward(x, cast<C>(up.weight), cast<C>(up.bias), cast<C>(down.weight), cast<C>(down.bias),
+                        where);
   }
 };
 
@@ -114,9 +127,9 @@ struct GluMlp {
             Projection<Width, Hidden, Policy>::sized(width, hidden, in),
             Projection<Hidden, Width, Policy>::sized(hidden, width, out)};
   }
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     const auto in = operand(tape_of(x), x);
-    return down(map(GateFunction{}, gate(in)) * up(in));
+    return down(map(GateFunction{}, gate(in, where)) * up(in, where), where);
   }
 };
 

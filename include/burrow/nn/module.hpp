@@ -242,14 +242,16 @@ class FlatParameters {
 
 namespace detail {
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void not_built(const char* operation, const ModulePath& path) {
+[[noreturn, gnu::cold, gnu::noinline]] inline void not_built(const char* operation, const ModulePath& path,
+                                                             Location where) {
   throw Error(std::string(operation) + ": '" + path.text() +
-              "' has no elements yet; make the model with build<Model>(key)");
+              "' has no elements yet; make the model with build<Model>(key)" + at(where));
 }
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void no_extents(const ModulePath& path) {
+[[noreturn, gnu::cold, gnu::noinline]] inline void no_extents(const ModulePath& path, Location where) {
   throw ShapeError("build: '" + path.text() +
-                   "' has extents that are known at run time only; give them, for example with sized(...)");
+                   "' has extents that are known at run time only; give them, for example with sized(...)" +
+                   at(where));
 }
 
 /// The first values of the parameter at a path, by its rule.
@@ -269,11 +271,11 @@ template <class T>
 
 /// The flat parameters of a built model.
 template <Module Model>
-auto parameters(const Model& model) {
+auto parameters(const Model& model, Location where = Location::here()) {
   using T = detail::module_element_of<Model>;
   const std::shared_ptr<detail::ParameterStore>* store = nullptr;
   detail::walk_parameters(model, [&](const detail::ModulePath& path, const auto& p) {
-    if (!p.built()) detail::not_built("parameters", path);
+    if (!p.built()) detail::not_built("parameters", path, where);
     store = &p.store();
   });
   return FlatParameters<T>{store == nullptr ? nullptr : *store};
@@ -283,13 +285,13 @@ namespace detail {
 
 /// The memory that a built model's elements lie in.
 template <class Model>
-const DeviceMemory& memory_of(const Model& model) {
-  return *parameters(model).store().memory;
+const DeviceMemory& memory_of(const Model& model, Location where = Location::here()) {
+  return *parameters(model, where).store().memory;
 }
 
 /// Gives a model its place in one flat storage; its elements are not initialised.
 template <class Model>
-void place(Model& model) {
+void place(Model& model, Location where) {
   using T = module_element_of<Model>;
   using D = module_device_of<Model>;
   const StoreHandle store{std::make_shared<ParameterStore>()};
@@ -300,7 +302,7 @@ void place(Model& model) {
   walk_parameters(model, [&]<class P>(const ModulePath& path, P& p) {
     static_assert(std::same_as<typename P::element, T> && std::same_as<typename P::device, D>,
                   "build: all parameters of a model have the same element type, on one device");
-    if (!P::shape_type::is_static && p.size() == 0) no_extents(path);
+    if (!P::shape_type::is_static && p.size() == 0) no_extents(path, where);
     p.place(store, offset);
     offset += p.size();
   });
@@ -312,9 +314,9 @@ void place(Model& model) {
 /// parameter depends on the key, the parameter's name and i only; it is drawn on the host, so that a model
 /// has the same bits on every device. The model may hold run-time extents.
 template <Module Model>
-Model build(Model model, Key key) {
+Model build(Model model, Key key, Location where = Location::here()) {
   using T = detail::module_element_of<Model>;
-  detail::place(model);
+  detail::place(model, where);
   detail::HostValues<T> values{detail::memory_of(model), parameters(model).values()};
   detail::walk_parameters(model, [&](const detail::ModulePath& path, auto& p) {
     detail::initialise(values.data() + p.offset(), p.shape().values(), p.initializer(), key, path);
@@ -326,11 +328,11 @@ Model build(Model model, Key key) {
 /// A model of static extents with its elements: of `Model::make()` where the model declares it, else of
 /// `Model{}`.
 template <Module Model>
-Model build(Key key) {
+Model build(Key key, Location where = Location::here()) {
   if constexpr (requires { Model::make(); })
-    return build(Model::make(), key);
+    return build(Model::make(), key, where);
   else
-    return build(Model{}, key);
+    return build(Model{}, key, where);
 }
 
 template <Real T, class D>

@@ -19,15 +19,17 @@ struct PositionEmbedding {
     return {{Shape<Capacity, Width>{{capacity, width}}, rule}};
   }
   /// `first` is the position of the first row, for decoding.
-  auto operator()(const auto& x, Index first = 0) const {
+  auto operator()(const auto& x, Index first = 0, Location where = Location::here()) const {
     using S = shape_of<decltype(x)>;
     constexpr Index length = S::extents[S::extents.size() - 2];
     const Index count = x.shape()[-2];
     if (first < 0 || first + count > table.shape()[0])
       throw ShapeError("PositionEmbedding: positions " + std::to_string(first) + " to " +
                        std::to_string(first + count - 1) + " of a table for " +
-                       std::to_string(table.shape()[0]));
-    return x + cast<typename Policy::compute>(slice<0, length>(table, first, count));
+                       std::to_string(table.shape()[0]) + at(where));
+    return detail::map_pair(functors::Add{}, x,
+                            cast<typename Policy::compute>(slice<0, length>(table, first, count, where)),
+                            where);
   }
 };
 
@@ -45,7 +47,7 @@ struct NoPositions {
 
 /// Rotary position embedding (Su et al. 2021) in Llama's half-split order; see `rotary` for the formula.
 struct RotaryEmbedding {
-  double base = 10000.0;
+  double base = 10000.0;  ///< of the angles; see `rotary`
 
   /// Queries or keys x, [B, T, heads width], as those of positions from `first` on.
   auto turned(const auto& x, Index heads, Index first) const { return rotary(x, heads, first, base); }

@@ -15,8 +15,8 @@ struct TiedOutput {
   Index vocabulary() const { return bias.shape()[0]; }
 
   /// hidden table^T + bias: [..., Width] to [..., Vocabulary].
-  auto scores(const auto& hidden, const auto& embedding) const {
-    return embedding.scores(hidden) + cast<typename Policy::compute>(bias);
+  auto scores(const auto& hidden, const auto& embedding, Location where = Location::here()) const {
+    return embedding.scores(hidden, where) + cast<typename Policy::compute>(bias);
   }
   /// Summed negative log-likelihood of the targets [...], in nats, and their number; see
   /// `linear_cross_entropy`. The scores are never all in memory.

@@ -53,17 +53,18 @@ struct AdafactorPiece {
 };
 
 inline std::vector<AdafactorPart> adafactor_parts(const ParameterLayout& layout,
-                                                  std::span<const UpdateRange> ranges, Index first) {
+                                                  std::span<const UpdateRange> ranges, Index first,
+                                                  Location where) {
   std::vector<AdafactorPart> parts;
   Index rows = 0, columns = 0, vectors = 0;
   for (const UpdateRange& range : ranges) {
     if (range.parameter >= layout.size())
-      throw ShapeError("Adafactor: needs the parameters' layout, to know their rows and columns");
+      throw ShapeError("Adafactor: needs the parameters' layout, to know their rows and columns" + at(where));
     const ParameterPlace& place = layout[range.parameter];
     if (range.end - range.begin != place.size())
       throw ShapeError(
           "Adafactor: a slice holds whole parameters, but this one cuts the parameter of elements " +
-          std::to_string(place.begin) + " to " + std::to_string(place.end()));
+          std::to_string(place.begin) + " to " + std::to_string(place.end()) + at(where));
     AdafactorPart part{place.begin - first, place.rows, place.columns, rows, columns, vectors};
     part.is_matrix = place.is_matrix();
     part.frozen = range.frozen;
@@ -114,17 +115,19 @@ class AdafactorSlice {
   /// `layout` is that of the whole buffer. Throws ValueError for options out of range, ShapeError without a
   /// layout or where the slice cuts a parameter.
   AdafactorSlice(std::span<const P> parameters, Index first_index, const AdafactorOptions& options,
-                 const ParameterLayout& layout)
+                 const ParameterLayout& layout, Location where = Location::here())
       : options_{options},
-        update_{parameters, first_index, options.bf16_update, options.key, layout},
-        parts_{detail::adafactor_parts(layout, update_.ranges(), first_index)} {
-    detail::require_option(options.learning_rate >= 0, "Adafactor: the learning rate is negative");
-    detail::require_option(options.decay_rate > 0, "Adafactor: the decay rate is not positive");
-    detail::require_option(options.clip_threshold > 0, "Adafactor: the clip threshold is not positive");
-    detail::require_option(options.beta1 >= 0 && options.beta1 < 1, "Adafactor: beta1 is not in [0, 1)");
+        update_{parameters, first_index, options.bf16_update, options.key, layout, where},
+        parts_{detail::adafactor_parts(layout, update_.ranges(), first_index, where)} {
+    detail::require_option(options.learning_rate >= 0, "Adafactor: the learning rate is negative", where);
+    detail::require_option(options.decay_rate > 0, "Adafactor: the decay rate is not positive", where);
+    detail::require_option(options.clip_threshold > 0, "Adafactor: the clip threshold is not positive",
+                           where);
+    detail::require_option(options.beta1 >= 0 && options.beta1 < 1, "Adafactor: beta1 is not in [0, 1)",
+                           where);
     detail::require_option(options.epsilon1 > 0 && options.epsilon2 > 0,
-                           "Adafactor: an epsilon is not positive");
-    detail::require_option(options.weight_decay >= 0, "Adafactor: the weight decay is negative");
+                           "Adafactor: an epsilon is not positive", where);
+    detail::require_option(options.weight_decay >= 0, "Adafactor: the weight decay is negative", where);
     partial_.resize(static_cast<std::size_t>(detail::cut_adafactor_pieces(parts_, pieces_)));
     Index rows = 0, columns = 0, vectors = 0;
     for (const Part& part : parts_) {
@@ -140,11 +143,12 @@ class AdafactorSlice {
 
   /// One update of the slice, in place.
   template <Real G>
-  void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {}) {
+  void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {},
+            Location where = Location::here()) {
     detail::require_option(
         now.only.empty(),
-        "Adafactor: a gradient of some parameters only; freeze the others with parameter_groups");
-    update_.check(parameters.size(), gradient.size());
+        "Adafactor: a gradient of some parameters only; freeze the others with parameter_groups", where);
+    update_.check(parameters.size(), gradient.size(), where);
     const auto t = static_cast<double>(steps_ + 1);
     const double relative =
         options_.relative_step ? std::min(options_.learning_rate, 1 / std::sqrt(t)) : options_.learning_rate;
@@ -164,7 +168,7 @@ class AdafactorSlice {
       if (part.is_matrix) sum_update_squares(piece, part, gradient.data() + part.begin, now.gradient_factor);
     });
     each_part([&](Part& part) { finish_sums(part); });
-    update(parameters, gradient, learning_rate, now.gradient_factor);
+    update(parameters, gradient, learning_rate, now.gradient_factor, where);
     ++steps_;
   }
 
@@ -330,21 +334,25 @@ class AdafactorSlice {
 
   template <class G>
   void update(std::span<P> parameters, std::span<const G> gradient, double learning_rate,
-              double gradient_factor) {
-    update_.run(parameters, gradient, steps_, {}, [&](const auto& block, const detail::UpdateRange& range) {
-      const Part& part = parts_[static_cast<std::size_t>(&range - update_.ranges().data())];
-      const double rate = range.rate(learning_rate);
-      const double keep = 1 - rate * range.decay(options_.weight_decay);
-      for (Index done = 0; done < block.count();) {
-        const Index at = block.begin() + done - part.begin, rest = block.count() - done;
-        const Index row = part.is_matrix ? at / part.columns : 0;
-        const Index column = at - row * part.columns;
-        const Index count = part.is_matrix ? std::min(rest, part.columns - column) : rest;
-        const double factor = gradient_factor * part.clip * (part.is_matrix ? row_factor(part, row) : 1.0);
-        move(block, done, count, part, column, factor, rate * part.scale, keep);
-        done += count;
-      }
-    });
+              double gradient_factor, Location where) {
+    update_.run(
+        parameters, gradient, steps_, {},
+        [&](const auto& block, const detail::UpdateRange& range) {
+          const Part& part = parts_[static_cast<std::size_t>(&range - update_.ranges().data())];
+          const double rate = range.rate(learning_rate);
+          const double keep = 1 - rate * range.decay(options_.weight_decay);
+          for (Index done = 0; done < block.count();) {
+            const Index at = block.begin() + done - part.begin, rest = block.count() - done;
+            const Index row = part.is_matrix ? at / part.columns : 0;
+            const Index column = at - row * part.columns;
+            const Index count = part.is_matrix ? std::min(rest, part.columns - column) : rest;
+            const double factor =
+                gradient_factor * part.clip * (part.is_matrix ? row_factor(part, row) : 1.0);
+            move(block, done, count, part, column, factor, rate * part.scale, keep);
+            done += count;
+          }
+        },
+        where);
   }
 
   /// Moves `count` neighbours of one row, or of a vector, from `first` of the block on.

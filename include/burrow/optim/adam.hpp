@@ -11,9 +11,9 @@ namespace burrow {
 /// learning_rate * weight_decay, which no moment sees.
 struct AdamOptions {
   double learning_rate = 1e-3;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
+  double beta1 = 0.9;     ///< of the gradients' moving average
+  double beta2 = 0.999;   ///< of the squares' moving average
+  double epsilon = 1e-8;  ///< added to the root of the second moment
   double weight_decay = 0;
   Bf16Update bf16_update = Bf16Update::fp32_copy;
   Key key{};  ///< of stochastic rounding
@@ -27,11 +27,11 @@ struct AdamRule {
                                                          "adam.parameters_fp32"};
   static constexpr std::size_t remembers(const AdamOptions&) { return 2; }
   static constexpr const char* negative_rate = "Adam: the learning rate is negative";
-  static void check(const AdamOptions& options) {
-    require_option(options.beta1 >= 0 && options.beta1 < 1, "Adam: beta1 is not in [0, 1)");
-    require_option(options.beta2 >= 0 && options.beta2 < 1, "Adam: beta2 is not in [0, 1)");
-    require_option(options.epsilon > 0, "Adam: epsilon is not positive");
-    require_option(options.weight_decay >= 0, "Adam: the weight decay is negative");
+  static void check(const AdamOptions& options, Location where) {
+    require_option(options.beta1 >= 0 && options.beta1 < 1, "Adam: beta1 is not in [0, 1)", where);
+    require_option(options.beta2 >= 0 && options.beta2 < 1, "Adam: beta2 is not in [0, 1)", where);
+    require_option(options.epsilon > 0, "Adam: epsilon is not positive", where);
+    require_option(options.weight_decay >= 0, "Adam: the weight decay is negative", where);
   }
 
   template <class V>

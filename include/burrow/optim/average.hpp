@@ -15,7 +15,7 @@ namespace burrow {
 /// from nothing, and is divided by 1 - decay^updates, so that early values do not weigh it down.
 struct AverageOptions {
   double decay = 0.999;
-  bool bias_correction = false;
+  bool bias_correction = false;  ///< starts from nothing and divides by 1 - decay^updates
 };
 
 /// The average of a slice of a flat buffer, fp32, double for double parameters. The result does not depend on
@@ -26,16 +26,18 @@ class AverageSlice {
   using Compute = compute_type<P>;
 
   /// Throws ValueError unless 0 <= decay < 1.
-  AverageSlice(std::span<const P> parameters, const AverageOptions& options)
+  AverageSlice(std::span<const P> parameters, const AverageOptions& options,
+               Location where = Location::here())
       : options_{options}, average_(parameters.size()) {
-    detail::require_option(options.decay >= 0 && options.decay < 1, "average: the decay is not in [0, 1)");
+    detail::require_option(options.decay >= 0 && options.decay < 1, "average: the decay is not in [0, 1)",
+                           where);
     if (!options.bias_correction) std::copy(parameters.begin(), parameters.end(), average_.begin());
   }
 
   /// average = decay * average + (1 - decay) * parameters. Throws ShapeError for another number of them.
-  void update(std::span<const P> parameters) {
+  void update(std::span<const P> parameters, Location where = Location::here()) {
     using V = Packet<Compute>;
-    check(parameters.size());
+    check(parameters.size(), where);
     const V keep = detail::every_lane<V>(options_.decay);
     const V take = detail::every_lane<V>(1 - options_.decay);
     each_block([&](Index begin, Index n) {
@@ -50,10 +52,10 @@ class AverageSlice {
 
   /// Writes the average, rounded to nearest where P is narrower. Throws ShapeError for another number of
   /// values, ValueError where a corrected average had no update yet.
-  void write(std::span<P> values) const {
+  void write(std::span<P> values, Location where = Location::here()) const {
     using V = Packet<Compute>;
-    check(values.size());
-    detail::require_option(!options_.bias_correction || updates_ > 0, "average: it had no update yet");
+    check(values.size(), where);
+    detail::require_option(!options_.bias_correction || updates_ > 0, "average: it had no update yet", where);
     const V factor = detail::every_lane<V>(
         options_.bias_correction ? 1 / (1 - std::pow(options_.decay, static_cast<double>(updates_))) : 1.0);
     each_block([&](Index begin, Index n) {
@@ -70,10 +72,10 @@ class AverageSlice {
   const AverageOptions& options() const { return options_; }
 
  private:
-  void check(std::size_t size) const {
+  void check(std::size_t size, Location where) const {
     if (size != average_.size())
       throw ShapeError("average: " + std::to_string(size) + " parameters, built for " +
-                       std::to_string(average_.size()));
+                       std::to_string(average_.size()) + at(where));
   }
 
   template <class Body>
@@ -99,19 +101,22 @@ class ParameterAverage {
 
  public:
   /// Throws ValueError unless 0 <= decay < 1.
-  explicit ParameterAverage(const Model& model, const AverageOptions& options = {})
-      : slice_{parameters(model).values(), options} {}
+  explicit ParameterAverage(const Model& model, const AverageOptions& options = {},
+                            Location where = Location::here())
+      : slice_{parameters(model).values(), options, where} {}
 
   /// Takes the parameters in; to be called after each optimizer step.
-  void update(const Model& model) { slice_.update(parameters(model).values()); }
+  void update(const Model& model, Location where = Location::here()) {
+    slice_.update(parameters(model).values(), where);
+  }
 
   /// While it lives, the model's parameters are the average; then they are again what they were, bit for bit.
   class [[nodiscard]] Exchange {
    public:
-    Exchange(const AverageSlice<P>& average, Model& model) : model_{&model} {
+    Exchange(const AverageSlice<P>& average, Model& model, Location where) : model_{&model} {
       const auto values = parameters(model).values();
       before_.assign(values.begin(), values.end());
-      average.write(values);
+      average.write(values, where);
     }
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
@@ -124,10 +129,12 @@ class ParameterAverage {
 
   /// Puts the average in the model's place until the result's end of life:
   /// `{ const auto averaged = average.exchange(model); evaluate(model); }`. The model must outlive it.
-  Exchange exchange(Model& model) const { return {slice_, model}; }
+  Exchange exchange(Model& model, Location where = Location::here()) const { return {slice_, model, where}; }
 
   /// Makes the average the model's parameters, for good: to save it, say.
-  void write(Model& model) const { slice_.write(parameters(model).values()); }
+  void write(Model& model, Location where = Location::here()) const {
+    slice_.write(parameters(model).values(), where);
+  }
 
   /// "average", for checkpoints.
   auto state() { return slice_.state(); }

@@ -116,8 +116,8 @@ auto global_norm(std::span<const G> values) {
 /// What to multiply a gradient of that norm by, so that its norm is at most `max_norm`: min(1, max_norm /
 /// norm). NaN when the norm is not finite: look at the norm before stepping. A norm on a device gives a
 /// factor there, which `UpdateOptions` take without a wait. Throws ValueError unless max_norm > 0.
-inline double clip_factor(double norm, double max_norm) {
-  if (!(max_norm > 0)) throw ValueError("clip_factor: the largest norm must be positive");
+inline double clip_factor(double norm, double max_norm, Location where = Location::here()) {
+  if (!(max_norm > 0)) throw ValueError("clip_factor: the largest norm must be positive" + at(where));
   if (!std::isfinite(norm)) return std::numeric_limits<double>::quiet_NaN();
   return norm > max_norm ? max_norm / norm : 1.0;
 }

@@ -133,14 +133,14 @@ class ElementwiseSlice<P, Rule, Cuda> {
 
   /// Throws ValueError for options out of range. `layout` is that of the whole buffer.
   ElementwiseSlice(std::span<const P> parameters, Index first_index, const Options& options,
-                   const ParameterLayout& layout = {})
+                   const ParameterLayout& layout = {}, Location where = Location::here())
       : options_{options},
         count_{static_cast<Index>(parameters.size())},
         first_index_{first_index},
-        ranges_{update_ranges(layout, first_index, count_)} {
-    require_option(options.learning_rate >= 0, Rule::negative_rate);
-    Rule::check(options);
-    check_bf16_update<P>(options.bf16_update);
+        ranges_{update_ranges(layout, first_index, count_, where)} {
+    require_option(options.learning_rate >= 0, Rule::negative_rate, where);
+    Rule::check(options, where);
+    check_bf16_update<P>(options.bf16_update, where);
     const Index bytes = count_ * Index{sizeof(Compute)};
     if (count_ == 0) return;
     for (std::size_t i = 0; i < Rule::remembers(options); ++i) {
@@ -156,10 +156,11 @@ class ElementwiseSlice<P, Rule, Cuda> {
 
   /// One update of the slice, in place. Throws ShapeError when the sizes are not those built for.
   template <Real G>
-  void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {}) {
+  void step(std::span<P> parameters, std::span<const G> gradient, const UpdateOptions& now = {},
+            Location where = Location::here()) {
     using V = Packet<Compute, 1>;
-    check_update_size(parameters.size(), "parameters", count_);
-    check_update_size(gradient.size(), "gradient values", count_);
+    check_update_size(parameters.size(), "parameters", count_, where);
+    check_update_size(gradient.size(), "gradient values", count_, where);
     if constexpr (std::invocable<const typename Rule::template Numbers<V>&, V, V>) {
       if (Rule::remembers(options_) == 0)
         update_all<0>(parameters, gradient, now);
@@ -276,8 +277,9 @@ struct ClipFactor {
 namespace burrow {
 
 /// The same for a norm on the device, without a wait.
-inline DeviceNumber<double, Cuda> clip_factor(const DeviceNumber<double, Cuda>& norm, double max_norm) {
-  if (!(max_norm > 0)) throw ValueError("clip_factor: the largest norm must be positive");
+inline DeviceNumber<double, Cuda> clip_factor(const DeviceNumber<double, Cuda>& norm, double max_norm,
+                                              Location where = Location::here()) {
+  if (!(max_norm > 0)) throw ValueError("clip_factor: the largest norm must be positive" + at(where));
   Tensor<double, Shape<>, Cuda> factor;
   detail::for_each_index("clip_factor", 1, detail::ClipFactor{norm.tensor().data(), max_norm, factor.data()});
   return DeviceNumber<double, Cuda>{factor};

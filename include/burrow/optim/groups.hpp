@@ -43,6 +43,7 @@ namespace detail {
 struct NamedRule {
   std::string pattern;
   GroupOptions options;
+  Location where;
 };
 struct VectorsRule {
   GroupOptions options;
@@ -50,6 +51,7 @@ struct VectorsRule {
 template <class Matches>
 struct LayersRule {
   GroupOptions options;
+  Location where;
 };
 
 // Which layers a rule is for: found(std::type_identity<M>) says true of those.
@@ -131,7 +133,8 @@ void apply(const NamedRule& rule, const Model&, GroupedParameters& parameters) {
     GroupedParameters::overwrite(parameters.layout[i].group, rule.options);
     any = true;
   }
-  if (!any) throw ValueError("parameter_groups: no parameter is named '" + rule.pattern + "'");
+  if (!any)
+    throw ValueError("parameter_groups: no parameter is named '" + rule.pattern + "'" + at(rule.where));
 }
 
 template <class Model>
@@ -153,40 +156,56 @@ void apply(const LayersRule<Matches>& rule, const Model& model, GroupedParameter
       });
     }
   });
-  if (!any) throw ValueError("parameter_groups: the model has no parameter in a layer of that type");
+  if (!any)
+    throw ValueError("parameter_groups: the model has no parameter in a layer of that type" + at(rule.where));
 }
 
 }  // namespace detail
 
 /// The parameters whose names match the pattern: "*.bias", "blocks.?.attention.*".
-inline detail::NamedRule named(std::string pattern, const GroupOptions& options) {
-  return {std::move(pattern), options};
+inline detail::NamedRule named(std::string pattern, const GroupOptions& options,
+                               Location where = Location::here()) {
+  detail::check_group(options, where);
+  return {std::move(pattern), options, where};
 }
 
 /// The parameters of fewer than two axes: biases, the gains of norms.
-inline detail::VectorsRule vectors(const GroupOptions& options) { return {options}; }
+inline detail::VectorsRule vectors(const GroupOptions& options, Location where = Location::here()) {
+  detail::check_group(options, where);
+  return {options};
+}
 
 /// The parameters of all layers of a type, `layers<Linear<8, 8>>(...)`, or of a template with extents and a
 /// policy, `layers<RmsNorm>(...)`, with all that they contain.
 template <class Layer>
-detail::LayersRule<detail::MatchesType<Layer>> layers(const GroupOptions& options) {
-  return {options};
+detail::LayersRule<detail::MatchesType<Layer>> layers(const GroupOptions& options,
+                                                      Location where = Location::here()) {
+  detail::check_group(options, where);
+  return {options, where};
 }
 template <template <class> class Layer>
-detail::LayersRule<detail::Matches1<Layer>> layers(const GroupOptions& options) {
-  return {options};
+detail::LayersRule<detail::Matches1<Layer>> layers(const GroupOptions& options,
+                                                   Location where = Location::here()) {
+  detail::check_group(options, where);
+  return {options, where};
 }
 template <template <Index, class> class Layer>
-detail::LayersRule<detail::Matches2<Layer>> layers(const GroupOptions& options) {
-  return {options};
+detail::LayersRule<detail::Matches2<Layer>> layers(const GroupOptions& options,
+                                                   Location where = Location::here()) {
+  detail::check_group(options, where);
+  return {options, where};
 }
 template <template <Index, Index, class> class Layer>
-detail::LayersRule<detail::Matches3<Layer>> layers(const GroupOptions& options) {
-  return {options};
+detail::LayersRule<detail::Matches3<Layer>> layers(const GroupOptions& options,
+                                                   Location where = Location::here()) {
+  detail::check_group(options, where);
+  return {options, where};
 }
 template <template <Index, Index, Index, class> class Layer>
-detail::LayersRule<detail::Matches4<Layer>> layers(const GroupOptions& options) {
-  return {options};
+detail::LayersRule<detail::Matches4<Layer>> layers(const GroupOptions& options,
+                                                   Location where = Location::here()) {
+  detail::check_group(options, where);
+  return {options, where};
 }
 
 /// The layout of a built model's parameters under the rules `named`, `layers` and `vectors`. Each rule sets
@@ -205,7 +224,6 @@ ParameterLayout parameter_groups(const Model& model, const Rules&... rules) {
       for (const auto& block : module.modules()) found.mark_block(block);
   });
   (detail::apply(rules, model, found), ...);
-  for (const ParameterPlace& place : found.layout) detail::check_group(place.group);
   return std::move(found.layout);
 }
 

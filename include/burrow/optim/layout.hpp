@@ -49,8 +49,11 @@ inline ParameterPlace parameter_place(Index begin, std::span<const Index> extent
 
 namespace detail {
 
-inline void require_option(bool holds, const char* message) {
-  if (!holds) throw ValueError(message);
+[[noreturn, gnu::cold, gnu::noinline]] inline void option_is_refused(const char* message, Location where) {
+  throw ValueError(message + at(where));
+}
+inline void require_option(bool holds, const char* message, Location where) {
+  if (!holds) option_is_refused(message, where);
 }
 
 /// The part of one parameter that lies in a slice of the flat buffer; `begin` and `end` count from the
@@ -67,22 +70,23 @@ struct UpdateRange {
   double decay(double usual) const { return weight_decay.value_or(usual); }
 };
 
-inline void check_group(const GroupOptions& group) {
-  require_option(group.learning_rate_factor.value_or(1) >= 0,
-                 "optimizer: a learning-rate factor is negative");
-  require_option(group.weight_decay.value_or(0) >= 0, "optimizer: a group's weight decay is negative");
+inline void check_group(const GroupOptions& group, Location where) {
+  require_option(group.learning_rate_factor.value_or(1) >= 0, "optimizer: a learning-rate factor is negative",
+                 where);
+  require_option(group.weight_decay.value_or(0) >= 0, "optimizer: a group's weight decay is negative", where);
 }
 
 /// The ranges of the slice [first, first + count). Throws ShapeError where the layout does not reach so far.
-inline std::vector<UpdateRange> update_ranges(const ParameterLayout& layout, Index first, Index count) {
+inline std::vector<UpdateRange> update_ranges(const ParameterLayout& layout, Index first, Index count,
+                                              Location where) {
   if (layout.empty()) return {{0, count}};
   if (layout.back().end() < first + count)
     throw ShapeError("optimizer: the slice ends at element " + std::to_string(first + count) +
-                     ", the layout at " + std::to_string(layout.back().end()));
+                     ", the layout at " + std::to_string(layout.back().end()) + at(where));
   std::vector<UpdateRange> ranges;
   for (std::size_t i = 0; i < layout.size(); ++i) {
     const GroupOptions& group = layout[i].group;
-    check_group(group);
+    check_group(group, where);
     const Index begin = std::max(layout[i].begin, first), end = std::min(layout[i].end(), first + count);
     if (begin < end)
       ranges.push_back({begin - first, end - first, i, group.learning_rate_factor.value_or(1),

@@ -6,8 +6,8 @@
 
 namespace burrow {
 
-/// The numbers of Lion. Every element moves by the learning rate, so that wants to be three to ten times
-/// smaller than Adam's, and the decoupled weight decay as many times larger.
+/// The numbers of Lion. Every element moves by the `learning_rate`, so that wants to be three to ten times
+/// smaller than Adam's, and the decoupled `weight_decay` as many times larger.
 struct LionOptions {
   double learning_rate = 1e-4;
   double beta1 = 0.9;   ///< of the direction
@@ -24,10 +24,10 @@ struct LionRule {
   static constexpr std::array<std::string_view, 2> names{"lion.momentum", "lion.parameters_fp32"};
   static constexpr std::size_t remembers(const LionOptions&) { return 1; }
   static constexpr const char* negative_rate = "Lion: the learning rate is negative";
-  static void check(const LionOptions& options) {
-    require_option(options.beta1 >= 0 && options.beta1 < 1, "Lion: beta1 is not in [0, 1)");
-    require_option(options.beta2 >= 0 && options.beta2 < 1, "Lion: beta2 is not in [0, 1)");
-    require_option(options.weight_decay >= 0, "Lion: the weight decay is negative");
+  static void check(const LionOptions& options, Location where) {
+    require_option(options.beta1 >= 0 && options.beta1 < 1, "Lion: beta1 is not in [0, 1)", where);
+    require_option(options.beta2 >= 0 && options.beta2 < 1, "Lion: beta2 is not in [0, 1)", where);
+    require_option(options.weight_decay >= 0, "Lion: the weight decay is negative", where);
   }
 
   template <class V>

@@ -20,12 +20,12 @@ using flat_element = std::remove_const_t<
 
 /// The layout of a model's parameters: the one given, or one without groups.
 template <Module Model>
-ParameterLayout layout_for(const Model& model, ParameterLayout given) {
+ParameterLayout layout_for(const Model& model, ParameterLayout given, Location where) {
   if (given.empty()) return parameter_groups(model);
   const Index size = parameters(model).store().size;
   if (given.back().end() != size)
     throw ShapeError("optimizer: the groups are those of a model of " + std::to_string(given.back().end()) +
-                     " parameters, this one has " + std::to_string(size));
+                     " parameters, this one has " + std::to_string(size) + at(where));
   return given;
 }
 
@@ -44,18 +44,20 @@ class ModelOptimizer {
 
   /// `groups` come from `parameter_groups(model, ...)`; without them all parameters are updated alike. Throws
   /// ValueError for options out of range, ShapeError for the groups of another model.
-  explicit ModelOptimizer(const Model& model, const Options& options = {}, ParameterLayout groups = {})
+  explicit ModelOptimizer(const Model& model, const Options& options = {}, ParameterLayout groups = {},
+                          Location where = Location::here())
       : parameters_{parameters(model)},
-        layout_{detail::layout_for(model, std::move(groups))},
-        slice_{std::span<const Parameter>{}, 0, options, layout_} {}
+        layout_{detail::layout_for(model, std::move(groups), where)},
+        slice_{std::span<const Parameter>{}, 0, options, layout_, where} {}
 
   /// One update of the model's parameters, in place. Given the gradient of some of them, as
   /// `value_and_grad(wrt(...), f)` makes it, the others and their moments stay.
   template <class Gradient>
-  void step(Model& model, const Gradient& gradient, UpdateOptions now = {}) {
+  void step(Model& model, const Gradient& gradient, UpdateOptions now = {},
+            Location where = Location::here()) {
     using G = detail::flat_element<Gradient>;
     if constexpr (requires { gradient.ranges(); }) now.only = gradient.ranges();
-    slice().step(parameters(model).values(), std::span<const G>{gradient.values()}, now);
+    slice().step(parameters(model).values(), std::span<const G>{gradient.values()}, now, where);
   }
 
   template <class Other>

@@ -8,9 +8,9 @@ namespace burrow {
 
 /// The numbers of RMSProp. `weight_decay` is decoupled, as Adam's.
 struct RmsPropOptions {
-  double learning_rate = 1e-3;
-  double decay = 0.9;  ///< of the squares' moving average
-  double epsilon = 1e-8;
+  double learning_rate = 1e-3;  ///< `UpdateOptions` may give another one for a step
+  double decay = 0.9;           ///< of the squares' moving average
+  double epsilon = 1e-8;        ///< added to the root of the squares
   double weight_decay = 0;
   Bf16Update bf16_update = Bf16Update::fp32_copy;
   Key key{};  ///< of stochastic rounding
@@ -18,8 +18,8 @@ struct RmsPropOptions {
 
 /// The numbers of AdaGrad. `weight_decay` is decoupled, as Adam's.
 struct AdaGradOptions {
-  double learning_rate = 1e-2;
-  double epsilon = 1e-10;
+  double learning_rate = 1e-2;  ///< `UpdateOptions` may give another one for a step
+  double epsilon = 1e-10;       ///< added to the root of the squares
   double weight_decay = 0;
   Bf16Update bf16_update = Bf16Update::fp32_copy;
   Key key{};  ///< of stochastic rounding
@@ -52,10 +52,10 @@ struct RmsPropRule {
                                                          "rms_prop.parameters_fp32"};
   static constexpr std::size_t remembers(const RmsPropOptions&) { return 1; }
   static constexpr const char* negative_rate = "RmsProp: the learning rate is negative";
-  static void check(const RmsPropOptions& options) {
-    require_option(options.decay >= 0 && options.decay < 1, "RmsProp: the decay is not in [0, 1)");
-    require_option(options.epsilon > 0, "RmsProp: epsilon is not positive");
-    require_option(options.weight_decay >= 0, "RmsProp: the weight decay is negative");
+  static void check(const RmsPropOptions& options, Location where) {
+    require_option(options.decay >= 0 && options.decay < 1, "RmsProp: the decay is not in [0, 1)", where);
+    require_option(options.epsilon > 0, "RmsProp: epsilon is not positive", where);
+    require_option(options.weight_decay >= 0, "RmsProp: the weight decay is negative", where);
   }
 
   template <class V>
@@ -71,9 +71,9 @@ struct AdaGradRule {
                                                          "ada_grad.parameters_fp32"};
   static constexpr std::size_t remembers(const AdaGradOptions&) { return 1; }
   static constexpr const char* negative_rate = "AdaGrad: the learning rate is negative";
-  static void check(const AdaGradOptions& options) {
-    require_option(options.epsilon > 0, "AdaGrad: epsilon is not positive");
-    require_option(options.weight_decay >= 0, "AdaGrad: the weight decay is negative");
+  static void check(const AdaGradOptions& options, Location where) {
+    require_option(options.epsilon > 0, "AdaGrad: epsilon is not positive", where);
+    require_option(options.weight_decay >= 0, "AdaGrad: the weight decay is negative", where);
   }
 
   template <class V>

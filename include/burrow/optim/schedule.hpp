@@ -17,8 +17,8 @@ concept Schedule = requires(const S& schedule, Index step) {
 
 namespace detail {
 
-constexpr Index checked_steps(Index steps) {
-  if (steps < 0) throw ValueError("schedule: a number of steps is negative");
+constexpr Index checked_steps(Index steps, Location where) {
+  if (steps < 0) throw ValueError("schedule: a number of steps is negative" + at(where));
   return steps;
 }
 
@@ -66,8 +66,8 @@ class Composable {
  public:
   /// This schedule for the steps below `step`, then `next`, which counts its steps from there.
   template <class Next>
-  constexpr auto then(Index step, const Next& next) const {
-    return JoinedSchedule<S, Next>{static_cast<const S&>(*this), step, next};
+  constexpr auto then(Index step, const Next& next, Location where = Location::here()) const {
+    return JoinedSchedule<S, Next>{static_cast<const S&>(*this), step, next, where};
   }
 
   friend constexpr auto operator*(const S& schedule, double factor) {
@@ -91,8 +91,8 @@ class ConstantSchedule : public Composable<ConstantSchedule> {
 /// From `initial` at step 0 along a straight line to `final` at step `steps`, and `final` ever after.
 class LinearSchedule : public Composable<LinearSchedule> {
  public:
-  constexpr LinearSchedule(double initial, double final, Index steps)
-      : initial_{initial}, final_{final}, steps_{detail::checked_steps(steps)} {}
+  constexpr LinearSchedule(double initial, double final, Index steps, Location where = Location::here())
+      : initial_{initial}, final_{final}, steps_{detail::checked_steps(steps, where)} {}
 
   constexpr float operator()(Index step) const {
     if (step >= steps_) return static_cast<float>(final_);
@@ -108,8 +108,8 @@ class LinearSchedule : public Composable<LinearSchedule> {
 /// From `initial` at step 0 along half a cosine to `fraction * initial` at step `steps`, and that ever after.
 class CosineSchedule : public Composable<CosineSchedule> {
  public:
-  constexpr CosineSchedule(double initial, double fraction, Index steps)
-      : initial_{initial}, fraction_{fraction}, steps_{detail::checked_steps(steps)} {}
+  constexpr CosineSchedule(double initial, double fraction, Index steps, Location where = Location::here())
+      : initial_{initial}, fraction_{fraction}, steps_{detail::checked_steps(steps, where)} {}
 
   constexpr float operator()(Index step) const {
     if (step >= steps_) return static_cast<float>(initial_ * fraction_);
@@ -128,8 +128,10 @@ class CosineSchedule : public Composable<CosineSchedule> {
 class InverseSquareRootSchedule : public Composable<InverseSquareRootSchedule> {
  public:
   /// Throws ValueError unless steps > 0.
-  constexpr InverseSquareRootSchedule(double initial, Index steps) : initial_{initial}, steps_{steps} {
-    if (steps <= 0) throw ValueError("InverseSquareRootSchedule: the number of steps is not positive");
+  constexpr InverseSquareRootSchedule(double initial, Index steps, Location where = Location::here())
+      : initial_{initial}, steps_{steps} {
+    if (steps <= 0)
+      throw ValueError("InverseSquareRootSchedule: the number of steps is not positive" + at(where));
   }
 
   constexpr float operator()(Index step) const {
@@ -147,10 +149,12 @@ class InverseSquareRootSchedule : public Composable<InverseSquareRootSchedule> {
 class ExponentialSchedule : public Composable<ExponentialSchedule> {
  public:
   /// Throws ValueError unless factor >= 0 and every > 0.
-  constexpr ExponentialSchedule(double initial, double factor, Index every = 1)
+  constexpr ExponentialSchedule(double initial, double factor, Index every = 1,
+                                Location where = Location::here())
       : initial_{initial}, factor_{factor}, every_{every} {
     if (!(factor >= 0) || every <= 0)
-      throw ValueError("ExponentialSchedule: the factor is negative or the number of steps not positive");
+      throw ValueError("ExponentialSchedule: the factor is negative or the number of steps not positive" +
+                       at(where));
   }
 
   constexpr float operator()(Index step) const {
@@ -181,8 +185,8 @@ class ScaledSchedule : public Composable<ScaledSchedule<S>> {
 template <Schedule First, Schedule Second>
 class JoinedSchedule : public Composable<JoinedSchedule<First, Second>> {
  public:
-  constexpr JoinedSchedule(First first, Index boundary, Second second)
-      : first_{first}, boundary_{detail::checked_steps(boundary)}, second_{second} {}
+  constexpr JoinedSchedule(First first, Index boundary, Second second, Location where = Location::here())
+      : first_{first}, boundary_{detail::checked_steps(boundary, where)}, second_{second} {}
 
   constexpr float operator()(Index step) const {
     return static_cast<float>(step < boundary_ ? first_(step) : second_(step - boundary_));
@@ -196,27 +200,28 @@ class JoinedSchedule : public Composable<JoinedSchedule<First, Second>> {
 
 /// A line from `initial` to the schedule's first value over `steps` steps, then the schedule from its start.
 template <Schedule S>
-constexpr auto warmup(Index steps, const S& schedule, double initial = 0) {
-  return LinearSchedule{initial, static_cast<double>(schedule(0)), steps}.then(steps, schedule);
+constexpr auto warmup(Index steps, const S& schedule, double initial = 0, Location where = Location::here()) {
+  return LinearSchedule{initial, static_cast<double>(schedule(0)), steps, where}.then(steps, schedule, where);
 }
 
 /// The numbers of `warmup_cosine`; the defaults are Gopher's.
 struct WarmupCosineOptions {
-  double peak;
-  Index total_steps;
-  double initial = 1e-7;
-  Index warmup_steps = 1500;
-  double final_fraction = 0.1;
+  double peak;                  ///< the rate at the end of the warm-up
+  Index total_steps;            ///< with those of the warm-up
+  double initial = 1e-7;        ///< the rate at step 0
+  Index warmup_steps = 1500;    ///< from `initial` to `peak`
+  double final_fraction = 0.1;  ///< of `peak`, from step `total_steps` on
 };
 
 /// Linear warm-up from `initial` to `peak`, then a cosine from there down to `final_fraction * peak` at step
 /// `total_steps` (Rae et al. 2021, section 3.1). Throws ValueError when the warm-up is longer than the whole.
-constexpr auto warmup_cosine(const WarmupCosineOptions& options) {
+constexpr auto warmup_cosine(const WarmupCosineOptions& options, Location where = Location::here()) {
   if (options.warmup_steps > options.total_steps)
-    throw ValueError("warmup_cosine: the warm-up is longer than the whole schedule");
-  return LinearSchedule{options.initial, options.peak, options.warmup_steps}.then(
+    throw ValueError("warmup_cosine: the warm-up is longer than the whole schedule" + at(where));
+  return LinearSchedule{options.initial, options.peak, options.warmup_steps, where}.then(
       options.warmup_steps,
-      CosineSchedule{options.peak, options.final_fraction, options.total_steps - options.warmup_steps});
+      CosineSchedule{options.peak, options.final_fraction, options.total_steps - options.warmup_steps, where},
+      where);
 }
 
 }  // namespace burrow

@@ -11,8 +11,8 @@ namespace burrow {
 struct SgdOptions {
   double learning_rate = 1e-2;
   double momentum = 0;
-  double dampening = 0;  ///< with `dampening` = `momentum` the velocity is a moving average of gradients
-  bool nesterov = false;
+  double dampening = 0;   ///< with `dampening` = `momentum` the velocity is a moving average of gradients
+  bool nesterov = false;  ///< looks ahead by the momentum; needs one, and no dampening
   double weight_decay = 0;
   Bf16Update bf16_update = Bf16Update::fp32_copy;
   Key key{};  ///< of stochastic rounding
@@ -25,13 +25,14 @@ struct SgdRule {
   static constexpr std::array<std::string_view, 2> names{"sgd.velocity", "sgd.parameters_fp32"};
   static constexpr std::size_t remembers(const SgdOptions& options) { return options.momentum > 0 ? 1 : 0; }
   static constexpr const char* negative_rate = "Sgd: the learning rate is negative";
-  static void check(const SgdOptions& options) {
-    require_option(options.momentum >= 0 && options.momentum < 1, "Sgd: the momentum is not in [0, 1)");
+  static void check(const SgdOptions& options, Location where) {
+    require_option(options.momentum >= 0 && options.momentum < 1, "Sgd: the momentum is not in [0, 1)",
+                   where);
     require_option(options.dampening >= 0 && options.dampening <= options.momentum,
-                   "Sgd: the dampening is not in [0, momentum]");
+                   "Sgd: the dampening is not in [0, momentum]", where);
     require_option(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
-                   "Sgd: Nesterov's method needs a momentum and no dampening");
-    require_option(options.weight_decay >= 0, "Sgd: the weight decay is negative");
+                   "Sgd: Nesterov's method needs a momentum and no dampening", where);
+    require_option(options.weight_decay >= 0, "Sgd: the weight decay is negative", where);
   }
 
   template <class V>

@@ -60,9 +60,9 @@ class GradientFactor {
 /// all where empty: an optimizer of a model sets them to those that the gradient was computed for. A factor
 /// on the device that is NaN leaves parameters and what is remembered as they are; the step counts.
 struct UpdateOptions {
-  std::optional<StepNumber> learning_rate = {};
-  GradientFactor gradient_factor = 1.0;
-  std::span<const detail::ParameterRange> only = {};
+  std::optional<StepNumber> learning_rate = {};       ///< none: that of the options
+  GradientFactor gradient_factor = 1.0;               ///< each gradient is multiplied by it
+  std::span<const detail::ParameterRange> only = {};  ///< empty: all
 };
 
 /// What a part of an optimizer's state has a number for: each element of the parameters; or, of the
@@ -72,8 +72,8 @@ enum class StateExtent { elements, rows, columns, elements_of_vectors };
 /// A named part of an optimizer's state, in the order of the parameters.
 template <class C>
 struct NamedValues {
-  std::string_view name;
-  std::span<C> values;
+  std::string_view name;  ///< "adam.first_moment"
+  std::span<C> values;    ///< to be read or written
   StateExtent extent = StateExtent::elements;
 };
 
@@ -82,7 +82,7 @@ struct NamedValues {
 template <class C>
 struct OptimizerState {
   Index& steps;
-  std::vector<NamedValues<C>> values;
+  std::vector<NamedValues<C>> values;  ///< in the same order for every optimizer of its kind
 };
 
 namespace detail {
@@ -187,18 +187,18 @@ class UpdateBlock {
 };
 
 template <Real P>
-void check_bf16_update(Bf16Update mode) {
+void check_bf16_update(Bf16Update mode, Location where) {
   require_option(!std::same_as<P, half> || mode != Bf16Update::stochastic,
-                 "optimizer: half parameters are not rounded stochastically; keep an fp32 copy");
+                 "optimizer: half parameters are not rounded stochastically; keep an fp32 copy", where);
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void update_size_differs(std::size_t size, const char* what,
-                                                                       Index built_for) {
+                                                                       Index built_for, Location where) {
   throw ShapeError("optimizer: " + std::to_string(size) + " " + what + ", built for " +
-                   std::to_string(built_for));
+                   std::to_string(built_for) + at(where));
 }
-inline void check_update_size(std::size_t size, const char* what, Index built_for) {
-  if (static_cast<Index>(size) != built_for) update_size_differs(size, what, built_for);
+inline void check_update_size(std::size_t size, const char* what, Index built_for, Location where) {
+  if (static_cast<Index>(size) != built_for) update_size_differs(size, what, built_for, where);
 }
 
 /// The parameters [first_index, first_index + count) of a flat buffer, and how they take updates.
@@ -208,13 +208,13 @@ class ParameterUpdate {
   using Compute = compute_type<P>;
 
   ParameterUpdate(std::span<const P> parameters, Index first_index, Bf16Update mode, Key key,
-                  const ParameterLayout& layout)
+                  const ParameterLayout& layout, Location where)
       : count_{static_cast<Index>(parameters.size())},
         first_index_{first_index},
         mode_{mode},
         key_{key},
-        ranges_{update_ranges(layout, first_index, count_)} {
-    check_bf16_update<P>(mode);
+        ranges_{update_ranges(layout, first_index, count_, where)} {
+    check_bf16_update<P>(mode, where);
     if (Narrow<P> && mode == Bf16Update::fp32_copy) copy_.assign(parameters.begin(), parameters.end());
   }
 
@@ -223,17 +223,17 @@ class ParameterUpdate {
   std::span<const UpdateRange> ranges() const { return ranges_; }
 
   /// Throws ShapeError when the sizes are not those built for.
-  void check(std::size_t parameters, std::size_t gradient) const {
-    check_update_size(parameters, "parameters", count_);
-    check_update_size(gradient, "gradient values", count_);
+  void check(std::size_t parameters, std::size_t gradient, Location where) const {
+    check_update_size(parameters, "parameters", count_, where);
+    check_update_size(gradient, "gradient values", count_, where);
   }
 
   /// Calls kernel(block, range) for blocks of the parameters, each in one range that is not frozen and among
   /// `only`, on all threads. Throws ShapeError when the sizes are not those built for.
   template <Real G, class Kernel>
   void run(std::span<P> parameters, std::span<const G> gradient, Index step,
-           std::span<const ParameterRange> only, const Kernel& kernel) {
-    check(parameters.size(), gradient.size());
+           std::span<const ParameterRange> only, const Kernel& kernel, Location where) {
+    check(parameters.size(), gradient.size(), where);
     const Key key = key_.fold_in(static_cast<std::uint64_t>(step));
     Compute* const copy = copy_.empty() ? nullptr : copy_.data();
     const Index blocks = (count_ + update_block - 1) / update_block;

@@ -161,14 +161,16 @@ auto log_sigmoid(const X& x) {
 /// x above 0, slope x below; the slope is a number or an expression.
 template <Expression X, class Slope = float>
 requires Elementwise<X, Slope>
-auto leaky_relu(const X& x, const Slope& slope = 0.01f) -> detail::Pair<functors::LeakyRelu, X, Slope> {
-  return detail::map_pair(functors::LeakyRelu{}, x, slope);
+auto leaky_relu(const X& x, const Slope& slope = 0.01f, Location where = Location::here())
+    -> detail::Pair<functors::LeakyRelu, X, Slope> {
+  return detail::map_pair(functors::LeakyRelu{}, x, slope, where);
 }
 /// x above 0, alpha (e^x - 1) below (Clevert et al. 2015); alpha is a number or an expression.
 template <Expression X, class Alpha = float>
 requires Elementwise<X, Alpha>
-auto elu(const X& x, const Alpha& alpha = 1.0f) -> detail::Pair<functors::Elu, X, Alpha> {
-  return detail::map_pair(functors::Elu{}, x, alpha);
+auto elu(const X& x, const Alpha& alpha = 1.0f, Location where = Location::here())
+    -> detail::Pair<functors::Elu, X, Alpha> {
+  return detail::map_pair(functors::Elu{}, x, alpha, where);
 }
 /// 1.0507 elu(x, 1.6733), with which activations keep mean 0 and variance 1 (Klambauer et al. 2017).
 template <Expression X>

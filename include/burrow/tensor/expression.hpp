@@ -24,6 +24,14 @@ concept Expression = requires {
   requires std::remove_cvref_t<E>::is_expression;
 };
 
+namespace detail {
+/// An expression with extents that are known at run time.
+template <class E>
+inline constexpr bool at_run_time = false;
+template <class E>
+requires std::remove_cvref_t<E>::meets_at_run_time inline constexpr bool at_run_time<E> = true;
+}  // namespace detail
+
 /// An expression that a tape watches: its type has a traced leaf.
 template <class E>
 concept Traced = Expression<E> && std::remove_cvref_t<E>::traced;
@@ -87,12 +95,13 @@ template <class Device, class T, class... Rest>
 inline constexpr bool all_on<Device, Scalar<T>, Rest...> = all_on<Device, Rest...>;
 
 template <class S>
-constexpr S broadcast_values(std::string_view, const S& shape) {
+constexpr S broadcast_values(std::string_view, Location, const S& shape) {
   return shape;
 }
 template <class A, class B, class... Rest>
-constexpr auto broadcast_values(std::string_view operation, const A& a, const B& b, const Rest&... rest) {
-  return broadcast_values(operation, broadcast(a, b, operation), rest...);
+constexpr auto broadcast_values(std::string_view operation, Location where, const A& a, const B& b,
+                                const Rest&... rest) {
+  return broadcast_values(operation, where, broadcast(a, b, operation, where), rest...);
 }
 
 template <class N>
@@ -105,21 +114,28 @@ constexpr auto shape_of_node(const N& node) {
 
 }  // namespace detail
 
+namespace detail {
+template <class... Args>
+using BroadcastOf = typename broadcast_all<typename Args::shape_type...>::type;
+}  // namespace detail
+
 /// F applied to the elements of the arguments, broadcast. F is an empty or small functor on packets.
 template <class F, class... Args>
-class Map {
+class Map : public detail::OperatorsOf<Map<F, Args...>, detail::BroadcastOf<Args...>::is_static> {
  public:
   using function_type = F;
   using element = typename F::template result<typename Args::element...>;
-  using shape_type = typename detail::broadcast_all<typename Args::shape_type...>::type;
+  using shape_type = detail::BroadcastOf<Args...>;
   using device = typename detail::device_among<Args...>::type;
   static constexpr bool is_expression = true;
   static constexpr bool is_leaf = false;
   static constexpr bool traced = (Args::traced || ...);
 
-  explicit Map(F f, Args... args)
+  explicit Map(F f, Args... args) : Map(Location{}, std::move(f), std::move(args)...) {}
+  /// Throws ShapeError, which names the location, where extents differ at run time.
+  Map(Location where, F f, Args... args)
       : function_{std::move(f)},
-        shape_{detail::broadcast_values(F::name, detail::shape_of_node(args)...)},
+        shape_{detail::broadcast_values(F::name, where, detail::shape_of_node(args)...)},
         arguments_{std::move(args)...} {}
 
   const shape_type& shape() const { return shape_; }
@@ -166,11 +182,11 @@ inline constexpr bool is_dense_leaf = [] {
 
 /// Lets every leaf object to being used without a tape; parameters do while their gradient is being recorded.
 template <class Node>
-void check_untraced(const Node& node) {
-  if constexpr (requires { node.check_untraced(); })
-    node.check_untraced();
+void check_untraced(const Node& node, Location where = {}) {
+  if constexpr (requires { node.check_untraced(where); })
+    node.check_untraced(where);
   else if constexpr (!Node::is_leaf)
-    detail::apply([](const auto&... a) { (check_untraced(a), ...); }, node.arguments());
+    detail::apply([&](const auto&... a) { (check_untraced(a, where), ...); }, node.arguments());
 }
 
 /// The view of a leaf that is used without a tape.
@@ -251,9 +267,22 @@ template <class F, class... E>
 using Mapped = typename mapped<F, node_of<E>...>::type;
 }  // namespace detail
 
-/// F mapped over expressions, as an expression.
+/// F mapped over expressions, as an expression. Throws ShapeError where run-time extents do not broadcast.
+template <class F, Expression X>
+detail::Mapped<F, X> map(F f, const X& x) {
+  return detail::Mapped<F, X>{std::move(f), detail::to_node(x)};
+}
+template <class F, Expression A, Expression B>
+detail::Mapped<F, A, B> map(F f, const A& a, const B& b, Location where = Location::here()) {
+  return detail::Mapped<F, A, B>{where, std::move(f), detail::to_node(a), detail::to_node(b)};
+}
+template <class F, Expression A, Expression B, Expression C>
+detail::Mapped<F, A, B, C> map(F f, const A& a, const B& b, const C& c, Location where = Location::here()) {
+  return detail::Mapped<F, A, B, C>{where, std::move(f), detail::to_node(a), detail::to_node(b),
+                                    detail::to_node(c)};
+}
 template <class F, Expression... E>
-detail::Mapped<F, E...> map(F f, const E&... e) {
+requires(sizeof...(E) > 3) detail::Mapped<F, E...> map(F f, const E&... e) {
   return detail::Mapped<F, E...>{std::move(f), detail::to_node(e)...};
 }
 
@@ -284,8 +313,8 @@ template <class F, class A, class B>
 using Pair = typename mapped<F, pair_node_of<F, B, A>, pair_node_of<F, A, B>>::type;
 
 template <class F, class A, class B>
-Pair<F, A, B> map_pair(F f, const A& a, const B& b) {
-  return Pair<F, A, B>{f, pair_node<F, B>(a), pair_node<F, A>(b)};
+Pair<F, A, B> map_pair(F f, const A& a, const B& b, Location where = {}) {
+  return Pair<F, A, B>{where, f, pair_node<F, B>(a), pair_node<F, A>(b)};
 }
 
 template <class A, class B>

@@ -1,129 +1,11 @@
-// Elementwise functions and operators on expressions: x + y, exp(x), where(x > 0, x, y). All are lazy.
+// Elementwise functions on expressions: exp(x), maximum(x, y), where(x > 0, x, y). All are lazy. Operators
+// are in tensor/operators.hpp.
 #pragma once
 
 #include <burrow/tensor/elementary_functors.hpp>
-#include <burrow/tensor/expression.hpp>
+#include <burrow/tensor/operators.hpp>
 
 namespace burrow {
-
-// Operands that do not fit give a type of burrow::misuse instead of a Map.
-
-/// a + b. Of bool: or.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator+(const A& a, const B& b) -> detail::Pair<functors::Add, A, B> {
-  return detail::map_pair(functors::Add{}, a, b);
-}
-/// a - b; bool is refused.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator-(const A& a, const B& b) -> detail::Pair<functors::Subtract, A, B> {
-  return detail::map_pair(functors::Subtract{}, a, b);
-}
-/// a b. Of bool: and.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator*(const A& a, const B& b) -> detail::Pair<functors::Multiply, A, B> {
-  return detail::map_pair(functors::Multiply{}, a, b);
-}
-/// a / b, true division: of integers a float.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator/(const A& a, const B& b) -> detail::Pair<functors::Divide, A, B> {
-  return detail::map_pair(functors::Divide{}, a, b);
-}
-/// a < b, as bool; false where one is NaN.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator<(const A& a, const B& b) -> detail::Pair<functors::Less, A, B> {
-  return detail::map_pair(functors::Less{}, a, b);
-}
-/// a <= b, as bool; false where one is NaN.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator<=(const A& a, const B& b) -> detail::Pair<functors::LessEqual, A, B> {
-  return detail::map_pair(functors::LessEqual{}, a, b);
-}
-/// a > b, as bool; false where one is NaN.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator>(const A& a, const B& b) -> detail::Pair<functors::Less, B, A> { return b < a; }
-/// a >= b, as bool; false where one is NaN.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator>=(const A& a, const B& b) -> detail::Pair<functors::LessEqual, B, A> { return b <= a; }
-/// a = b, element by element, as bool.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator==(const A& a, const B& b) -> detail::Pair<functors::Equal, A, B> {
-  return detail::map_pair(functors::Equal{}, a, b);
-}
-/// Not a = b, element by element, as bool; true where one is NaN.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator!=(const A& a, const B& b) -> detail::Pair<functors::NotEqual, A, B> {
-  return detail::map_pair(functors::NotEqual{}, a, b);
-}
-/// Are both not zero?
-template <Expression A, Expression B>
-detail::Mapped<functors::And, A, B> operator&&(const A& a, const B& b) {
-  return map(functors::And{}, a, b);
-}
-/// Is one not zero?
-template <Expression A, Expression B>
-detail::Mapped<functors::Or, A, B> operator||(const A& a, const B& b) {
-  return map(functors::Or{}, a, b);
-}
-
-/// -a; bool is refused.
-template <Expression A>
-auto operator-(const A& a) -> detail::Mapped<functors::Negate, A> {
-  return map(functors::Negate{}, a);
-}
-/// Is a zero?
-template <Expression A>
-auto operator!(const A& a) -> detail::Mapped<functors::Not, A> {
-  return map(functors::Not{}, a);
-}
-/// All bits of an integer turned; of bool: not.
-template <Expression A>
-auto operator~(const A& a) -> detail::Mapped<functors::BitNot, A> {
-  return map(functors::BitNot{}, a);
-}
-
-// The bits of integers; of bool, the truth values. A shift by a negative number, or by all bits, shifts all
-// out.
-
-/// The bits that both have.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator&(const A& a, const B& b) -> detail::Pair<functors::BitAnd, A, B> {
-  return detail::map_pair(functors::BitAnd{}, a, b);
-}
-/// The bits that one has.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator|(const A& a, const B& b) -> detail::Pair<functors::BitOr, A, B> {
-  return detail::map_pair(functors::BitOr{}, a, b);
-}
-/// The bits that only one has.
-template <class A, class B>
-requires Elementwise<A, B>
-auto operator^(const A& a, const B& b) -> detail::Pair<functors::BitXor, A, B> {
-  return detail::map_pair(functors::BitXor{}, a, b);
-}
-/// a shifted up by b bits.
-template <Expression A, class B>
-requires Elementwise<A, B>
-auto operator<<(const A& a, const B& b) -> detail::Pair<functors::ShiftLeft, A, B> {
-  return detail::map_pair(functors::ShiftLeft{}, a, b);
-}
-/// a shifted down by b bits, keeping its sign.
-template <Expression A, class B>
-requires Elementwise<A, B>
-auto operator>>(const A& a, const B& b) -> detail::Pair<functors::ShiftRight, A, B> {
-  return detail::map_pair(functors::ShiftRight{}, a, b);
-}
 
 // Functions of mathematics. Those of real numbers take integers and bool as float. docs/guide/dtypes.md says
 // how accurate they are.
@@ -132,27 +14,30 @@ auto operator>>(const A& a, const B& b) -> detail::Pair<functors::ShiftRight, A,
 /// equal.
 template <class A, class B>
 requires Elementwise<A, B>
-auto maximum(const A& a, const B& b) -> detail::Pair<functors::Maximum, A, B> {
-  return detail::map_pair(functors::Maximum{}, a, b);
+auto maximum(const A& a, const B& b, Location where = Location::here())
+    -> detail::Pair<functors::Maximum, A, B> {
+  return detail::map_pair(functors::Maximum{}, a, b, where);
 }
 /// The smaller of two, element by element, NaN where one is; a gradient goes to the first where both are
 /// equal.
 template <class A, class B>
 requires Elementwise<A, B>
-auto minimum(const A& a, const B& b) -> detail::Pair<functors::Minimum, A, B> {
-  return detail::map_pair(functors::Minimum{}, a, b);
+auto minimum(const A& a, const B& b, Location where = Location::here())
+    -> detail::Pair<functors::Minimum, A, B> {
+  return detail::map_pair(functors::Minimum{}, a, b, where);
 }
 /// x limited to [low, high], NaN where one of the three is; the limits are numbers or expressions. The
 /// gradient is 1 from low to high, both included.
 template <class X, class Low, class High>
-auto clamp(const X& x, const Low& low, const High& high) -> decltype(minimum(maximum(x, low), high)) {
-  return minimum(maximum(x, low), high);
+auto clamp(const X& x, const Low& low, const High& high, Location where = Location::here())
+    -> decltype(minimum(maximum(x, low), high)) {
+  return minimum(maximum(x, low, where), high, where);
 }
 /// a to the power of b. Powers of integers are integers: they wrap around, and negative ones are truncated.
 template <class A, class B>
 requires Elementwise<A, B>
-auto pow(const A& a, const B& b) -> detail::Pair<functors::Power, A, B> {
-  return detail::map_pair(functors::Power{}, a, b);
+auto pow(const A& a, const B& b, Location where = Location::here()) -> detail::Pair<functors::Power, A, B> {
+  return detail::map_pair(functors::Power{}, a, b, where);
 }
 /// e to the power of x; 0 below the smallest normal number.
 template <Expression X>
@@ -257,8 +142,8 @@ auto atan(const X& x) -> detail::Mapped<functors::Atan, X> {
 /// The angle of the point (x, y), from -pi to pi.
 template <class A, class B>
 requires Elementwise<A, B>
-auto atan2(const A& y, const B& x) -> detail::Pair<functors::Atan2, A, B> {
-  return detail::map_pair(functors::Atan2{}, y, x);
+auto atan2(const A& y, const B& x, Location where = Location::here()) -> detail::Pair<functors::Atan2, A, B> {
+  return detail::map_pair(functors::Atan2{}, y, x, where);
 }
 /// (exp(x) - exp(-x)) / 2.
 template <Expression X>
@@ -298,8 +183,8 @@ auto erf(const X& x) -> detail::Mapped<functors::Erf, X> {
 /// sqrt(a^2 + b^2) without overflow.
 template <class A, class B>
 requires Elementwise<A, B>
-auto hypot(const A& a, const B& b) -> detail::Pair<functors::Hypot, A, B> {
-  return detail::map_pair(functors::Hypot{}, a, b);
+auto hypot(const A& a, const B& b, Location where = Location::here()) -> detail::Pair<functors::Hypot, A, B> {
+  return detail::map_pair(functors::Hypot{}, a, b, where);
 }
 /// The largest integer not above x. The gradient of all roundings is 0; integers stay as they are.
 template <Expression X>
@@ -324,20 +209,22 @@ auto trunc(const X& x) -> detail::Mapped<functors::Trunc, X> {
 /// The remainder of a / b with the sign of a, as in C; of integers 0 where b is 0.
 template <class A, class B>
 requires Elementwise<A, B>
-auto fmod(const A& a, const B& b) -> detail::Pair<functors::Fmod, A, B> {
-  return detail::map_pair(functors::Fmod{}, a, b);
+auto fmod(const A& a, const B& b, Location where = Location::here()) -> detail::Pair<functors::Fmod, A, B> {
+  return detail::map_pair(functors::Fmod{}, a, b, where);
 }
 /// The remainder of a / b with the sign of b, as Python's %; of integers 0 where b is 0.
 template <class A, class B>
 requires Elementwise<A, B>
-auto remainder(const A& a, const B& b) -> detail::Pair<functors::Remainder, A, B> {
-  return detail::map_pair(functors::Remainder{}, a, b);
+auto remainder(const A& a, const B& b, Location where = Location::here())
+    -> detail::Pair<functors::Remainder, A, B> {
+  return detail::map_pair(functors::Remainder{}, a, b, where);
 }
 /// a / b rounded down, as Python's //; of integers 0 where b is 0.
 template <class A, class B>
 requires Elementwise<A, B>
-auto floor_divide(const A& a, const B& b) -> detail::Pair<functors::FloorDivide, A, B> {
-  return detail::map_pair(functors::FloorDivide{}, a, b);
+auto floor_divide(const A& a, const B& b, Location where = Location::here())
+    -> detail::Pair<functors::FloorDivide, A, B> {
+  return detail::map_pair(functors::FloorDivide{}, a, b, where);
 }
 /// Is x not a number? As bool.
 template <Expression X>
@@ -387,8 +274,9 @@ using Selected = std::conditional_t<
 /// a where the condition, of bool, is true, b elsewhere; a and b may be numbers, but not both.
 template <Expression Condition, class A, class B>
 requires Elementwise<A, B> detail::Selected<Condition, A, B> where(const Condition& condition, const A& a,
-                                                                   const B& b) {
-  return detail::Selected<Condition, A, B>{functors::Where{}, detail::to_node(condition),
+                                                                   const B& b,
+                                                                   Location call = Location::here()) {
+  return detail::Selected<Condition, A, B>{call, functors::Where{}, detail::to_node(condition),
                                            detail::pair_node<functors::Where, B>(a),
                                            detail::pair_node<functors::Where, A>(b)};
 }
@@ -403,16 +291,40 @@ struct Lambda : Arithmetic {
 };
 }  // namespace functors
 
+/// What `elementwise` makes: a function of expressions.
+template <class F>
+struct ElementwiseFunction {
+  using Function = functors::Lambda<F>;
+  [[no_unique_address]] F function;
+
+  template <Expression X>
+  constexpr auto operator()(const X& x) const -> detail::Mapped<Function, X> {
+    return map(Function{{}, function}, x);
+  }
+  template <Expression A, Expression B>
+  constexpr auto operator()(const A& a, const B& b, Location where = Location::here()) const
+      -> detail::Mapped<Function, A, B> {
+    return map(Function{{}, function}, a, b, where);
+  }
+  template <Expression A, Expression B, Expression C>
+  constexpr auto operator()(const A& a, const B& b, const C& c, Location where = Location::here()) const
+      -> detail::Mapped<Function, A, B, C> {
+    return map(Function{{}, function}, a, b, c, where);
+  }
+  template <Expression... X>
+  requires(sizeof...(X) > 3) constexpr auto operator()(const X&... x) const
+      -> detail::Mapped<Function, X...> {
+    return map(Function{{}, function}, x...);
+  }
+};
+
 /// An elementwise function made from one lambda: `constexpr auto mish = elementwise([](auto x) { return x *
 /// tanh(log1p(exp(x))); })`. The lambda calls the functions of packets (exp, log1p, tanh, select ...); its
 /// derivative is found at compile time. It computes in the promoted type of its arguments, so cast integers
 /// to float where it calls functions of real numbers.
 template <class F>
-constexpr auto elementwise(F function) {
-  return [function](const Expression auto&... x)
-             -> detail::Mapped<functors::Lambda<F>, std::remove_cvref_t<decltype(x)>...> {
-    return map(functors::Lambda<F>{{}, function}, x...);
-  };
+constexpr ElementwiseFunction<F> elementwise(F function) {
+  return {function};
 }
 
 }  // namespace burrow

@@ -41,11 +41,13 @@ auto eigen_map(T* data, const S& shape) {
 }
 
 template <class T, class S>
-auto strided_eigen_map(T* data, const S& shape, const std::array<Index, S::extents.size()>& strides) {
+auto strided_eigen_map(T* data, const S& shape, const std::array<Index, S::extents.size()>& strides,
+                       Location where) {
   using Step = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
   for (const Index stride : strides)
     if (stride < 0)
-      throw ValueError("as_eigen: Eigen has no negative strides; copy the view to a Tensor first");
+      throw ValueError("as_eigen: Eigen has no negative strides; copy the view to a Tensor first" +
+                       at(where));
   const Index outer = strides[0], inner = S::rank == 1 ? strides[0] : strides[strides.size() - 1];
   // Along a vector Eigen steps by the inner stride.
   const Step step = EigenType<T, S>::column_major ? Step{inner, outer} : Step{outer, inner};
@@ -74,11 +76,11 @@ auto as_eigen(Tensor<T, S, Cpu>& x) { return detail::eigen_map(x.data(), x.shape
 /// have.
 template <class T, class S, class L>
 requires detail::EigenRank<S>
-auto as_eigen(const View<T, S, Cpu, L>& x) {
+auto as_eigen(const View<T, S, Cpu, L>& x, Location where = Location::here()) {
   if constexpr (View<T, S, Cpu, L>::contiguous)
     return detail::eigen_map(x.data(), x.shape());
   else
-    return detail::strided_eigen_map(x.data(), x.shape(), x.strides());
+    return detail::strided_eigen_map(x.data(), x.shape(), x.strides(), where);
 }
 
 /// A map of a temporary would outlive its elements.

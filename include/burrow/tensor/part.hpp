@@ -29,13 +29,21 @@ class TensorPart {
   template <AssignableTo<shape_type> E>
   requires(!Traced<E>) void operator=(const E& e) && { write(e); }
   template <AssignableTo<shape_type> E>
-  requires(!Traced<E>) void operator+=(const E& e) && { write(present() + e); }
+  requires(!Traced<E>) void operator+=(const E& e) && {
+    write(detail::map_pair(functors::Add{}, present(), e, where_));
+  }
   template <AssignableTo<shape_type> E>
-  requires(!Traced<E>) void operator-=(const E& e) && { write(present() - e); }
+  requires(!Traced<E>) void operator-=(const E& e) && {
+    write(detail::map_pair(functors::Subtract{}, present(), e, where_));
+  }
   template <AssignableTo<shape_type> E>
-  requires(!Traced<E>) void operator*=(const E& e) && { write(present() * e); }
+  requires(!Traced<E>) void operator*=(const E& e) && {
+    write(detail::map_pair(functors::Multiply{}, present(), e, where_));
+  }
   template <AssignableTo<shape_type> E>
-  requires(!Traced<E>) void operator/=(const E& e) && { write(present() / e); }
+  requires(!Traced<E>) void operator/=(const E& e) && {
+    write(detail::map_pair(functors::Divide{}, present(), e, where_));
+  }
 
   /// A write is not recorded. What is traced goes into with_part(x, e, indices...), whose result is traced.
   template <Traced E>
@@ -61,14 +69,19 @@ class TensorPart {
     } else {
       detail::check_broadcasts_to("part", e.shape(), seen_.shape(), where_);
       const auto& node = detail::node_as<T>(e);
-      detail::check_untraced(node);
+      detail::check_untraced(node, where_);
       evaluate(node);
     }
   }
 
   template <class Node>
   void evaluate(const Node& node) {
-    evaluate_into<gapless>(D{}, node, seen_.shape(), tensor_.data() + offset_, seen_.strides());
+    if (detail::observed()) detail::tell_beginning();
+    T* const to = tensor_.data() + offset_;
+    evaluate_into<gapless>(D{}, node, seen_.shape(), to, seen_.strides());
+    if (detail::observed())
+      detail::tell_values<T, D>("part", to, seen_.shape().values(), std::as_const(tensor_).storage(),
+                                detail::leaf_bytes(node), Seen::contiguous);
   }
 
   Tensor<T, S, D>& tensor_;

@@ -108,7 +108,7 @@ void check_broadcasts_to(const char* operation, const S& shape, const To& to, Lo
   for (std::size_t i = 0; i < S::extents.size(); ++i)
     if (S::extents[i] != 1 && shape.values()[i] != to.values()[i + To::extents.size() - S::extents.size()])
       throw ShapeError(std::string(operation) + ": " + shape.text() + " does not repeat over " + to.text() +
-                       " (an extent that is broadcast is a static 1)" + at(where));
+                       " (only a static 1 does)" + at(where));
 }
 
 /// What a list of indices makes of a shape at compile time.

@@ -27,6 +27,15 @@ class Tensor;
 
 namespace detail {
 
+/// A tensor that an operator writes, and the line in which it does.
+template <class X>
+struct Written {
+  Written(X& x, Location here = Location::here()) : tensor{x}, where{here} {}
+
+  X& tensor;
+  Location where;
+};
+
 /// Puts a storage with a copy of the elements in the place of one that others see as well.
 template <class D>
 [[gnu::noinline]] void* copy_elements(Buffer<D>& storage, const void* data, Index count, std::size_t size) {
@@ -66,10 +75,10 @@ double leaf_bytes(const Node& node) {
 
 template <class T, class D>
 [[gnu::cold, gnu::noinline]] void tell_values(const char* name, const T* data, std::span<const Index> extents,
-                                              const Storage& storage, double read) {
+                                              const Storage& storage, double read, bool gapless = true) {
   Index count = 1;
   for (const Index extent : extents) count *= extent;
-  const ObservedValues written = observed_values<T, D>(data, count);
+  const ObservedValues written = gapless ? observed_values<T, D>(data, count) : ObservedValues{};
   const Index bytes = count * Index{sizeof(T)};
   tell_end({name,
             false,
@@ -92,7 +101,7 @@ void tell_value(const char* name, const Tensor<T, S, D>& value, double read) {
 /// An owning, row-major tensor of T with the extents S on device D. Copies behave as values: they share
 /// storage until one of them is written.
 template <class T, class S, class D>
-class Tensor {
+class Tensor : public detail::OperatorsOf<Tensor<T, S, D>, S::is_static> {
   static_assert(Element<T>, "Tensor: the element type is not one of burrow's (see core/dtype.hpp)");
   static_assert(detail::is_shape<S>, "Tensor: the second argument is a Shape<...>");
 
@@ -142,7 +151,7 @@ class Tensor {
       Tensor(const E& expression, Location where = Location::here())
       : Tensor{fitted(expression.shape().values(), where)} {
     const auto& node = detail::node_as<T>(expression);
-    detail::check_untraced(node);
+    detail::check_untraced(node, where);
     if (detail::observed()) detail::tell_beginning();
     evaluate(D{}, node, shape_, data_);
     if (detail::observed())
@@ -150,7 +159,7 @@ class Tensor {
                          detail::leaf_bytes(node));
   }
   template <Traced E>
-  Tensor(const E& expression) = delete;
+  Tensor(const E&, misuse::gradient_would_be_lost<Tensor, E>* = nullptr) = delete;
 
   Tensor(const Tensor&) = default;
   Tensor(Tensor&&) noexcept = default;
@@ -158,9 +167,15 @@ class Tensor {
   Tensor& operator=(Tensor&&) noexcept = default;
 
   template <Expression E>
-  requires detail::AddsTo<E, Tensor> Tensor& operator+=(const E& e) { return *this = Tensor(*this + e); }
+  requires detail::AddsTo<E, Tensor>
+  friend Tensor& operator+=(detail::Written<Tensor> to, const E& e) {
+    return to.tensor = Tensor(detail::map_pair(functors::Add{}, to.tensor, e, to.where), to.where);
+  }
   template <Expression E>
-  requires detail::AddsTo<E, Tensor> Tensor& operator-=(const E& e) { return *this = Tensor(*this - e); }
+  requires detail::AddsTo<E, Tensor>
+  friend Tensor& operator-=(detail::Written<Tensor> to, const E& e) {
+    return to.tensor = Tensor(detail::map_pair(functors::Subtract{}, to.tensor, e, to.where), to.where);
+  }
   template <Expression E>
   requires(!detail::AddsTo<E, Tensor>) auto operator+=(const E&)
       -> detail::AddsToMisuse<functors::Add, E, Tensor>;
@@ -296,12 +311,14 @@ requires(!Traced<E> && Matching<shape_of<E>, S>) void assign(Tensor<T, S, D>& to
                      at(where));
   if (!to.storage().unique())
     throw Error("assign: the elements of the tensor are shared, they cannot be written in place" + at(where));
+  if (detail::observed()) detail::tell_beginning();
   if constexpr (std::same_as<D, device_of<E>>) {
     evaluate(D{}, node, to.shape(), to.data());
   } else {
     const auto values = materialize(node);
     copy_bytes(device_of<E>{}, D{}, to.data(), values.data(), to.size() * Index{sizeof(T)});
   }
+  if (detail::observed()) detail::tell_value("assign", std::as_const(to), detail::leaf_bytes(node));
 }
 
 }  // namespace burrow

@@ -26,6 +26,15 @@ struct Strided {
 
 namespace detail {
 
+/// Base of every expression X: the operators that name the line in which they are called, where extents are
+/// known at run time (tensor/operators.hpp); else nothing.
+template <class X, bool StaticExtents>
+struct OperatorsOf;
+template <class X>
+struct OperatorsOf<X, true> {
+  static constexpr bool meets_at_run_time = false;
+};
+
 /// What leaves of expressions say of themselves: the elements of T, of shape S on device D, and how they lie.
 template <class T, class S, class D, class L>
 struct LeafTraits {
@@ -42,7 +51,8 @@ struct LeafTraits {
 
 /// Elements of shape S that share the storage of a tensor, without gaps or with strides; read-only.
 template <class T, class S, class D = Cpu, class L = Contiguous>
-class View : public detail::LeafTraits<T, S, D, L> {
+class View : public detail::LeafTraits<T, S, D, L>,
+             public detail::OperatorsOf<View<T, S, D, L>, S::is_static> {
  public:
   using strides_type = std::array<Index, S::extents.size()>;
   static constexpr bool traced = false;

@@ -15,8 +15,10 @@ namespace burrow {
 /// 10000^(-2m/d): [count, width] for an even width, sine and cosine concatenated (Dai et al. 2019). Encodings
 /// are kept and shared: asking again, or for fewer rows, computes nothing.
 template <Index Width, Element T = float, class D = Cpu>
-Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width) {
-  if (width % 2 != 0) throw ShapeError("sinusoids: a width of " + std::to_string(width) + " is not even");
+Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width,
+                                          Location where = Location::here()) {
+  if (width % 2 != 0)
+    throw ShapeError("sinusoids: a width of " + std::to_string(width) + " is not even" + at(where));
   static std::mutex mutex;
   static std::map<Index, Tensor<T, Shape<dyn, Width>, D>> known;
   const std::lock_guard lock{mutex};
