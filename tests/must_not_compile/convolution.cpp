@@ -1,6 +1,4 @@
-// expect: deleted
-// expect: convolution2d
-// expect g++: X = Tensor<float, Shape<1, 8, 8, 3> >; W = Tensor<float, Shape<3, 3, 4, 8> >
+// expect: shapes_do_not_fit<burrow::operation::convolution2d, burrow::Shape<1, 8, 8, 3>, burrow::Shape<3, 3, 4, 8>
 #include <burrow/ops/convolution/convolution.hpp>
 
 int main() {

@@ -1,5 +1,5 @@
 // expect: deleted
-// expect g++: Tensor(const E&)
+// expect g++: gradient_would_be_lost
 #include <burrow/autodiff/trace.hpp>
 
 using namespace burrow;

@@ -108,12 +108,23 @@ auto convolution1d(const X& x, const W& weight, Location where = Location::here(
       y, Shape<SY::extents[0], SY::extents[2], SY::extents[3]>{{y.shape()[0], y.shape()[2], y.shape()[3]}});
 }
 
-// Operands that do not fit; deleted so that the error stands in the user's line and names both types.
-template <Window<2> How = Window<2>{}, class X, class W>
-requires(Expression<X>&& Expression<W> && !Convolvable<X, W, 2>) auto convolution2d(const X& x,
-                                                                                    const W& weight) = delete;
-template <Window<1> How = Window<1>{}, class X, class W>
-requires(Expression<X>&& Expression<W> && !Convolvable<X, W, 1>) auto convolution1d(const X& x,
-                                                                                    const W& weight) = delete;
+// What does not fit; see core/misuse.hpp.
+namespace operation {
+struct convolution1d;
+struct convolution2d;
+}  // namespace operation
+namespace detail {
+template <class Operation, class X, class W>
+using ConvolutionMisuse =
+    std::conditional_t<Real<element_of<X>> && Real<element_of<W>>,
+                       misuse::shapes_do_not_fit<Operation, shape_of<X>, shape_of<W>>,
+                       misuse::element_types_are_refused<Operation, element_of<X>, element_of<W>>>;
+}  // namespace detail
+template <Window<2> How = Window<2>{}, Expression X, Expression W>
+requires(!Convolvable<X, W, 2>) auto convolution2d(const X&, const W&)
+    -> detail::ConvolutionMisuse<operation::convolution2d, X, W>;
+template <Window<1> How = Window<1>{}, Expression X, Expression W>
+requires(!Convolvable<X, W, 1>) auto convolution1d(const X&, const W&)
+    -> detail::ConvolutionMisuse<operation::convolution1d, X, W>;
 
 }  // namespace burrow

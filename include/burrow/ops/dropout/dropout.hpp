@@ -79,8 +79,12 @@ auto dropout(const X& x, K key, double rate, Location where = Location::here()) 
   return detail::dropout(x, key, rate, {}, where);
 }
 
-// Elements without gradients; deleted so that the error stands in the user's line.
+// Elements without gradients; see core/misuse.hpp.
+namespace operation {
+struct dropout;
+}
 template <Expression X, RandomKey K>
-requires(!Real<element_of<X>>) auto dropout(const X& x, K key, double rate) = delete;
+requires(!Real<element_of<X>>) auto dropout(const X&, K, double)
+    -> misuse::element_types_are_refused<operation::dropout, element_of<X>>;
 
 }  // namespace burrow

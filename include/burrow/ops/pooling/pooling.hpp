@@ -59,10 +59,19 @@ auto average_pool2d(const X& x, Location where = Location::here()) {
   return detail::pool<detail::SumOf, Height, Width, How>("average_pool2d", x, where);
 }
 
-// Anything else; deleted so that the error stands in the user's line.
+// What does not fit; see core/misuse.hpp.
+namespace operation {
+struct max_pool2d;
+struct average_pool2d;
+}  // namespace operation
+namespace detail {
+template <class Operation, class X>
+using PoolMisuse = std::conditional_t<Real<element_of<X>>, misuse::shapes_do_not_fit<Operation, shape_of<X>>,
+                                      misuse::element_types_are_refused<Operation, element_of<X>>>;
+}  // namespace detail
 template <Index Height, Index Width, Window<2> How = Window<2>{.stride = {Height, Width}}, Expression X>
-requires(!Poolable<X>) auto max_pool2d(const X& x) = delete;
+requires(!Poolable<X>) auto max_pool2d(const X&) -> detail::PoolMisuse<operation::max_pool2d, X>;
 template <Index Height, Index Width, Window<2> How = Window<2>{.stride = {Height, Width}}, Expression X>
-requires(!Poolable<X>) auto average_pool2d(const X& x) = delete;
+requires(!Poolable<X>) auto average_pool2d(const X&) -> detail::PoolMisuse<operation::average_pool2d, X>;
 
 }  // namespace burrow

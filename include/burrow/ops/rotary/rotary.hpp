@@ -110,9 +110,13 @@ auto rotary(const X& x, Index heads, Index first = 0, double base = 10000.0,
       in);
 }
 
-// Anything else; deleted so that the error stands in the user's line.
+// What does not fit; see core/misuse.hpp.
+namespace operation {
+struct rotary;
+}
 template <Expression X>
-requires(!RotaryOperand<X>) auto rotary(const X& x, Index heads, Index first = 0,
-                                        double base = 10000.0) = delete;
+requires(!RotaryOperand<X>) auto rotary(const X&, Index, Index = 0, double = 0)
+    -> std::conditional_t<Real<element_of<X>>, misuse::shapes_do_not_fit<operation::rotary, shape_of<X>>,
+                          misuse::element_types_are_refused<operation::rotary, element_of<X>>>;
 
 }  // namespace burrow
