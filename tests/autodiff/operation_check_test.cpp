@@ -10,7 +10,17 @@ using namespace burrow;
 namespace {
 
 /// How the operation below is broken.
-enum class Fault { none, gradient, accumulation, strides, float_only, dynamic_shape, untraced, threads };
+enum class Fault {
+  none,
+  gradient,
+  accumulation,
+  strides,
+  float_only,
+  dynamic_shape,
+  untraced,
+  threads,
+  untold
+};
 
 /// y = a b, row by row, written with pointers as a custom operation may be, and broken on demand.
 Fault fault = Fault::none;
@@ -43,6 +53,8 @@ const auto product = [](const auto& a, const auto& b) {
     }
     add_gradient(r, db);
   };
+  if constexpr (Traced<decltype(l)>)
+    if (fault == Fault::untold) return tape.tape->record("product", y, true, backward);
   return record(tape, "product", y, backward, l, r);
 };
 
@@ -74,6 +86,7 @@ TEST_CASE("Each fault of an operation is found, and said") {
   CHECK_THAT(complaint(Fault::dynamic_shape), StartsWith("check_operation: run-time extents: element 0"));
   CHECK_THAT(complaint(Fault::untraced), StartsWith("check_operation: untraced operands: element 0"));
   CHECK_THAT(complaint(Fault::threads), StartsWith("check_operation: 1 threads: element 2"));
+  CHECK_THAT(complaint(Fault::untold), StartsWith("check_operation: observers are not told of the value"));
 }
 
 TEST_CASE("A custom gradient takes the place of the function's own") {

@@ -1,4 +1,5 @@
 // describe: an expression as text.
+#include <burrow/autodiff/forward.hpp>
 #include <burrow/autodiff/parameter.hpp>
 #include <burrow/debug/describe.hpp>
 #include <burrow/nn/layers.hpp>
@@ -26,6 +27,17 @@ TEST_CASE("an expression is described by its functions, leaves and loop", "[debu
         "    tensor: float Shape<3>, repeated along axis 0\n"
         "loop: 4 rows of 3 elements, " +
             packets("float", lanes<float>));
+}
+
+TEST_CASE("numbers of every kind are described, and functions of one's own", "[debug]") {
+  const auto own = elementwise([](auto x) { return x * x; });
+  const auto dual = zeros<Shape<2>, DualNumber<double>>();
+  const auto text = describe(own(dual * 2));
+  CHECK(text.substr(0, text.find("loop")) ==
+        "elementwise: dual double Shape<2>\n"
+        "  operator*: dual double Shape<2>\n"
+        "    tensor: dual double Shape<2>\n"
+        "    2\n");
 }
 
 TEST_CASE("leaves say what they are and how they are read", "[debug]") {

@@ -1,5 +1,6 @@
 // Trace and DetectAnomaly: observers of operations.
 #include <burrow/autodiff/checkpoint.hpp>
+#include <burrow/autodiff/forward.hpp>
 #include <burrow/autodiff/reduce.hpp>
 #include <burrow/debug/detect_anomaly.hpp>
 #include <burrow/debug/trace.hpp>
@@ -7,10 +8,12 @@
 #include <burrow/ops/matmul/matmul.hpp>
 #include <burrow/ops/softmax/softmax.hpp>
 #include <burrow/tensor/create.hpp>
+#include <burrow/tensor/part.hpp>
 #include <catch2/catch.hpp>
 #include <sstream>
 
 using namespace burrow;
+using Catch::Matchers::StartsWith;
 
 namespace {
 
@@ -143,6 +146,29 @@ TEST_CASE("an anomaly in a gradient names the operation", "[debug]") {
   CHECK_THROWS_WITH(tape.backward(loss),
                     "detect_anomaly: the backward pass of sqrt (double Shape<3>) gives a NaN or an infinity: "
                     "element 1 (row-major) of the gradient of an operand of 3 elements");
+}
+
+TEST_CASE("what is written in place is told, and looked at", "[debug]") {
+  const Tensor<float, Shape<2>> y{1, -1};
+  const Tensor<float, Shape<2, 2>> z{1, 2, 3, 4};
+  Tensor<float, Shape<2, 2>> x(z + 1);
+  Trace trace;
+  part(x, 0) = y;
+  part(x, whole_axis, 1) += y;
+  assign(x, z * 2);
+  CHECK(listed(trace) == "part float Shape<2>\npart float Shape<2>\nassign float Shape<2, 2>\n");
+  const DetectAnomaly detect;
+  CHECK_THROWS_WITH(
+      part(x, 1) = sqrt(y),
+      "detect_anomaly: part gives a NaN or an infinity: element 1 (row-major) of float Shape<2>");
+  CHECK_THROWS_WITH(assign(x, log(z - z)), StartsWith("detect_anomaly: assign gives"));
+}
+
+TEST_CASE("a tangent that is no number is an anomaly", "[debug]") {
+  const DetectAnomaly detect;
+  const Tensor<double, Shape<1>> x{0}, v{1};
+  CHECK_THROWS_WITH(jvp([](const auto& t) { return sqrt(t); }, x, v),
+                    StartsWith("detect_anomaly: sqrt gives"));
 }
 
 TEST_CASE("integers have no anomalies", "[debug]") {

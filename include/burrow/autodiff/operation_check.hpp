@@ -2,6 +2,7 @@
 // own are checked, and throws where two ways disagree.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <tuple>
@@ -16,8 +17,8 @@ namespace burrow {
 /// How far float and bf16 may be from double, relative to 1 + the largest element of a result or gradient; 0
 /// leaves that type out at run time.
 struct OperationTolerances {
-  double in_float = 1e-5;
-  double in_bf16 = 3e-2;
+  double in_float = 1e-5;  ///< of the float result from the double one
+  double in_bf16 = 3e-2;   ///< of the bf16 result
 };
 
 namespace detail {
@@ -58,9 +59,10 @@ inline void compare_results(const std::string& way, const OperationResult& found
                     expected.gradients[k], tolerance);
 }
 
-/// Runs an operation on watched values and sweeps, with fixed weights as the gradient of its result.
+/// Runs an operation on watched values and sweeps, with fixed weights times `factor` as the gradient of its
+/// result.
 template <class Op, class... X>
-OperationResult run_traced(const Op& op, const X&... x) {
+OperationResult run_weighted(double factor, const Op& op, const X&... x) {
   Tape tape;
   const std::tuple watched{tape.watch(x)...};
   const auto result = std::apply(op, watched);
@@ -68,7 +70,8 @@ OperationResult run_traced(const Op& op, const X&... x) {
   const auto y = materialize(result);
   Tensor<element_of<decltype(y)>, shape_of<decltype(y)>> seed{y.shape()};
   for (Index i = 0; i < seed.size(); ++i)
-    seed.data()[i] = static_cast<element_of<decltype(y)>>(bf16(static_cast<float>(output_weight(i))));
+    seed.data()[i] =
+        static_cast<element_of<decltype(y)>>(bf16(static_cast<float>(factor * output_weight(i))));
   tape.backward(y, seed);
   OperationResult found{numbers_of(y.value()), {}};
   const auto add = [&](const auto& w) {
@@ -76,6 +79,11 @@ OperationResult run_traced(const Op& op, const X&... x) {
   };
   std::apply([&](const auto&... w) { (add(w), ...); }, watched);
   return found;
+}
+
+template <class Op, class... X>
+OperationResult run_traced(const Op& op, const X&... x) {
+  return run_weighted(1, op, x...);
 }
 
 /// The elements as T where they are real, each a number that bf16 holds; integers stay.
@@ -181,6 +189,57 @@ void check_threads(const Op& op, const OperationResult& expected, const X&... x)
   }
 }
 
+/// NaN in place of real elements.
+template <class X>
+X all_nan(X x) {
+  if constexpr (Real<element_of<X>>) std::fill_n(x.data(), x.size(), element_of<X>(std::nan("")));
+  return x;
+}
+
+/// What observers are told of: how many passes of operations, and whether what they wrote was finite.
+class ToldOperations : public Observer {
+ public:
+  struct Pass {
+    int operations = 0;
+    bool finite = true;
+  } forward, backward;
+
+  void finishes(const ObservedOperation& operation) override {
+    Pass& pass = operation.backward ? backward : forward;
+    ++pass.operations;
+    for (const ObservedValues& values : operation.written)
+      if (values.data != nullptr && values.first_nonfinite != nullptr)
+        pass.finite = pass.finite && values.first_nonfinite(values.data, values.count) < 0;
+  }
+};
+
+inline bool all_finite(const std::vector<double>& numbers) {
+  return std::all_of(numbers.begin(), numbers.end(), [](double x) { return std::isfinite(x); });
+}
+
+/// `Trace` and `Profile` see both passes, and `DetectAnomaly` what they write.
+template <class Op, class... X>
+void check_observed(const Op& op, const OperationResult& expected, const X&... x) {
+  const auto require = [](bool holds, const char* what) {
+    if (!holds)
+      throw Error(std::string("check_operation: observers are not told of ") + what +
+                  "; record(...) tells them of what it is given");
+  };
+  ToldOperations told;
+  compare_results("under an observer", run_traced(op, x...), expected, 0);
+  require(told.forward.operations > 0, "the value");
+  require(told.backward.operations > 0, "the backward pass");
+  try {
+    const OperationResult unknown = run_traced(op, all_nan(x)...);
+    require(all_finite(unknown.value) || !told.forward.finite, "a NaN in the value");
+  } catch (const ValueError&) {
+    // An operation may refuse NaN.
+  }
+  const OperationResult without_gradient = run_weighted(std::nan(""), op, x...);
+  for (const auto& gradient : without_gradient.gradients)
+    require(all_finite(gradient) || !told.backward.finite, "a NaN in the gradients");
+}
+
 }  // namespace detail
 
 /// Checks an operation and its gradient as burrow's own are checked. x are tensors of double with static
@@ -192,7 +251,9 @@ void check_threads(const Op& op, const OperationResult& expected, const X&... x)
 /// - run-time extents, strided operands, and operands used twice with the plain call,
 /// - fused and broadcast operands with evaluated ones, one tensor in place of all operands with equal ones,
 /// - one, two and three threads, bit by bit (choose operands that are large enough to be shared among
-/// threads). Throws Error, which says what disagrees and where.
+/// threads),
+/// - what observers are told: `Trace` of both passes, `DetectAnomaly` of a NaN that reaches a result. Throws
+/// Error, which says what disagrees and where.
 template <class Op, class... X>
 void check_operation(const OperationTolerances& tolerances, const Op& op, const X&... x) {
   static_assert((shape_of<X>::is_static && ...), "check_operation: the arguments have static extents");
@@ -204,6 +265,7 @@ void check_operation(const OperationTolerances& tolerances, const Op& op, const 
         detail::compare_numbers("untraced operands", "the value", detail::numbers_of(plain), expected.value,
                                 0);
         detail::check_threads(op, expected, a...);
+        detail::check_observed(op, expected, a...);
         check_gradient(op, a...);
         detail::check_number_types(tolerances, op, expected, a...);
         detail::check_layouts(op, expected, a...);

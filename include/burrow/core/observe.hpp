@@ -13,7 +13,7 @@
 
 namespace burrow {
 
-/// Elements that an operation has written.
+/// Elements that an operation has written: `count` of them from `data` on.
 struct ObservedValues {
   const void* data = nullptr;
   Index count = 0;
@@ -21,7 +21,8 @@ struct ObservedValues {
   Index (*first_nonfinite)(const void* data, Index count) = nullptr;
 };
 
-/// What an operation takes: floating-point operations, and bytes that it must move, each operand once.
+/// What an operation takes: floating-point operations (`flops`), and bytes that it must move, each operand
+/// once.
 struct Work {
   double flops = 0;
   double bytes = 0;
@@ -30,14 +31,14 @@ struct Work {
 
 /// A finished operation: its value, or in the backward pass what it wrote to the gradients of its operands.
 struct ObservedOperation {
-  const char* name;
+  const char* name;  ///< "matmul"
   bool backward;
-  std::string_view dtype;
-  std::span<const Index> extents;  ///< of the value, or of its gradient
-  Index bytes;                     ///< of the value, or of its gradient
-  Storage storage;                 ///< of the value; empty in the backward pass
-  std::span<const ObservedValues> written;
-  double traffic;  ///< bytes of all operands and of what is written, each once
+  std::string_view dtype;                   ///< of the value
+  std::span<const Index> extents;           ///< of the value, or of its gradient
+  Index bytes;                              ///< of the value, or of its gradient
+  Storage storage;                          ///< of the value; empty in the backward pass
+  std::span<const ObservedValues> written;  ///< what can be looked at
+  double traffic;                           ///< bytes of all operands and of what is written, each once
 
   std::string shape() const { return detail::shape_text(extents.data(), extents.size()); }
 };
@@ -123,6 +124,8 @@ Index first_nonfinite(const void* data, Index count) {
   for (Index i = 0; i < count; ++i) {
     const auto value = static_cast<compute_type<T>>(values[i]);
     if (!(value - value == 0)) return i;
+    if constexpr (is_dual<T>)
+      if (!(value.tangent - value.tangent == 0)) return i;
   }
   return -1;
 }

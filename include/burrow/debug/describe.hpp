@@ -51,7 +51,12 @@ template <class Node>
 void describe_node(Described& root, const Node& node, int depth) {
   if constexpr (is_scalar_node<Node>) {
     char number[32];
-    std::snprintf(number, sizeof(number), "%.6g", static_cast<double>(node.value));
+    double value = 0;
+    if constexpr (is_dual<element_of<Node>>)
+      value = static_cast<double>(node.value.value);
+    else
+      value = static_cast<double>(node.value);
+    std::snprintf(number, sizeof(number), "%.6g", value);
     root.line(depth, number, "", "");
   } else if constexpr (Node::is_leaf) {
     const auto strides = node.view().strides();

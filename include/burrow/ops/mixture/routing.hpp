@@ -74,11 +74,11 @@ auto combine_experts(const P& probabilities, const Pooled<ExpertRows<Rows>>& par
   using D = device_of<P>;
   using S = Shape<dyn, shape_of<Rows>::extents[1]>;
   const Index count = probabilities.shape()[0], experts = probabilities.shape()[1];
+  const auto tape = tape_of(probabilities);
   Tensor<T, S, D> y{S{{count, width}}};
   if (y.size() > 0) fill_zero(D{}, y.data(), y.size() * Index{sizeof(T)});
   for (const auto& part : parts)
     combine_expert(D{}, part.part(probabilities.view().data(), experts), part.rows.view().data(), y.data());
-  const auto tape = tape_of(probabilities);
   const auto backward = [probabilities, parts, experts](const auto& dy) {
     Tensor<C, shape_of<P>, D> dp{probabilities.shape()};
     if (dp.size() > 0) fill_zero(D{}, dp.data(), dp.size() * Index{sizeof(C)});
