@@ -9,7 +9,7 @@
 
 namespace burrow {
 
-/// A packet and its derivatives with respect to K arguments.
+/// A packet v and its derivatives d with respect to K arguments.
 template <class P, int K>
 struct Dual {
   using value_type = typename P::value_type;

@@ -26,10 +26,10 @@ namespace burrow {
 
 /// What a pool did so far. Bytes are those of whole blocks.
 struct MemoryStatistics {
-  Index system_allocations = 0;
-  Index bytes_from_system = 0;
-  Index bytes_in_use = 0;
-  Index peak_bytes_in_use = 0;
+  Index system_allocations = 0;  ///< how often the system was asked
+  Index bytes_from_system = 0;   ///< held now, in use or kept for later
+  Index bytes_in_use = 0;        ///< by tensors that live
+  Index peak_bytes_in_use = 0;   ///< the most of these at one time
 };
 
 namespace detail {

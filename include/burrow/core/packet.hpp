@@ -22,7 +22,7 @@ namespace burrow {
 template <class T>
 inline constexpr int lanes = detail::native_lanes<T>();
 
-/// N truth values, one to each lane of a Packet<T, N>.
+/// N truth values, one to each lane of a Packet<T, N>, as `bits`: all or none of a lane.
 template <class T, int N>
 struct Mask {
   detail::native_vector<T> bits;
@@ -33,7 +33,7 @@ struct Mask<T, 1> {
   bool bits;
 };
 
-/// N values of T. Loads and stores take the number of elements that exist; missing lanes read as zero.
+/// N values of T, in the vector `v`. Loads and stores take the number of elements that exist; missing lanes read as zero.
 template <class T, int N = lanes<T>>
 struct Packet {
   using value_type = T;

@@ -14,9 +14,9 @@ namespace burrow {
 
 /// All calls of one operation with values of one shape in one pass, or of one region.
 struct ProfileRow {
-  const char* name;
-  const char* pass;  ///< "forward", "backward", or the name of the outermost region
-  std::string_view dtype;
+  const char* name;            ///< of the operation or the region
+  const char* pass;            ///< "forward", "backward", or the name of the outermost region
+  std::string_view dtype;      ///< of the value
   std::vector<Index> extents;  ///< of the value, or of its gradient in the backward pass
   bool region = false;
   Index calls = 0;

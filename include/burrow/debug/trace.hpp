@@ -11,12 +11,14 @@
 
 namespace burrow {
 
-/// One operation or region of a trace. Times are in seconds; `start` counts from the making of the trace.
+/// One operation or region of a trace. Times are in seconds; `duration` has all that is within; `start`
+/// counts from the making of the trace.
 struct TraceEvent {
-  std::string name;
-  std::string pass;          ///< "forward", "backward", or the name of the outermost region
-  std::string dtype, shape;  ///< of the value, or of its gradient in the backward pass
-  Index bytes = 0;           ///< likewise
+  std::string name;   ///< of the operation or the region
+  std::string pass;   ///< "forward", "backward", or the name of the outermost region
+  std::string dtype;  ///< of the value, or of its gradient in the backward pass
+  std::string shape;  ///< likewise
+  Index bytes = 0;    ///< likewise
   double start = 0, duration = 0;
   double own = 0;  ///< of `duration`, without the operations within, which have events of their own
 

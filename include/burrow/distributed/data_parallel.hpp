@@ -10,7 +10,7 @@ namespace burrow {
 /// A loss as a sum and the number of its terms; the mean is taken once, when all terms are in.
 struct LossSum {
   double sum = 0;
-  Index count = 0;
+  Index count = 0;  ///< of terms
 
   double mean() const { return sum / static_cast<double>(count); }
   LossSum& operator+=(const LossSum& other) {

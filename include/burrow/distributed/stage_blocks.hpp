@@ -10,7 +10,7 @@ namespace burrow {
 template <class Block>
 struct StageBlocks {
   using module_type = Block;
-  std::vector<Block> blocks;
+  std::vector<Block> blocks;         ///< of this rank, in order
   std::vector<std::size_t> numbers;  ///< of the blocks in the whole model
   std::vector<std::size_t> bounds;   ///< chunk c has the blocks from bounds[c] on, up to bounds[c + 1]
   Rematerialization rematerialize{};

@@ -17,8 +17,8 @@ namespace burrow {
 
 /// A box of a logical tensor: its elements from `begin` on, `extents` of them along each axis.
 struct TensorSlice {
-  std::string name;
-  std::vector<std::int64_t> shape;  ///< of the whole tensor
+  std::string name;                 ///< of the whole tensor
+  std::vector<std::int64_t> shape;  ///< likewise
   std::vector<std::int64_t> begin, extents;
 
   bool whole() const { return extents == shape; }

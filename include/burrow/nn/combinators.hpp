@@ -108,7 +108,7 @@ struct Remat {
   }
 };
 
-/// The modules one after the other: Sequential<A, B, C>(x) = C(B(A(x))).
+/// The modules one after the other, `first` and the `rest`: Sequential<A, B, C>(x) = C(B(A(x))).
 template <class First, class... Rest>
 struct Sequential {
   First first;

@@ -14,7 +14,7 @@ namespace burrow {
 template <class Output, class Loss>
 struct Routed {
   Output output;
-  Loss balance_loss;
+  Loss balance_loss;  ///< a scalar, 1 where the load is even
 };
 
 /// Top-1 mixture of experts (Switch Transformer, Fedus et al. 2021): with p = softmax(router(x)), token t

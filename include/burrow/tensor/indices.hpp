@@ -31,13 +31,14 @@ struct StaticIndexRange {
   static_assert(Step != 0, "range: the step is not 0");
 };
 
-/// A range whose numbers are known at run time; UnitStep says that its step is 1.
+/// The range `begin`, `begin + step`, ... before `end`, known at run time; UnitStep says that the step is 1.
 template <bool UnitStep>
 struct IndexRange {
   Index begin, end, step = 1;
 };
 
-/// A range of Length elements (or of `length`, where Length is dyn) from a begin known at run time.
+/// A range of Length elements (or of `length`, where Length is dyn), `step` apart, from a `begin` known at
+/// run time.
 template <Index Length, bool UnitStep>
 struct IndexRangeOf {
   Index begin, length, step = 1;

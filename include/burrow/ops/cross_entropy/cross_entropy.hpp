@@ -12,8 +12,8 @@ namespace burrow {
 /// for.
 template <class Sum, class Count = Index>
 struct CrossEntropy {
-  Sum sum;
-  Count count;
+  Sum sum;      ///< of the negative log-likelihoods, in nats
+  Count count;  ///< of targets that are not left out
 
   /// The loss of a batch that was not cut: the sum over the number of its terms, NaN of none.
   auto mean() const {

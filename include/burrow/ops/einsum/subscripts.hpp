@@ -9,7 +9,7 @@
 
 namespace burrow {
 
-/// A string as a template argument.
+/// A string as a template argument: its `characters`, with the zero at the end.
 template <std::size_t Size>
 struct FixedString {
   char characters[Size]{};

@@ -32,8 +32,8 @@ inline constexpr Index static_extent = S::extents[axis_number<S, Axis>];
 /// The largest elements of each line and where they stand.
 template <class Values, class Ids>
 struct TopK {
-  Values values;
-  Ids ids;
+  Values values;  ///< in descending order
+  Ids ids;        ///< their places along the axis
 };
 
 /// The places, as int64, that sort x along an axis (the last by default) in ascending order:
