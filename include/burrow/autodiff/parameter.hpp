@@ -149,6 +149,7 @@ class ParameterView : public detail::LeafTraits<T, S, D, L>,
     return tape.parameter_gradient<compute_type<T>>(*store_, offset_) != nullptr;
   }
 
+  /// Throws Error while a gradient of this parameter is recorded, which would be lost.
   void check_untraced(Location where) const {
     if (!store_->differentiates(offset_)) return;
     if (store_->recording == detail::Recording::suspended)
