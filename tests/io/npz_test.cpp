@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "temporary_directory.hpp"
 #include "fuzz.hpp"
+#include "temporary_directory.hpp"
 
 namespace {
 

@@ -1,4 +1,5 @@
-// expect: shapes_do_not_fit<burrow::operation::convolution2d, burrow::Shape<1, 8, 8, 3>, burrow::Shape<3, 3, 4, 8>
+// expect: shapes_do_not_fit<burrow::operation::convolution2d,
+// expect: burrow::Shape<1, 8, 8, 3>, burrow::Shape<3, 3, 4, 8>
 #include <burrow/ops/convolution/convolution.hpp>
 
 int main() {

@@ -33,7 +33,8 @@ struct Mask<T, 1> {
   bool bits;
 };
 
-/// N values of T, in the vector `v`. Loads and stores take the number of elements that exist; missing lanes read as zero.
+/// N values of T, in the vector `v`. Loads and stores take the number of elements that exist; missing lanes
+/// read as zero.
 template <class T, int N = lanes<T>>
 struct Packet {
   using value_type = T;
