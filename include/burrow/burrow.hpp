@@ -1,6 +1,7 @@
 // Everything that one process computes with, for convenience; no header of the library needs it. Files
-// (burrow/io), several processes (burrow/distributed/distributed.hpp) and profiles (burrow/debug/profile.hpp)
-// are left to those who use them, for compile time.
+// (burrow/io), factorisations (burrow/ops/linear_algebra/linear_algebra.hpp), several processes
+// (burrow/distributed/distributed.hpp) and profiles (burrow/debug/profile.hpp) are left to those who use them,
+// for compile time.
 #pragma once
 
 #include <burrow/autodiff/checkpoint.hpp>
@@ -16,6 +17,7 @@
 #include <burrow/debug/detect_anomaly.hpp>
 #include <burrow/debug/trace.hpp>
 #include <burrow/nn/attention.hpp>
+#include <burrow/nn/batch_norm.hpp>
 #include <burrow/nn/clone.hpp>
 #include <burrow/nn/combinators.hpp>
 #include <burrow/nn/convolution.hpp>
@@ -30,18 +32,26 @@
 #include <burrow/ops/argmax/argmax.hpp>
 #include <burrow/ops/concatenate/concatenate.hpp>
 #include <burrow/ops/cross_entropy/cross_entropy.hpp>
+#include <burrow/ops/draws/draws.hpp>
 #include <burrow/ops/einsum/einsum.hpp>
 #include <burrow/ops/gather/gather.hpp>
+#include <burrow/ops/linear_algebra/matrices.hpp>
 #include <burrow/ops/linear_cross_entropy/linear_cross_entropy.hpp>
 #include <burrow/ops/log_sum_exp/log_sum_exp.hpp>
+#include <burrow/ops/losses/losses.hpp>
+#include <burrow/ops/masks/masks.hpp>
 #include <burrow/ops/norm/norm.hpp>
 #include <burrow/ops/one_hot/one_hot.hpp>
 #include <burrow/ops/pad/pad.hpp>
 #include <burrow/ops/pooling/pooling.hpp>
 #include <burrow/ops/scan/scan.hpp>
+#include <burrow/ops/search/search.hpp>
+#include <burrow/ops/shift/shift.hpp>
 #include <burrow/ops/softmax/softmax.hpp>
+#include <burrow/ops/sort/quantile.hpp>
 #include <burrow/ops/sort/sort.hpp>
 #include <burrow/ops/statistics/statistics.hpp>
+#include <burrow/ops/vmap/vmap.hpp>
 #include <burrow/ops/with_part/with_part.hpp>
 #include <burrow/optim/adafactor.hpp>
 #include <burrow/optim/adam.hpp>
@@ -53,6 +63,7 @@
 #include <burrow/optim/schedule.hpp>
 #include <burrow/optim/sgd.hpp>
 #include <burrow/tensor/create.hpp>
+#include <burrow/tensor/diagonal.hpp>
 #include <burrow/tensor/indexing.hpp>
 #include <burrow/tensor/interchange.hpp>
 #include <burrow/tensor/part.hpp>

@@ -144,3 +144,35 @@ TEST_CASE("a switch mixture in bf16 routes in fp32", "[nn]") {
             Approx(top / total * static_cast<double>(y(t, c))).margin(0.02));
   }
 }
+
+TEST_CASE("a top-k mixture adds up the best experts of each token", "[nn]") {
+  const auto layer = build<TopKMixture<Mlp<4, 6, Double>, 4, 3, 2, Double>>(Key{5});
+  const auto x = normal<Shape<2, 6, 4>, double>(Key{6});
+  const auto rows = reshape<Shape<12, 4>>(x);
+  const Tensor logits = layer.router(rows);
+  const auto p = softmax(logits);
+  const auto least = argmin<1>(logits);
+  const auto [output, loss] = layer(x);
+  static_assert(std::same_as<shape_of<decltype(output)>, Shape<2, 6, 4>>);
+  auto expected = zeros<Shape<12, 4>, double>();
+  std::array<double, 3> shares{};
+  for (Index e = 0; e < 3; ++e) {
+    const auto y = layer.experts[static_cast<std::size_t>(e)](rows);
+    for (Index t = 0; t < 12; ++t) {
+      if (least(t) == e) continue;
+      shares[static_cast<std::size_t>(e)] += 1.0 / 24;
+      part(expected, t) += at(y, t) * (p(t, e) / (1 - p(t, least(t))));
+    }
+  }
+  CHECK(distance(Tensor(output), Tensor(reshape(expected, Shape<48>{}))) <= 1e-12);
+  double balance = 0;
+  for (Index e = 0; e < 3; ++e) balance += 3 * shares[static_cast<std::size_t>(e)] * mean<0>(p)(e);
+  CHECK(loss.item() == Approx(balance).epsilon(1e-12));
+
+  const auto total = [&](const auto& in) {
+    const auto routed = layer(in);
+    return sum(square(routed.output - 0.25)) + routed.balance_loss * 0.5;
+  };
+  CHECK(parameter_gradient_error(layer, x, total) <= 1e-8);
+  CHECK(gradient_error(total, x) <= 1e-8);
+}

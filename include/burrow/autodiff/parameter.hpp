@@ -187,6 +187,7 @@ class Parameter : public detail::OperatorsOf<Parameter<T, S, D>, S::is_static> {
   static constexpr bool is_expression = true;
   static constexpr bool traced = false;
   static constexpr bool is_parameter = true;
+  static constexpr bool is_trained = true;
 
   /// Run-time extents are zero until a parameter made with a shape takes this one's place.
   Parameter(Initializer initializer = init::zeros) : initializer_{initializer} {}
@@ -240,6 +241,15 @@ class Parameter : public detail::OperatorsOf<Parameter<T, S, D>, S::is_static> {
   detail::StoreHandle store_;
   Index offset_ = 0;
   ParameterShare share_;
+};
+
+/// A parameter that is not trained: it lies in the model's flat storage, is counted, saved, loaded and cloned
+/// with it, and no optimizer changes it. Running means and variances are such.
+template <Element T, class S, class D = Cpu>
+class Statistic : public Parameter<T, S, D> {
+ public:
+  static constexpr bool is_trained = false;
+  using Parameter<T, S, D>::Parameter;
 };
 
 namespace detail {

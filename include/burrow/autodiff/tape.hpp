@@ -29,6 +29,14 @@ using LossMisuse = std::conditional_t<
     std::conditional_t<!Real<element_of<E>>, misuse::element_types_are_refused<Operation, element_of<E>>,
                        misuse::shapes_do_not_fit<Operation, shape_of<E>, Shape<>>>>;
 
+/// A view, a number, or an expression of them: nothing that is traced already or belongs to a model.
+template <class N>
+inline constexpr bool is_plain_node = is_scalar_node<N>;
+template <class T, class S, class D, class L>
+inline constexpr bool is_plain_node<View<T, S, D, L>> = true;
+template <class F, class... Args>
+inline constexpr bool is_plain_node<Map<F, Args...>> = (is_plain_node<Args> && ...);
+
 }  // namespace detail
 
 namespace operation {
@@ -67,6 +75,10 @@ class Tape {
     const bool wanted = Real<T> && inputs_ == Inputs::differentiated;
     return Var<T, S, D>{this, slots_.add(detail::device_memory<D>, x.size(), wanted, wanted), x.leaf()};
   }
+  /// The same of the values of a view, or of an expression of tensors.
+  template <Expression E>
+  requires detail::is_plain_node<detail::node_of<E>>
+  auto watch(const E& e) { return watch(materialize(e)); }
 
   /// Computes the gradients of a traced scalar with respect to everything watched, and drops the record.
   template <class T, class S, class D>

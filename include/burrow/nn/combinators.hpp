@@ -25,13 +25,20 @@ const T& argument_for(const T& argument, std::size_t) {
   return argument;
 }
 
-/// module(x, extra...), or module(x) where it takes no such arguments.
-template <class M, class X, class... Extra>
-auto call(const M& module, const X& x, const Extra&... extra) {
-  if constexpr (std::invocable<const M&, const X&, const Extra&...>)
-    return module(x, extra...);
+/// module(x, extra...) with all of the arguments after x, or else with the first of them that it takes alone,
+/// or with none.
+template <class M, class X>
+auto call(const M& module, const X& x) {
+  return module(x);
+}
+template <class M, class X, class First, class... Rest>
+auto call(const M& module, const X& x, const First& first, const Rest&... rest) {
+  if constexpr (std::invocable<const M&, const X&, const First&, const Rest&...>)
+    return module(x, first, rest...);
+  else if constexpr (std::invocable<const M&, const X&, const First&>)
+    return module(x, first);
   else
-    return module(x);
+    return call(module, x, rest...);
 }
 
 /// x through block number i of several; `again` says that it is computed again for the backward pass.
@@ -86,8 +93,9 @@ H through_blocks(const Blocks& blocks, std::size_t first, std::size_t last, Rema
 
 }  // namespace detail
 
-// Arguments after x are handed on to the modules that take them: a step's Key, say, to every Dropout. Where
-// several modules stand beside each other, number i gets key.fold_in(i).
+// Arguments after x are handed on to the modules that take them: a step's Key, say, to every Dropout, and its
+// BatchStatistics to every BatchNorm. Where several modules stand beside each other, number i gets
+// key.fold_in(i).
 
 /// x + inner(x).
 template <class Inner>

@@ -118,10 +118,11 @@ struct GroupedParameters {
   }
 
   [[gnu::noinline]] void add(const ModulePath& path, Index begin, std::span<const Index> extents,
-                             const ParameterShare& share) {
+                             const ParameterShare& share, bool is_trained) {
     names.push_back(path.text());
     layout.push_back(parameter_place(begin, extents));
     layout.back().share = share;
+    if (!is_trained) layout.back().group.frozen = true;
   }
 };
 
@@ -209,15 +210,15 @@ detail::LayersRule<detail::Matches4<Layer>> layers(const GroupOptions& options,
 }
 
 /// The layout of a built model's parameters under the rules `named`, `layers` and `vectors`. Each rule sets
-/// what its options set; where two meet, the later one holds. Throws ValueError where `named` or `layers`
-/// finds no parameter.
+/// what its options set; where two meet, the later one holds. A `Statistic` is frozen at first. Throws
+/// ValueError where `named` or `layers` finds no parameter.
 template <Module Model, class... Rules>
 ParameterLayout parameter_groups(const Model& model, const Rules&... rules) {
   detail::GroupedParameters found;
   found.layout.reserve(64);
   (void)parameters(model);  // an unbuilt model is refused by its name
-  detail::walk_parameters(model, [&](const detail::ModulePath& path, const auto& p) {
-    found.add(path, p.offset(), p.shape().values(), p.share());
+  detail::walk_parameters(model, [&]<class P>(const detail::ModulePath& path, const P& p) {
+    found.add(path, p.offset(), p.shape().values(), p.share(), P::is_trained);
   });
   for_each_module(model, [&]<class M>(const std::string&, const M& module) {
     if constexpr (detail::NumberedModules<const M>)
