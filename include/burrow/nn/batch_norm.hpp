@@ -60,19 +60,19 @@ auto standardised(const X& x, const Mean& mean, const Variance& variance, double
 
 }  // namespace detail
 
-/// y = (x - mean) g / sqrt(variance + epsilon) + b for each feature of the last axis (Ioffe and Szegedy
-/// 2015):
-/// [..., Features] to the same, images with channels last. layer(x, statistics), with a `BatchStatistics`,
-/// takes mean and variance over all axes but the last of this batch, through which the gradient flows, and
-/// keeps them (the variance times n / (n - 1), as in the paper's algorithm 2) for `statistics.update()`;
-/// layer(x) takes the running ones, as constants. Computed in fp32 for half and bf16. On the host.
+/// y = (x - mean) g / sqrt(variance + epsilon) + b for each feature (Ioffe and Szegedy 2015): [..., Features]
+/// to the same, images with channels last. layer(x, statistics), with a `BatchStatistics`, takes mean and
+/// variance over all axes but the last of this batch, through which the gradient flows, and keeps them (the
+/// variance times n / (n - 1), as in the paper's algorithm 2) for `statistics.update()`; layer(x) takes the
+/// running ones, as constants. Computed in fp32 for half and bf16. On the host.
 template <Index Features, class Policy = Float32<Cpu>>
 struct BatchNorm {
-  using T = typename Policy::parameter;
-  using D = typename Policy::device;
   static constexpr bool mixes_rows = true;  ///< the batch's mean is shared by all
-  Parameter<T, Shape<Features>, D> gain{init::ones}, bias{init::zeros};
-  Statistic<T, Shape<Features>, D> running_mean{init::zeros}, running_variance{init::ones};
+  Parameter<typename Policy::parameter, Shape<Features>, typename Policy::device> gain{init::ones};
+  Parameter<typename Policy::parameter, Shape<Features>, typename Policy::device> bias{init::zeros};
+  Statistic<typename Policy::parameter, Shape<Features>, typename Policy::device> running_mean{init::zeros};
+  Statistic<typename Policy::parameter, Shape<Features>, typename Policy::device> running_variance{
+      init::ones};
   double epsilon = 1e-5;
 
   static BatchNorm sized(Index features) {
@@ -115,10 +115,9 @@ template <Index Features, Index Groups, class Policy = Float32<Cpu>>
 struct GroupNorm {
   static_assert(Groups > 0 && Features % Groups == 0,
                 "GroupNorm: the features are not divided into equal groups");
-  using T = typename Policy::parameter;
-  using D = typename Policy::device;
   static constexpr bool mixes_rows = true;  ///< of an image
-  Parameter<T, Shape<Features>, D> gain{init::ones}, bias{init::zeros};
+  Parameter<typename Policy::parameter, Shape<Features>, typename Policy::device> gain{init::ones};
+  Parameter<typename Policy::parameter, Shape<Features>, typename Policy::device> bias{init::zeros};
   double epsilon = 1e-5;
 
   auto operator()(const auto& x) const {

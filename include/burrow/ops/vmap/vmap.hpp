@@ -19,18 +19,23 @@ inline constexpr Index leading_extent = [] {
   return extent;
 }();
 
+/// True where arguments have a leading axis each, of one extent as far as the compiler knows.
 template <class... X>
-concept Examples = ((shape_of<X>::rank >= 1) && ...) &&
-                   ((shape_of<X>::extents[0] == dyn ||
-                     shape_of<X>::extents[0] == leading_extent<shape_of<X>...>)&&...);
+constexpr bool have_examples() {
+  if constexpr (sizeof...(X) > 0 && ((shape_of<X>::rank >= 1) && ...)) {
+    constexpr Index shared = leading_extent<shape_of<X>...>;
+    return ((shape_of<X>::extents[0] == dyn || shape_of<X>::extents[0] == shared) && ...);
+  } else {
+    return false;
+  }
+}
 
 /// One result for each example, along a leading axis.
 template <Index Count, class Results>
 auto stacked_examples(const Results& results) {
   const auto stacked = stack<0>(results);
-  auto extents = stacked.shape().values();
   using S = ShapeOf<resized<shape_of<decltype(stacked)>, 0, Count>>;
-  return materialize(reshape(stacked, S{extents}));
+  return materialize(reshape(stacked, S{stacked.shape().values()}));
 }
 
 template <class F, class... X>
@@ -58,8 +63,9 @@ auto map_examples(const F& f, Location where, const X&... x) {
 /// Throws ShapeError where the arguments have no examples, or not equally many.
 template <class F>
 auto vmap(const F& f, Location where = Location::here()) {
-  return [ kept = detail::Kept<F>{f},
-           where ]<Expression... X>(const X&... x) requires(sizeof...(X) > 0 && detail::Examples<X...>) {
+  return [kept = detail::Kept<F>{f}, where](const Expression auto&... x) {
+    static_assert(detail::have_examples<decltype(x)...>(),
+                  "vmap: the arguments have a leading axis, whose static extents agree");
     const auto tape = tape_of(x...);
     return detail::map_examples(kept.get(), where, operand(tape, x)...);
   };
