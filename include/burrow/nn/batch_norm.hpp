@@ -17,6 +17,7 @@ class BatchStatistics {
  public:
   /// Keeps what one batch gave for a running statistic; done by `BatchNorm`.
   template <class T, class S, class D, class Found>
+  requires detail::on_host<D>
   void add(const Statistic<T, S, D>& running, const Found& found) const {
     const auto values = materialize(stop_gradient(found));
     const auto store = running.store();
