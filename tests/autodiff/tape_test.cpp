@@ -229,3 +229,16 @@ TEST_CASE("Values that are traced survive the tensors they came from, and print"
   out << materialize(y) << tape.watch(noise);
   CHECK(out.str() == "[1, 1][1, 1]");
 }
+
+TEST_CASE("Views and expressions are watched by their values, and read where they have one element") {
+  const auto rows = table();
+  Tape tape;
+  const auto first = tape.watch(at(rows, 0));
+  const auto doubled = tape.watch(rows * 2 + 1);
+  const auto loss = sum(first * first) / 2 + sum(doubled);
+  CHECK(loss.item() == Approx((sum(square(at(rows, 0))) / 2 + 2 * sum(rows) + 12).item()));
+  CHECK_THROWS_AS((rows + 1).item(), ShapeError);
+  tape.backward(loss);
+  CHECK(max(abs(tape.gradient(first) - at(rows, 0))).item() == 0);
+  CHECK(tape.gradient(doubled)(2, 3) == 1);
+}

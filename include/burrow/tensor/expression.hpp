@@ -142,6 +142,10 @@ class Map : public detail::OperatorsOf<Map<F, Args...>, detail::BroadcastOf<Args
   const F& function() const { return function_; }
   const detail::Tuple<Args...>& arguments() const { return arguments_; }
 
+  /// The value of an expression of one element, computed now. Throws ShapeError where there is not exactly
+  /// one.
+  auto item(Location where = Location::here()) const { return materialize(*this).item(where); }
+
  private:
   [[no_unique_address]] F function_;
   [[no_unique_address]] shape_type shape_;
