@@ -2,6 +2,7 @@
 #pragma once
 
 #include <burrow/ops/concatenate/concatenate.hpp>
+#include <burrow/tensor/indexing.hpp>
 
 namespace burrow {
 

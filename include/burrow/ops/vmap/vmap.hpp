@@ -6,6 +6,7 @@
 
 #include <burrow/autodiff/checkpoint.hpp>
 #include <burrow/ops/concatenate/concatenate.hpp>
+#include <burrow/tensor/indexing.hpp>
 
 namespace burrow {
 
