@@ -1,3 +1,4 @@
+#include <burrow/autodiff/gradient_check.hpp>
 #include <burrow/ops/linear_algebra/linear_algebra.hpp>
 #include <catch2/catch.hpp>
 
@@ -5,6 +6,7 @@
 #include "tests/ops/compare.hpp"
 
 using namespace ops_test;
+using Catch::Matchers::Contains;
 
 namespace {
 
@@ -86,15 +88,14 @@ TEST_CASE("Second derivatives of linear algebra agree with differences") {
 TEST_CASE("Matrices that cannot be factored are named") {
   const auto singular = zeros<Shape<2, 2, 2>, double>();
   CHECK_THROWS_WITH(solve(singular, ones<Shape<2, 2>, double>()),
-                    Catch::Contains("solve: a matrix is singular: number 0 of Shape<2, 2, 2> ["));
+                    Contains("solve: a matrix is singular: number 0 of Shape<2, 2, 2> ["));
   CHECK_THROWS_AS(inverse(singular), ValueError);
-  CHECK_THROWS_WITH(cholesky(Tensor<double, Shape<2, 2>>{1, 2, 2, 1}),
-                    Catch::Contains("not positive definite"));
+  CHECK_THROWS_WITH(cholesky(Tensor<double, Shape<2, 2>>{1, 2, 2, 1}), Contains("not positive definite"));
   const auto wide = zeros<Shape<dyn, dyn>, double>(Shape<dyn, dyn>{{2, 3}});
   CHECK_THROWS_AS(cholesky(wide), ShapeError);
   CHECK_THROWS_WITH(
       solve(square_matrices(9, Shape<dyn, 3>{{3, 3}}), ones<Shape<dyn>, double>(Shape<dyn>{{2}})),
-      Catch::Contains("a right side of Shape<2, 1> does not fit Shape<3, 3>"));
+      Contains("a right side of Shape<2, 1> does not fit Shape<3, 3>"));
 }
 
 TEST_CASE("trace, outer and kron are sums and products of elements") {
