@@ -110,8 +110,8 @@ struct BatchNorm {
 
 /// The same with mean and variance over all pixels and the features of one group, of each item of the batch
 /// (Wu and He 2018): [B, ..., Features] to the same, in Groups groups of neighbouring features. One group is
-/// a layer norm over pixels and features, a group to each feature an instance norm. Computed in fp32 for half
-/// and bf16.
+/// a layer norm over pixels and features, a group to each feature an instance norm. The epsilon is added to
+/// variances. Computed in fp32 for half and bf16.
 template <Index Features, Index Groups, class Policy = Float32<Cpu>>
 struct GroupNorm {
   static_assert(Groups > 0 && Features % Groups == 0,
