@@ -1,7 +1,7 @@
 // Everything that one process computes with, for convenience; no header of the library needs it. Files
 // (burrow/io), factorisations (burrow/ops/linear_algebra/linear_algebra.hpp), several processes
-// (burrow/distributed/distributed.hpp) and profiles (burrow/debug/profile.hpp) are left to those who use them,
-// for compile time.
+// (burrow/distributed/distributed.hpp) and profiles (burrow/debug/profile.hpp) are left to those who use
+// them, for compile time.
 #pragma once
 
 #include <burrow/autodiff/checkpoint.hpp>
