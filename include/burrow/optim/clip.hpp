@@ -20,7 +20,8 @@ namespace burrow {
 
 namespace detail {
 
-/// The squares of packets as doubles, added to a sum of eight lanes.
+/// The squares of packets as doubles, added to a sum of eight lanes. No function takes or gives packets:
+/// wider than the machine's registers, they would change how functions are called.
 template <class G>
 class SquaresInDouble {
   using Loaded = std::conditional_t<std::same_as<G, double>, double, float>;
