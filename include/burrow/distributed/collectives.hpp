@@ -78,6 +78,7 @@ class ReduceOperation final : public Operation {
     rounds_ = (longest + segment_ - 1) / segment_;
     scratch_ = Buffer<Cpu>{(rounds_ > 1 ? 2 : 1) * others * segment_ * kind.bytes};
     parts_.resize(static_cast<std::size_t>(size()));
+    expect_messages(2 * others, share ? 2 * others * rounds_ : 0);
   }
 
  private:
