@@ -29,6 +29,13 @@ inline int launched_ranks() {
   return std::getenv("PMIX_RANK") != nullptr ? 1 : 0;
 }
 
+/// Whether a launcher offers what the processes of MPI meet by; without it MPI would end each of them.
+inline bool can_meet() {
+  for (const char* const name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"})
+    if (std::getenv(name) != nullptr) return true;
+  return false;
+}
+
 }  // namespace detail
 
 /// The world: all processes that mpirun or srun has started, or this process alone where none has. To be
@@ -38,10 +45,9 @@ inline int launched_ranks() {
 inline World init([[maybe_unused]] int& argc, [[maybe_unused]] char**& argv) {
   const int launched = detail::launched_ranks();
   if (launched == 0) return {};
-#ifdef BURROW_WITH_MPI
-  World world = MpiCommunicator::world(argc, argv);
-#else
   World world;
+#ifdef BURROW_WITH_MPI
+  if (detail::can_meet()) world = MpiCommunicator::world(argc, argv);
 #endif
   if (launched > world.size())
     throw Error("distributed: a launcher has started " + std::to_string(launched) + " processes, but " +

@@ -1,26 +1,35 @@
 // What happens to a run when a rank is killed, at any moment, or its loss is no number.
+#include <cmath>
 #include <cstdlib>
 #include <ctime>
+#include <map>
 
 #include "runs.hpp"
 
+using burrow::Index;
 using Catch::Contains;
 using mpi_program::check_close;
 using mpi_program::Place;
+namespace fs = std::filesystem;
 
 namespace {
 
-/// Starts a run on some ranks and, `delay` seconds after they all run and a checkpoint is there, kills one.
-mpi_program::Outcome train_and_kill(const Place& place, int ranks, int victim, const std::string& delay,
-                                    const std::string& arguments) {
-  const std::string children = "pgrep -P $launcher";
-  return place.shell(Place::command(ranks) + " " + arguments + " & launcher=$!\n" + "until [ $(" + children +
-                     " | wc -l) -ge " + std::to_string(ranks) +
-                     " ] && ls run/checkpoints/*.safetensors > /dev/null 2>&1; do\n" +
-                     "kill -0 $launcher || break; sleep 0.02; done\nsleep " + delay + "\nkill -9 $(" +
-                     children + " | sed -n '" + std::to_string(victim + 1) +
-                     "p')\nstarted=$(date +%s)\nwait $launcher\ncode=$?\n" +
-                     "echo \"ended after $(($(date +%s) - started)) s\"\nexit $code");
+/// A mesh, and how many ranks it is of.
+struct Layout {
+  int ranks;
+  std::string mesh;
+};
+
+/// All meshes of up to four ranks.
+std::vector<Layout> all_layouts() {
+  std::vector<Layout> found;
+  for (int ranks = 1; ranks <= 4; ++ranks)
+    for (int pipeline = 1; pipeline <= ranks; ++pipeline)
+      for (int tensor = 1; pipeline * tensor <= ranks; ++tensor)
+        if (ranks % (pipeline * tensor) == 0)
+          found.push_back({ranks, "data=" + std::to_string(ranks / pipeline / tensor) + ",pipeline=" +
+                                      std::to_string(pipeline) + ",tensor=" + std::to_string(tensor)});
+  return found;
 }
 
 /// How many ranks are killed; the environment's GOPHER_KILLS.
@@ -29,42 +38,206 @@ int kills() {
   return number == nullptr ? 4 : std::atoi(number);
 }
 
-}  // namespace
+/// A number below `below`, another one in every run of the tests.
+std::size_t draw(int number, std::uint64_t what, std::size_t below) {
+  static const burrow::Key key{static_cast<std::uint64_t>(::time(nullptr))};
+  return key.fold_in(static_cast<std::uint64_t>(number)).bits(what) % below;
+}
 
-TEST_CASE("a rank that is killed ends the others, and the run goes on from a whole checkpoint") {
-  const Place place;
-  // At this learning rate runs of other numbers of ranks, whose sums have another order, stay together.
-  const auto settings = [&](const std::string& run, const std::string& more = "") {
-    return Place::training(run, "--checkpoint-every 1 --keep 2 --learning-rate 0.001 --steps " +
-                                    std::to_string(100 + 50 * kills()) + more);
-  };
-  const auto whole = place.gopher(0, settings("whole"));
-  REQUIRE(whole.code == 0);
-  const burrow::Key key{static_cast<std::uint64_t>(::time(nullptr))};
-  std::string resume;
-  for (int i = 0; i < kills(); ++i) {
-    const auto draw = key.bits(static_cast<std::uint64_t>(i));
-    constexpr int numbers[] = {1, 2, 4};
-    const int ranks = numbers[draw % 3], victim = static_cast<int>(draw / 3 % static_cast<unsigned>(ranks));
-    const std::string delay = "0." + std::to_string(100 + draw / 16 % 900);
-    const std::string beside = draw / 16384 % 4 == 0 ? " --no-asynchronous-checkpoints" : "";
-    CAPTURE(i, ranks, victim, delay, beside);
-    const auto outcome = train_and_kill(place, ranks, victim, delay, settings("run", resume + beside));
+/// So many steps of four blocks on 24 sequences. At this learning rate runs on other meshes, whose sums have
+/// another order, stay together.
+std::string training(const std::string& run, int steps, const std::string& more) {
+  return Place::training(run,
+                         "--learning-rate 0.001 --layers 4 --heads 4 --head-width 4 --batch-tokens 384 "
+                         "--steps " +
+                             std::to_string(steps) + " " + more);
+}
+
+/// A run that is killed again and again. It writes a checkpoint after every step.
+class KilledRun {
+ public:
+  KilledRun(const Place& place, int steps) : place_{place}, steps_{steps} {}
+
+  /// Goes on with a layout and kills one of its ranks. In half of all cases that is in the first moments,
+  /// when ranks start and read what is there, else after their first new checkpoint.
+  void kill_one(const Layout& layout, const std::string& more) {
+    const int number = kills_++;
+    const auto victim = draw(number, 0, static_cast<std::size_t>(layout.ranks));
+    const bool early = draw(number, 1, 2) == 0;
+    const std::string delay = "0." + std::to_string(1000 + draw(number, 2, early ? 600 : 900)).substr(1);
+    const std::string beside = draw(number, 3, 4) == 0 ? " --no-asynchronous-checkpoints" : "";
+    CAPTURE(number, layout.mesh, more, victim, early, delay, beside);
+    const auto before = files().newest_checkpoint();
+    const auto outcome = place_.shell(start(layout, more + beside) + kill(layout, victim, early, delay));
     INFO(outcome.text);
-    resume = " --resume";
-    if (outcome.code == 0) continue;  // it had ended before
+    check_resumed(outcome.text, before);
+    const auto saved = files().checkpoints();
+    for (const auto& checkpoint : saved) CHECK(checkpoint.damage == "");
+    if (outcome.code == 0) return;  // it had ended before
     CHECK_THAT(outcome.text, Contains("process rank " + std::to_string(victim) + " "));
     const auto ended = outcome.text.rfind("ended after ");
     REQUIRE(ended != outcome.text.npos);
     CHECK(std::atoi(outcome.text.c_str() + ended + 12) <= 10);
-    REQUIRE(gopher::RunFiles{place / "run"}.newest_checkpoint());
+    if (before) REQUIRE((!saved.empty() && saved.back().step >= before->step));
+    count(layout, victim, outcome.text, saved.size());
   }
-  const auto last = place.gopher(2, settings("run", resume));
-  INFO(last.text);
-  REQUIRE(last.code == 0);
-  CHECK_THAT(last.text, !Contains("damaged"));
+
+  /// Lets the run go on to its end.
+  void finish(const Layout& layout, const std::string& more) {
+    const auto before = files().newest_checkpoint();
+    const auto outcome = place_.shell(start(layout, more));
+    INFO(outcome.text);
+    REQUIRE(outcome.code == 0);
+    check_resumed(outcome.text, before);
+  }
+
+  /// What was killed when, for those who ask for many.
+  void tell() const {
+    std::string text;
+    for (const auto& [what, times] : counted_) text += what + ": " + std::to_string(times) + "\n";
+    if (kills() >= 100) WARN(text);
+  }
+
+ private:
+  gopher::RunFiles files() const { return {place_ / "run"}; }
+
+  std::string start(const Layout& layout, const std::string& more) const {
+    const bool begun = fs::exists(files().configuration()) || fs::exists(files().metrics());
+    return Place::command(layout.ranks) + " " +
+           training("run", steps_,
+                    "--checkpoint-every 1 --keep 2 " + std::string(begun ? "--resume" : "") + " --mesh " +
+                        layout.mesh + more);
+  }
+
+  std::string kill(const Layout& layout, std::size_t victim, bool early, const std::string& delay) const {
+    const auto newest = files().newest_checkpoint();
+    const std::string ranks = "pgrep -P $launcher",
+                      last = "ls run/checkpoints/*.safetensors 2> /dev/null | tail -n 1";
+    const std::string old = newest ? "run/checkpoints/" + newest->path.filename().string() : "";
+    return " & launcher=$!\nuntil [ $(" + ranks + " | wc -l) -ge " + std::to_string(layout.ranks) + " ]" +
+           (early ? "" : " && [ \"$(" + last + ")\" != \"" + old + "\" ]") +
+           "; do\nkill -0 $launcher || break; sleep 0.02; done\nsleep " + delay + "\nkill -9 $(" + ranks +
+           " | sed -n '" + std::to_string(victim + 1) +
+           "p')\nstarted=$(date +%s)\nwait $launcher\ncode=$?\n" +
+           "echo \"ended after $(($(date +%s) - started)) s\"\nexit $code";
+  }
+
+  /// A run that came so far went on from the newest checkpoint that there was.
+  void check_resumed(const std::string& text, const std::optional<gopher::SavedCheckpoint>& newest) const {
+    const std::string words = "resumed after step ";
+    CHECK_THAT(text, !Contains("damaged"));
+    const auto said = text.find(words);
+    if (said == text.npos) return;
+    REQUIRE(newest);
+    CHECK(std::atoi(text.c_str() + said + words.size()) == newest->step);
+  }
+
+  void count(const Layout& layout, std::size_t victim, const std::string& text, std::size_t whole) {
+    ++counted_["kills"];
+    ++counted_["on " + layout.mesh];
+    counted_["of rank 0"] += victim == 0;
+    counted_["before training had begun"] += text.find("/" + std::to_string(steps_)) == text.npos;
+    std::size_t there = 0;
+    std::error_code none;
+    for (const auto& entry : fs::directory_iterator(place_ / "run/checkpoints", none))
+      there += entry.path().extension() != ".parts" || gopher::is_abandoned_parts_folder(entry.path());
+    counted_["with a checkpoint half written"] += there > whole;
+  }
+
+  const Place& place_;
+  int steps_, kills_ = 0;
+  std::map<std::string, int> counted_;
+};
+
+/// The float32 tensors of a checkpoint, put together from all its files' boxes, "name[0:64,128:256]".
+std::map<std::string, std::vector<float>> tensors_of(const fs::path& checkpoint) {
+  std::vector<burrow::SafetensorsFile> files;
+  files.emplace_back(checkpoint);
+  for (int part = 0; fs::exists(gopher::part_path(checkpoint, part)); ++part)
+    files.emplace_back(gopher::part_path(checkpoint, part));
+  std::map<std::string, burrow::TensorSlice> all;
+  for (const auto& file : files)
+    for (const auto& entry : file.entries()) {
+      if (entry.dtype != burrow::stored_type<float>) continue;
+      const auto bracket = std::min(entry.name.find('['), entry.name.size());
+      auto& tensor = all[entry.name.substr(0, bracket)];
+      tensor.shape.resize(entry.shape.size());
+      std::istringstream box{entry.name.substr(bracket)};
+      for (std::size_t i = 0; i < entry.shape.size(); ++i) {
+        std::int64_t begin = 0, end = entry.shape[i];
+        char mark = 0;
+        if (bracket < entry.name.size()) box >> mark >> begin >> mark >> end;
+        tensor.shape[i] = std::max(tensor.shape[i], end);
+      }
+    }
+  const auto saved = gopher::open_checkpoint(checkpoint);
+  std::map<std::string, std::vector<float>> values;
+  for (auto& [name, tensor] : all) {
+    tensor.name = name;
+    tensor.extents = tensor.shape;
+    tensor.begin.resize(tensor.shape.size());
+    auto& whole = values[name];
+    whole.resize(static_cast<std::size_t>(tensor.size()));
+    saved.read(tensor, std::span{whole});
+  }
+  return values;
+}
+
+/// How far two runs' parameters and optimizer states after a step are apart, at most, in parts of the largest
+/// value of each tensor.
+double difference(const Place& place, const std::string& run, const std::string& other, int step) {
+  const auto saved = [&](const std::string& name) {
+    return tensors_of(gopher::RunFiles{place / name}.checkpoint(step));
+  };
+  const auto found = saved(run), expected = saved(other);
+  CHECK(found.size() > 3 * 4 * 10);  // of parameters and two moments, of four blocks
+  REQUIRE(found.size() == expected.size());
+  double most = 0;
+  for (const auto& [name, values] : expected) {
+    double largest = 0, apart = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double value = values[i], others = found.at(name).at(i);
+      largest = std::max(largest, std::abs(value));
+      apart = std::abs(others - value) <= apart ? apart : std::abs(others - value);  // of no number as well
+    }
+    most = apart <= most * largest ? most : apart / largest;
+  }
+  return most;
+}
+
+}  // namespace
+
+TEST_CASE("a rank that is killed ends the others, and the run goes on on any mesh") {
+  const Place place;
+  const int steps = 100 + 50 * kills();
+  REQUIRE(place.gopher(0, training("whole", steps, "--checkpoint-every 0")).code == 0);
+  KilledRun run{place, steps};
+  const auto layouts = all_layouts();
+  for (int i = 0; i < kills(); ++i)
+    run.kill_one(layouts[draw(i, 4, layouts.size())], " --zero " + std::to_string(draw(i, 5, 4)));
+  run.finish({2, "data=2"}, "");
+  run.tell();
   check_close(place.numbers("run", "step", "loss"), place.numbers("whole", "step", "loss"), 1e-3);
   check_close(place.numbers("run", "evaluation", "loss"), place.numbers("whole", "evaluation", "loss"), 1e-3);
+  CHECK(difference(place, "run", "whole", steps) < 1e-2);
+}
+
+TEST_CASE("a rank that is killed changes no bit of a run that goes on on the same mesh") {
+  for (const auto& [mesh, zero] :
+       {std::pair{"data=2,tensor=2", " --zero 0"}, std::pair{"data=2,pipeline=2", " --zero 2"},
+        std::pair{"data=4", " --zero 3"}, std::pair{"pipeline=2,tensor=2", " --zero 1"}}) {
+    CAPTURE(mesh, zero);
+    const Place place;
+    const int times = std::max(1, kills() / 16), steps = 50 + 50 * times;
+    const std::string whole =
+        training("whole", steps, "--checkpoint-every 0 --mesh " + std::string(mesh) + zero);
+    REQUIRE(place.gopher(4, whole).code == 0);
+    KilledRun run{place, steps};
+    for (int i = 0; i < times; ++i) run.kill_one({4, mesh}, zero);
+    run.finish({4, mesh}, zero);
+    CHECK(place.numbers("run", "step", "loss") == place.numbers("whole", "step", "loss"));
+    CHECK(difference(place, "run", "whole", steps) == 0);
+  }
 }
 
 TEST_CASE("steps whose loss is no number are left out by all ranks, until there are too many") {
