@@ -91,11 +91,12 @@ class KilledRun {
     check_resumed(outcome.text, before);
   }
 
-  /// What was killed when, for those who ask for many.
-  void tell() const {
-    std::string text;
-    for (const auto& [what, times] : counted_) text += what + ": " + std::to_string(times) + "\n";
-    if (kills() >= 100) WARN(text);
+  /// What was killed when, and how far the end was from that of a run left alone, for those who ask for many.
+  void tell(double apart) const {
+    std::ostringstream text;
+    text << "parameters and moments apart by at most " << apart << " of the largest of a tensor\n";
+    for (const auto& [what, times] : counted_) text << what << ": " << times << "\n";
+    if (kills() >= 100) WARN(text.str());
   }
 
  private:
@@ -185,22 +186,22 @@ std::map<std::string, std::vector<float>> tensors_of(const fs::path& checkpoint)
 
 /// How far two runs' parameters and optimizer states after a step are apart, at most, in parts of the largest
 /// value of each tensor.
-double difference(const Place& place, const std::string& run, const std::string& other, int step) {
+double difference(const Place& place, const std::string& run, const std::string& reference, int step) {
   const auto saved = [&](const std::string& name) {
     return tensors_of(gopher::RunFiles{place / name}.checkpoint(step));
   };
-  const auto found = saved(run), expected = saved(other);
+  const auto found = saved(run), expected = saved(reference);
   CHECK(found.size() > 3 * 4 * 10);  // of parameters and two moments, of four blocks
   REQUIRE(found.size() == expected.size());
   double most = 0;
   for (const auto& [name, values] : expected) {
     double largest = 0, apart = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const double value = values[i], others = found.at(name).at(i);
+      const double value = values[i], other = found.at(name).at(i);
       largest = std::max(largest, std::abs(value));
-      apart = std::abs(others - value) <= apart ? apart : std::abs(others - value);  // of no number as well
+      apart = std::max(apart, std::isfinite(other) ? std::abs(other - value) : HUGE_VAL);
     }
-    most = apart <= most * largest ? most : apart / largest;
+    if (apart > 0) most = std::max(most, apart / largest);
   }
   return most;
 }
@@ -209,26 +210,29 @@ double difference(const Place& place, const std::string& run, const std::string&
 
 TEST_CASE("a rank that is killed ends the others, and the run goes on on any mesh") {
   const Place place;
-  const int steps = 100 + 50 * kills();
+  const int steps = 100 + 25 * kills();
   REQUIRE(place.gopher(0, training("whole", steps, "--checkpoint-every 0")).code == 0);
   KilledRun run{place, steps};
   const auto layouts = all_layouts();
   for (int i = 0; i < kills(); ++i)
     run.kill_one(layouts[draw(i, 4, layouts.size())], " --zero " + std::to_string(draw(i, 5, 4)));
   run.finish({2, "data=2"}, "");
-  run.tell();
+  const double apart = difference(place, "run", "whole", steps);
+  run.tell(apart);
   check_close(place.numbers("run", "step", "loss"), place.numbers("whole", "step", "loss"), 1e-3);
   check_close(place.numbers("run", "evaluation", "loss"), place.numbers("whole", "evaluation", "loss"), 1e-3);
-  CHECK(difference(place, "run", "whole", steps) < 1e-2);
+  CHECK(apart < 1e-2);
 }
 
 TEST_CASE("a rank that is killed changes no bit of a run that goes on on the same mesh") {
-  for (const auto& [mesh, zero] :
-       {std::pair{"data=2,tensor=2", " --zero 0"}, std::pair{"data=2,pipeline=2", " --zero 2"},
-        std::pair{"data=4", " --zero 3"}, std::pair{"pipeline=2,tensor=2", " --zero 1"}}) {
+  const std::pair<const char*, const char*> ways[] = {{"data=2,pipeline=2", " --zero 3"},
+                                                      {"data=2,tensor=2", " --zero 1"},
+                                                      {"data=4", " --zero 2"},
+                                                      {"pipeline=2,tensor=2", " --zero 0"}};
+  for (const auto& [mesh, zero] : std::span{ways}.first(kills() < 16 ? 2 : 4)) {
     CAPTURE(mesh, zero);
     const Place place;
-    const int times = std::max(1, kills() / 16), steps = 50 + 50 * times;
+    const int times = std::max(1, kills() / 16), steps = 40 + 25 * times;
     const std::string whole =
         training("whole", steps, "--checkpoint-every 0 --mesh " + std::string(mesh) + zero);
     REQUIRE(place.gopher(4, whole).code == 0);
