@@ -45,10 +45,10 @@ std::size_t draw(int number, std::uint64_t what, std::size_t below) {
 }
 
 /// So many steps of four blocks on 24 sequences. At this learning rate runs on other meshes, whose sums have
-/// another order, stay together.
+/// another order, stay together for a thousand steps; at 0.001 they part after 150.
 std::string training(const std::string& run, int steps, const std::string& more) {
   return Place::training(run,
-                         "--learning-rate 0.001 --layers 4 --heads 4 --head-width 4 --batch-tokens 384 "
+                         "--learning-rate 0.0001 --layers 4 --heads 4 --head-width 4 --batch-tokens 384 "
                          "--steps " +
                              std::to_string(steps) + " " + more);
 }
@@ -210,7 +210,7 @@ double difference(const Place& place, const std::string& run, const std::string&
 
 TEST_CASE("a rank that is killed ends the others, and the run goes on on any mesh") {
   const Place place;
-  const int steps = 100 + 25 * kills();
+  const int steps = 100 + 8 * kills();
   REQUIRE(place.gopher(0, training("whole", steps, "--checkpoint-every 0")).code == 0);
   KilledRun run{place, steps};
   const auto layouts = all_layouts();
@@ -219,8 +219,8 @@ TEST_CASE("a rank that is killed ends the others, and the run goes on on any mes
   run.finish({2, "data=2"}, "");
   const double apart = difference(place, "run", "whole", steps);
   run.tell(apart);
-  check_close(place.numbers("run", "step", "loss"), place.numbers("whole", "step", "loss"), 1e-3);
-  check_close(place.numbers("run", "evaluation", "loss"), place.numbers("whole", "evaluation", "loss"), 1e-3);
+  check_close(place.numbers("run", "step", "loss"), place.numbers("whole", "step", "loss"), 1e-4);
+  check_close(place.numbers("run", "evaluation", "loss"), place.numbers("whole", "evaluation", "loss"), 1e-4);
   CHECK(apart < 1e-2);
 }
 
@@ -232,7 +232,7 @@ TEST_CASE("a rank that is killed changes no bit of a run that goes on on the sam
   for (const auto& [mesh, zero] : std::span{ways}.first(kills() < 16 ? 2 : 4)) {
     CAPTURE(mesh, zero);
     const Place place;
-    const int times = std::max(1, kills() / 16), steps = 40 + 25 * times;
+    const int times = std::max(1, kills() / 16), steps = 40 + 20 * times;
     const std::string whole =
         training("whole", steps, "--checkpoint-every 0 --mesh " + std::string(mesh) + zero);
     REQUIRE(place.gopher(4, whole).code == 0);
