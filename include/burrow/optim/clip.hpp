@@ -20,8 +20,7 @@ namespace burrow {
 
 namespace detail {
 
-/// The squares of packets as doubles, added to a sum of eight lanes. No function takes or gives packets:
-/// wider than the machine's registers, they would change how functions are called.
+/// The squares of packets as doubles, added to a sum of eight lanes.
 template <class G>
 class SquaresInDouble {
   using Loaded = std::conditional_t<std::same_as<G, double>, double, float>;
