@@ -127,8 +127,8 @@ class Operation : public Pending::Work {
   int size() const { return group_->size; }
   /// The rank `distance` after this one, around the group.
   int neighbour(int distance) const { return (rank() + distance + size()) % size(); }
-  /// Takes the memory for so many messages of each round, and of those that are waited for at the end, so that
-  /// an exchange takes all of its memory when it begins.
+  /// Takes the memory for so many messages of each round, and of those that are waited for at the end, so
+  /// that an exchange takes all of its memory when it begins.
   void expect_messages(Index of_round, Index at_end) {
     for (Transfers& round : rounds_) round.reserve(static_cast<std::size_t>(of_round));
     trailing_.reserve(static_cast<std::size_t>(at_end));
