@@ -22,8 +22,8 @@ using Json = nlohmann::ordered_json;
 bool is_counted(const Field& field) {
   return field.group == "model" || field.key == "tokens" || field.key == "precision" ||
          field.key == "micro_batch" || field.key == "batch_tokens" || field.key == "rematerialize" ||
-         field.key == "optimizer" || field.key == "mesh" || field.key == "zero" ||
-         field.key == "asynchronous_checkpoints";
+         field.key == "optimizer" || field.key == "mesh" || field.key == "chunks" ||
+         field.key == "sequence_parallel" || field.key == "zero" || field.key == "asynchronous_checkpoints";
 }
 
 // A core of this machine: its share of the peaks, of which products of a step are taken to reach most.
@@ -49,7 +49,9 @@ std::string percent(double share) { return formatted("%.1f%%", 100 * share); }
 
 std::string layout_text(const Layout& layout) {
   return layout.mesh.text() + ", ZeRO stage " + std::to_string(layout.zero) + ", micro_batch " +
-         std::to_string(layout.micro_batch) + ", rematerialisation " + layout.rematerialize.text();
+         std::to_string(layout.micro_batch) + ", rematerialisation " + layout.rematerialize.text() +
+         (layout.own_stages() > 1 ? ", " + std::to_string(layout.own_stages()) + " stages to a rank" : "") +
+         (layout.row_parts() > 1 ? ", rows divided" : "");
 }
 
 double training_hours(const Plan& plan, const RunConfiguration& c) {
@@ -62,7 +64,7 @@ std::string memory_section(const Plan& plan, const Machine& machine) {
   return "\nbytes on the rank that needs most\n" + bytes_line("parameters", real(m.parameters)) +
          (m.gathered > 0 ? bytes_line("blocks that are gathered", real(m.gathered)) : "") +
          bytes_line("gradients", real(m.gradients)) +
-         (m.fresh_gradients > 0 ? bytes_line("gradients of a micro-batch", real(m.fresh_gradients)) : "") +
+         (m.fresh_gradients > 0 ? bytes_line("gradients under way", real(m.fresh_gradients)) : "") +
          (m.master > 0 ? bytes_line("float32 copy", real(m.master)) : "") +
          bytes_line("moments", real(m.moments)) + bytes_line("activations", m.activations, "estimated") +
          bytes_line("together", m.total(),
@@ -73,13 +75,32 @@ std::string memory_section(const Plan& plan, const Machine& machine) {
          bytes_line("state on all ranks, counted once", real(plan.state));
 }
 
+struct NamedMessages {
+  const char* name;
+  const char* who;
+  burrow::PlannedTraffic MessagePlan::*sent;
+};
+constexpr NamedMessages named_messages[] = {{"data", "data ranks", &MessagePlan::data},
+                                            {"tensor", "tensor ranks", &MessagePlan::tensor},
+                                            {"pipeline", "stages", &MessagePlan::pipeline},
+                                            {"all", "all ranks", &MessagePlan::all}};
+
+// Calls f(name, count) for the kinds of exchange that are made.
+template <class F>
+void for_each_kind(const burrow::PlannedTraffic& sent, const F& f) {
+  for (std::size_t i = 0; i < burrow::collective_count; ++i) {
+    const auto kind = static_cast<burrow::Collective>(i);
+    if (sent[kind].calls > 0) f(burrow::name_of(kind), sent[kind]);
+  }
+}
+
 std::string message_section(const Plan& plan) {
-  const MessagePlan& m = plan.messages;
-  return "\nbytes that all ranks send in a step\n" + line("all_reduce among data ranks", m.all_reduce) +
-         line("reduce_scatter among data ranks", m.reduce_scatter) +
-         line("all_gather among data ranks", m.all_gather) +
-         line("among tensor ranks", formatted("%.4g", m.tensor)) +
-         line("between stages", formatted("%.4g", m.pipeline));
+  std::string text = "\nbytes that all ranks send in a step\n";
+  for (const NamedMessages& group : named_messages)
+    for_each_kind(plan.messages.*group.sent, [&](const std::string& kind, const auto& count) {
+      text += line(kind + " among " + group.who, count.bytes, grouped(count.calls) + " calls");
+    });
+  return text;
 }
 
 std::string time_section(const Plan& plan, const RunConfiguration& c, const Machine& machine) {
@@ -112,13 +133,23 @@ std::string table_of(const std::vector<Plan>& plans) {
   return text;
 }
 
+Json sent_json(const MessagePlan& messages) {
+  Json all = Json::object();
+  for (const NamedMessages& group : named_messages)
+    for_each_kind(messages.*group.sent, [&](const char* kind, const auto& count) {
+      all[group.name][kind] = {{"calls", count.calls}, {"bytes", count.bytes}};
+    });
+  return all;
+}
+
 Json json_of(const Plan& plan, const RunConfiguration& c, const Machine& machine) {
   const MemoryPlan& m = plan.memory;
-  const MessagePlan& s = plan.messages;
   return {{"mesh", plan.layout.mesh.text()},
           {"zero", plan.layout.zero},
           {"micro_batch", plan.layout.micro_batch},
           {"rematerialize", plan.layout.rematerialize.text()},
+          {"chunks", plan.layout.own_stages()},
+          {"sequence_parallel", plan.layout.row_parts() > 1},
           {"fits", plan.fits(machine)},
           {"memory",
            {{"parameters", m.parameters},
@@ -130,12 +161,7 @@ Json json_of(const Plan& plan, const RunConfiguration& c, const Machine& machine
             {"activations", m.activations},
             {"checkpoint_copy", m.checkpoint_copy}}},
           {"state_bytes", plan.state},
-          {"sent",
-           {{"all_reduce", s.all_reduce},
-            {"reduce_scatter", s.reduce_scatter},
-            {"all_gather", s.all_gather},
-            {"tensor", s.tensor},
-            {"pipeline", s.pipeline}}},
+          {"sent", sent_json(plan.messages)},
           {"bubble", plan.bubble},
           {"step_seconds", plan.step()},
           {"utilisation", plan.utilisation},
@@ -183,11 +209,8 @@ int run_plan(Arguments arguments) {
     throw ConfigError("no mesh of " + std::to_string(ranks) + " x " + std::string(machine.name) +
                       " has memory for this run and divides its batch; more devices, or smaller ones of "
                       "--batch-tokens, may.");
-  const Plan shown = c.mesh.empty() ? best.front()
-                                    : plan(c,
-                                           {burrow::parse_mesh(c.mesh), static_cast<int>(c.zero),
-                                            c.micro_batch, burrow::parse_rematerialization(c.rematerialize)},
-                                           machine);
+  const Plan shown =
+      c.mesh.empty() ? best.front() : plan(c, layout_of(c, burrow::parse_mesh(c.mesh)), machine);
   if (json) {
     Json all = json_of(shown, c, machine);
     for (const Plan& one : best) all["best"].push_back(json_of(one, c, machine));

@@ -24,13 +24,20 @@ struct GopherStages {
   Index width = 0;
   int row_parts = 1;  ///< in which hidden values are divided among ranks
 
-  /// Of a whole model without elements yet, the stages of `rank`: chunks of them, as in PipelineSchedule.
-  /// Throws ConfigError where there are fewer blocks than stages.
+  /// Of a whole model without elements yet, the stages of `rank`: chunks of them, as in PipelineSchedule,
+  /// with as many blocks in each as their number allows. Throws ConfigError where there are fewer blocks than
+  /// stages.
   static GopherStages of(Gopher<Size, Policy> whole, int rank, int ranks, int chunks = 1) {
+    const auto count = static_cast<Index>(whole.blocks.blocks.size());
+    return of(std::move(whole), rank, ranks, even_stages(count, ranks * chunks));
+  }
+  /// The same where stage s has blocks_of_stages[s] of the blocks.
+  static GopherStages of(Gopher<Size, Policy> whole, int rank, int ranks,
+                         const std::vector<Index>& blocks_of_stages) {
     GopherStages stages;
     stages.width = whole.embedding.table.shape()[1];
-    stages.blocks = StageBlocks<GopherBlock<Size, Policy>>::of(whole.blocks.blocks, rank, ranks, chunks,
-                                                               whole.blocks.rematerialize);
+    stages.blocks = StageBlocks<GopherBlock<Size, Policy>>::of(whole.blocks.blocks, rank, ranks,
+                                                               blocks_of_stages, whole.blocks.rematerialize);
     const bool last = rank == ranks - 1;
     if (rank == 0 || last) stages.embedding = std::move(whole.embedding);
     if (last) {

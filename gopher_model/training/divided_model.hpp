@@ -6,8 +6,10 @@
 
 #include <burrow/distributed/parallel_layers.hpp>
 
+#include "gopher_model/model/stage_layers.hpp"
 #include "gopher_model/model/stages.hpp"
 #include "gopher_model/training/corpus.hpp"
+#include "gopher_model/training/plan.hpp"
 #include "gopher_model/training/training_layout.hpp"
 
 namespace gopher {
@@ -23,13 +25,18 @@ class DividedModel {
 
   /// Both outlive it.
   DividedModel(const RunConfiguration& configuration, const Ranks& ranks)
-      : configuration_{configuration}, ranks_{ranks} {}
+      : configuration_{configuration}, ranks_{ranks}, division_{layout_of(configuration, ranks.shape())} {}
 
   model_type make() const {
     const World& stages = ranks_.pipeline();
-    auto own = model_type::of(detail::prototype<Divided>(configuration_), stages.rank(), stages.size());
-    return build(burrow::parted(std::move(own), ranks_.tensor()),
-                 key_for(configuration_.seed, Purpose::parameters));
+    const auto& c = configuration_;
+    auto own =
+        model_type::of(detail::prototype<Divided>(c), stages.rank(), stages.size(),
+                       stage_layers(c.size, stages.size(), division_.own_stages(), division_.rematerialize));
+    const auto rows = c.sequence_parallel ? burrow::SequenceRows::divided : burrow::SequenceRows::whole;
+    const auto gathered = division_.gathers_rows_again() ? burrow::Gathered::again : burrow::Gathered::kept;
+    return build(burrow::parted(std::move(own), ranks_.tensor(), rows, gathered),
+                 key_for(c.seed, Purpose::parameters));
   }
 
   template <class Optimizer, class Next>
@@ -52,7 +59,8 @@ class DividedModel {
 
   template <class Batches, class Found>
   void score(const model_type& model, Index count, const Batches& batch, const Found& found) {
-    pipeline(1).forward(model, count, batch, found);
+    const Index round = division_.own_stages() > 1 ? ranks_.pipeline().size() : 1;
+    pipeline(round).forward(model, count, batch, found);
   }
 
   template <class Use>
@@ -75,16 +83,18 @@ class DividedModel {
     auto found = pipelines_.find(micro_batches);
     if (found == pipelines_.end()) {
       const World& stages = ranks_.pipeline();
-      found = pipelines_
-                  .try_emplace(micro_batches, stages,
-                               burrow::one_forward_one_backward(stages.size(), micro_batches))
-                  .first;
+      found =
+          pipelines_
+              .try_emplace(micro_batches, stages,
+                           burrow::pipeline_schedule(stages.size(), division_.own_stages(), micro_batches))
+              .first;
     }
     return found->second;
   }
 
   const RunConfiguration& configuration_;
   const Ranks& ranks_;
+  Layout division_;
   std::map<Index, burrow::Pipeline<World>> pipelines_;  // by micro-batches
 };
 

@@ -114,6 +114,7 @@ void MetricsLog::costs(Index step, const std::string& mesh, const RunCosts& cost
                   {"steps", costs.steps},
                   {"sent", sent},
                   {"memory", costs.memory},
+                  {"memory_of_all_ranks", costs.memory_of_all},
                   {"largest_peak", costs.largest_peak},
                   {"checkpoint_seconds", costs.checkpoint_seconds},
                   {"checkpoint_waits", costs.checkpoint_waits}}));

@@ -1,11 +1,9 @@
 #include "gopher_model/training/plan.hpp"
 
 #include <algorithm>
-#include <cmath>
 
-#include <burrow/distributed/sharded.hpp>
-
-#include "gopher_model/model/accounting.hpp"
+#include "gopher_model/model/stage_layers.hpp"
+#include "gopher_model/training/plan_parts.hpp"
 
 namespace gopher {
 namespace {
@@ -15,154 +13,157 @@ using burrow::Rematerialization;
 
 double real(Index value) { return static_cast<double>(value); }
 
-// The part of `count` things that rank `r` of `ranks` has, as parallel layers and stages divide them.
-Index part(Index count, int r, int ranks) { return count * (r + 1) / ranks - count * r / ranks; }
-
-// What one rank has of `count` values that data ranks divide bucket by bucket, as `Sharded` does; the first
-// has most.
-Index first_share(Index count, int ranks) {
-  const Index bucket = burrow::ShardingOptions{}.bucket_elements;
-  return count / bucket * burrow::Partition{bucket, ranks}.size(0) +
-         burrow::Partition{count % bucket, ranks}.size(0);
-}
-
-// Numbers of parameters that the rank of a stage and of a tensor group has, in their order in the model.
-struct RankParts {
-  Index before, block, blocks, after;
-  Index all() const { return before + blocks * block + after; }
-};
-
-RankParts rank_parts(const ModelSize& size, int stage, int stages, int tensor_rank, int tensor_ranks) {
-  const Index d = size.width, a = size.head_width * part(size.heads, tensor_rank, tensor_ranks);
-  const Index f = part(size.feed_forward, tensor_rank, tensor_ranks);
-  const Index v = part(size.vocabulary, tensor_rank, tensor_ranks);
-  const bool first = stage == 0, last = stage + 1 == stages;
-  return {.before = first || last ? v * d : 0,
-          .block = 5 * d * a + 2 * a + d + 2 * d * f + f + d + 2 * d,
-          .blocks = part(size.layers, stage, stages),
-          .after = last ? v + d : 0};
-}
-
-// What the first data rank updates of them.
-Index updated(const RankParts& parts, const Layout& layout) {
-  const int ranks = layout.mesh.data;
-  if (ranks == 1 || layout.zero == 0) return parts.all();
-  if (layout.zero < 3) return first_share(parts.all(), ranks);
-  return first_share(parts.before, ranks) + parts.blocks * burrow::Partition{parts.block, ranks}.size(0) +
-         first_share(parts.after, ranks);
-}
-
-void require(bool holds, const std::string& sentence) {
-  if (!holds) throw ConfigError(sentence);
-}
-
-void require_divisible(const RunConfiguration& c, const Layout& layout) {
+// Why a run does not divide so, as a sentence; nothing where it does.
+std::string obstacle(const RunConfiguration& c, const Layout& layout) {
   const MeshShape& mesh = layout.mesh;
+  const auto text = [](Index number) { return std::to_string(number); };
+  const Index unit = c.size.context * mesh.data;
+  if (c.batch_tokens % unit != 0)
+    return "batch_tokens must be a multiple of context x data ranks = " + text(c.size.context) + " x " +
+           text(mesh.data) + " = " + text(unit) + ", such as " +
+           text((c.batch_tokens + unit - 1) / unit * unit) + ", not " + text(c.batch_tokens) + ".";
   const std::string name = "mesh " + mesh.text() + ": ";
-  const Index unit = c.size.context * layout.micro_batch * mesh.data;
-  require(c.batch_tokens % unit == 0,
-          name + "batch_tokens must be a multiple of context x micro_batch x data ranks = " +
-              std::to_string(unit) + ", not " + std::to_string(c.batch_tokens) + ".");
-  require_divisible_model(c.size, mesh);
+  struct Divided {
+    Index count;
+    const char* things;
+    Index parts;
+    const char* who;
+  };
+  for (const auto& [count, things, parts, who] :
+       {Divided{c.size.layers, "layers", Index{mesh.pipeline} * layout.own_stages(), "stages"},
+        Divided{c.size.heads, "heads", mesh.tensor, "tensor ranks"},
+        Divided{c.size.feed_forward, "feed-forward columns", mesh.tensor, "tensor ranks"},
+        Divided{c.size.vocabulary, "tokens of the vocabulary", mesh.tensor, "tensor ranks"}})
+    if (count < parts)
+      return name + text(count) + " " + things + " are not enough for " + text(parts) + " " + who + ".";
+  if (c.size.context % layout.row_parts() != 0)
+    return name + "with sequence_parallel its tensor ranks divide the context, so " + text(c.size.context) +
+           " must be a multiple of " + text(mesh.tensor) + ".";
+  const Index sequences = c.batch_tokens / unit, round = layout.micro_batch * mesh.pipeline;
+  if (layout.own_stages() > 1 && sequences % round != 0)
+    return name +
+           "with chunks above 1 its stages take micro-batches in rounds, so the sequences of a step on each "
+           "data rank must be a multiple of micro_batch x pipeline ranks = " +
+           text(round) + ", not " + text(sequences) + ".";
+  return "";
 }
 
-MemoryPlan memory_of(const RunConfiguration& c, const Layout& layout, int stage, Index micro_batches) {
-  const MeshShape& mesh = layout.mesh;
-  RankParts parts{};
-  for (int t = 0; t < mesh.tensor; ++t)
-    if (const auto some = rank_parts(c.size, stage, mesh.pipeline, t, mesh.tensor); some.all() > parts.all())
-      parts = some;
-  const Index count = parts.all(), own = updated(parts, layout);
-  const StateBytes whole = state_bytes(c.size, c.precision);
-  const Index all = parameters(c.size).full();  // StateBytes are multiples of it
-  const bool divided = layout.zero >= 2 && mesh.data > 1, by_block = layout.zero == 3 && mesh.data > 1;
-  const Index share = burrow::Partition{parts.block, mesh.data}.size(0);
-  const Index held = by_block ? parts.before + parts.blocks * share + parts.after : count;
-  const Index gathered = std::min<Index>(2, parts.blocks) * (parts.block - share);
-  const Index fresh = by_block && mesh.pipeline == 1
-                          ? parts.before + std::min<Index>(2, parts.blocks) * parts.block + parts.after
-                          : count;
-  const Index moments = c.optimizer == OptimizerKind::sgd ? whole.moments / all / 2 : whole.moments / all;
-  MemoryPlan memory{.parameters = whole.parameters / all * held,
-                    .gathered = by_block ? whole.parameters / all * gathered : 0,
-                    .gradients = whole.gradients / all * (divided ? own : count),
-                    .fresh_gradients = divided ? whole.gradients / all * fresh : 0,
-                    .master = whole.master / all * own,
-                    .moments = moments * own};
-  // Data ranks divide what they all have, and each writes its share.
-  if (copies_checkpoints(c))
-    memory.checkpoint_copy = (whole.parameters / all + whole.master / all + moments) *
-                             (mesh.data == 1 ? count : first_share(count, mesh.data));
-  const Index in_flight = std::min<Index>(mesh.pipeline - stage, micro_batches);
-  ModelSize part_of_model = c.size;
-  part_of_model.layers = part(c.size.layers, stage, mesh.pipeline);
-  part_of_model.heads = (c.size.heads + mesh.tensor - 1) / mesh.tensor;
-  part_of_model.feed_forward = (c.size.feed_forward + mesh.tensor - 1) / mesh.tensor;
-  part_of_model.vocabulary =
-      stage + 1 == mesh.pipeline ? (c.size.vocabulary + mesh.tensor - 1) / mesh.tensor : 0;
-  memory.activations = real(in_flight) *
-                       activation_bytes(part_of_model, layout.micro_batch, c.precision, layout.rematerialize);
+// An estimate for the ranks of a stage.
+double activations_of(const PlanParts& parts, int stage) {
+  const RunConfiguration& c = parts.configuration();
+  const Layout& layout = parts.layout();
+  const MeshShape& mesh = parts.mesh();
+  const Index rows = std::min(layout.micro_batch, parts.sequences());
+  const auto& blocks = parts.chunk_blocks(stage);
+  ModelSize part = c.size;
+  part.heads = (c.size.heads + mesh.tensor - 1) / mesh.tensor;
+  part.feed_forward = (c.size.feed_forward + mesh.tensor - 1) / mesh.tensor;
+  part.vocabulary = stage + 1 == mesh.pipeline ? (c.size.vocabulary + mesh.tensor - 1) / mesh.tensor : 0;
+  const auto kept = [&](int chunk) {
+    ModelSize chunk_part = part;
+    chunk_part.layers = blocks[static_cast<std::size_t>(chunk)];
+    return kept_activation_bytes(chunk_part, rows, c.precision, layout.rematerialize, layout.row_parts());
+  };
+  part.layers = *std::max_element(blocks.begin(), blocks.end());
+  return parts.schedule().most_in_memory(stage, kept) +
+         passing_activation_bytes(part, rows, c.precision, layout.rematerialize, layout.row_parts());
+}
+
+MemoryPlan memory_of(const PlanParts& parts, int data_rank, int stage, int tensor_rank) {
+  const bool divides = parts.mesh().data > 1, staged = parts.mesh().pipeline > 1;
+  const int zero = divides ? parts.layout().zero : 0;
+  const auto counts = parts.parameters(stage, tensor_rank);
+  const auto sharding = parts.sharding(stage, tensor_rank);
+  const StateBytes bytes = bytes_of_parameter(parts.configuration());
+  const Index gathered = parts.passages(stage).most_present * sharding.missing_of_block(data_rank);
+  Index fresh = zero >= 2 ? counts.all() : 0;
+  // A pass without a pipeline gives gradients of blocks back as they are reduced.
+  if (zero == 3 && !staged)
+    fresh = counts.before + std::min<Index>(2, counts.blocks) * counts.block + counts.after;
+  if (staged) fresh += counts.before;  // what is new of the table's gradient is added apart
+  MemoryPlan memory{.parameters = bytes.parameters * sharding.held(data_rank),
+                    .gathered = bytes.parameters * gathered,
+                    .gradients = bytes.gradients * sharding.kept_gradient(data_rank),
+                    .fresh_gradients = bytes.gradients * fresh,
+                    .master = bytes.master * sharding.updated(data_rank),
+                    .moments = bytes.moments * sharding.updated(data_rank),
+                    .activations = activations_of(parts, stage)};
+  if (copies_checkpoints(parts.configuration()))
+    memory.checkpoint_copy = bytes.total() * sharding.written(data_rank);
   return memory;
 }
 
-MessagePlan messages_of(const RunConfiguration& c, const Layout& layout, Index micro_batches) {
-  const MeshShape& mesh = layout.mesh;
-  const auto bytes = state_bytes(c.size, c.precision);
-  const Index per_parameter = bytes.parameters / parameters(c.size).full();
-  // By the groups of data ranks, one to a stage and tensor rank; in blocks that are gathered in each pass,
-  // but for the last one, which stays for the backward pass.
-  Index held = 0, passed = 0, outside = 0;
-  for (int s = 0; s < mesh.pipeline; ++s)
-    for (int t = 0; t < mesh.tensor; ++t) {
-      const RankParts parts = rank_parts(c.size, s, mesh.pipeline, t, mesh.tensor);
-      held += parts.all();
-      passed += (2 * parts.blocks - 1) * parts.block;
-      outside += parts.before + parts.after;
+// That of the rank which needs most.
+MemoryPlan most_memory(const PlanParts& parts) {
+  MemoryPlan most;
+  for (int stage = 0; stage < parts.mesh().pipeline; ++stage) {
+    int fullest = 0;
+    for (int t = 1; t < parts.mesh().tensor; ++t)
+      if (parts.parameters(stage, t).all() > parts.parameters(stage, fullest).all()) fullest = t;
+    const MemoryPlan memory = memory_of(parts, 0, stage, fullest);
+    if (memory.total() > most.total()) most = memory;
+  }
+  return most;
+}
+
+// Seconds for which `bytes` that all ranks together send keep each of them.
+double seconds(Index bytes, const Machine& machine, int ranks, bool near) {
+  return real(bytes) / ranks / (near ? machine.near : machine.far);
+}
+
+// The seconds of a step's products, the ranks of a pipeline waiting for each other included, and the share of
+// them for which they wait.
+struct Products {
+  double seconds, waiting;
+};
+Products products_of(const PlanParts& parts, double rate) {
+  const int ranks = parts.mesh().pipeline;
+  const Index batches = parts.micro_batches();
+  const double tokens = real(parts.sequences() * parts.size().context) / real(batches);
+  const auto rematerialize = parts.layout().rematerialize;
+  const StageFlops flops = stage_flops(parts.size(), rematerialize);
+  const double passes = rematerialize.blocks() > 0 ? 4 : 3;  // as long as the forward pass
+  const burrow::PipelineSchedule& schedule = parts.schedule();
+  std::vector<double> forward(static_cast<std::size_t>(schedule.stages())), backward = forward;
+  double most = 0, all = 0;
+  for (int r = 0; r < ranks; ++r) {
+    const auto& blocks = parts.chunk_blocks(r);
+    double busy = 0;
+    for (int chunk = 0; chunk < schedule.chunks; ++chunk) {
+      const int stage = schedule.stage(r, chunk);
+      const auto s = static_cast<std::size_t>(stage);
+      const double layers = flops.layer * real(blocks[static_cast<std::size_t>(chunk)]);
+      const double head = stage + 1 == schedule.stages() ? flops.head : 0;
+      forward[s] = (layers / passes + head / 3) * tokens / rate;
+      backward[s] = (layers + head) * tokens / rate - forward[s];
+      busy += forward[s] + backward[s];
     }
-  const Index others = mesh.data - 1, groups = mesh.pipeline * mesh.tensor;
-  const Index world = mesh.ranks();
-  MessagePlan plan;
-  // The loss, and with a divided optimizer the norm; then three numbers of all ranks.
-  plan.all_reduce = 2 * 8 * ((layout.zero > 0 ? 2 : 1) * others * groups + 3 * (world - 1));
-  if (layout.zero == 0)
-    plan.all_reduce += 2 * 4 * held * others;
-  else
-    plan.all_gather = per_parameter * others * (layout.zero == 3 ? micro_batches * passed + outside : held);
-  // A pipeline reduces what all micro-batches of a step have added up.
-  const Index reductions = layout.zero >= 2 && mesh.pipeline == 1 ? micro_batches : 1;
-  if (layout.zero > 0) plan.reduce_scatter = 4 * held * others * reductions;
-
-  const double passes = real(micro_batches * mesh.data), tokens = real(layout.micro_batch * c.size.context);
-  const double hidden = tokens * real(c.size.width * activation_element_bytes(c.precision));
-  const double sums = (layout.rematerialize.blocks() > 0 ? 6 : 4) * real(c.size.layers) + 2;
-  plan.tensor = passes * 2 * (mesh.tensor - 1) * (sums * hidden + 3 * 4 * tokens);
-  plan.pipeline = passes * 2 * (mesh.pipeline - 1) * hidden * mesh.tensor;
-  if (mesh.pipeline > 1) plan.pipeline += mesh.data * 2 * 4 * real(c.size.vocabulary * c.size.width);
-  return plan;
+    most = std::max(most, busy);
+    all += busy;
+  }
+  const double length =
+      schedule_length(schedule, forward, backward) + real(batches - schedule.micro_batches) * most;
+  return {length, 1 - all / ranks * real(batches) / length};
 }
 
-// Seconds for which `bytes` that all ranks together send keep each of them, of which `groups` go on at once.
-double seconds(double bytes, const Machine& machine, int ranks, bool near) {
-  return bytes / ranks / (near ? machine.near : machine.far);
-}
-
-void predict_time(Plan& plan, const RunConfiguration& c, const Machine& machine) {
+void predict_time(Plan& plan, const PlanParts& parts, const Machine& machine) {
+  const RunConfiguration& c = parts.configuration();
   const MeshShape& mesh = plan.layout.mesh;
   const int ranks = mesh.ranks();
-  const double tokens = real(c.batch_tokens), all = machine.flops * machine.efficiency * ranks;
-  const double model_flops = model_flops_per_token(c.size) * tokens;
-  const double forward = model_flops / 3,
-               busy = model_flops + (plan.layout.rematerialize.blocks() > 0 ? forward : 0);
-  plan.bubble = real(mesh.pipeline - 1) / real(plan.micro_batches + mesh.pipeline - 1);
-  plan.compute = busy / all / (1 - plan.bubble);
-  plan.tensor_exchange = seconds(plan.messages.tensor, machine, ranks, mesh.tensor <= machine.group);
-  plan.pipeline_exchange = seconds(plan.messages.pipeline, machine, ranks, ranks <= machine.group);
+  const double rate = machine.flops * machine.efficiency;
+  const double model_flops = model_flops_per_token(c.size) * real(c.batch_tokens);
+  const auto [products, waiting] = products_of(parts, rate * mesh.tensor);
+  plan.bubble = waiting;
+  plan.compute = products;
   const auto& m = plan.messages;
-  const double gradients = real(m.all_reduce + m.reduce_scatter), gathered = real(m.all_gather);
+  plan.tensor_exchange = seconds(m.tensor.total().bytes, machine, ranks, mesh.tensor <= machine.group);
+  plan.pipeline_exchange = seconds(m.pipeline.total().bytes, machine, ranks, ranks <= machine.group);
+  const Index gathered = m.data[burrow::Collective::all_gather].bytes;
+  const Index gradients = m.data.total().bytes - gathered;
   const bool near = mesh.tensor * mesh.data <= machine.group;
   // Gradients are added while the last micro-batch's backward pass goes on; what it does not cover is waited
   // for.
-  const double covered = 2 * forward / all / real(plan.micro_batches);
+  const double covered = 2 * model_flops / 3 / (rate * ranks) / real(plan.micro_batches);
   plan.data_exchange = std::max(0.0, seconds(gradients, machine, ranks, near) - covered) +
                        seconds(gathered, machine, ranks, near);
   const MemoryPlan& memory = plan.memory;
@@ -173,15 +174,17 @@ void predict_time(Plan& plan, const RunConfiguration& c, const Machine& machine)
 
 }  // namespace
 
-void require_divisible_model(const ModelSize& size, const MeshShape& mesh) {
-  const auto enough = [&](Index count, const char* things, int ranks, const char* parts) {
-    require(count >= ranks, "mesh " + mesh.text() + ": " + std::to_string(count) + " " + things +
-                                " are not enough for " + std::to_string(ranks) + " " + parts + ".");
-  };
-  enough(size.layers, "layers", mesh.pipeline, "stages");
-  enough(size.heads, "heads", mesh.tensor, "tensor ranks");
-  enough(size.feed_forward, "feed-forward columns", mesh.tensor, "tensor ranks");
-  enough(size.vocabulary, "tokens of the vocabulary", mesh.tensor, "tensor ranks");
+Layout layout_of(const RunConfiguration& c, const MeshShape& mesh) {
+  return {mesh,
+          static_cast<int>(c.zero),
+          c.micro_batch,
+          burrow::parse_rematerialization(c.rematerialize),
+          static_cast<int>(c.chunks),
+          c.sequence_parallel};
+}
+
+void require_divisible(const RunConfiguration& c, const Layout& layout) {
+  if (const std::string why = obstacle(c, layout); !why.empty()) throw ConfigError(why);
 }
 
 double Plan::step() const { return compute + data_exchange + tensor_exchange + pipeline_exchange + update; }
@@ -195,23 +198,26 @@ const Machine& machine_called(std::string_view name) {
   throw ConfigError("there is no machine " + std::string(name) + ", only " + all + ".");
 }
 
-Index rank_parameters(const ModelSize& size, int stage, int stages, int tensor_rank, int tensor_ranks) {
-  return rank_parts(size, stage, stages, tensor_rank, tensor_ranks).all();
+burrow::ParameterCounts rank_parameters(const RunConfiguration& c, const Layout& layout, int stage,
+                                        int tensor_rank) {
+  return PlanParts{c, layout}.parameters(stage, tensor_rank);
+}
+
+MemoryPlan memory_of_rank(const RunConfiguration& c, const Layout& layout, int data_rank, int stage,
+                          int tensor_rank) {
+  return memory_of(PlanParts{c, layout}, data_rank, stage, tensor_rank);
 }
 
 Plan plan(const RunConfiguration& c, const Layout& layout, const Machine& machine) {
   require_divisible(c, layout);
+  const PlanParts parts{c, layout};
   Plan result;
   result.layout = layout;
-  const MeshShape& mesh = layout.mesh;
-  result.micro_batches = c.batch_tokens / (c.size.context * layout.micro_batch * mesh.data);
-  for (int stage = 0; stage < mesh.pipeline; ++stage) {
-    const MemoryPlan memory = memory_of(c, layout, stage, result.micro_batches);
-    if (memory.total() > result.memory.total()) result.memory = memory;
-  }
-  result.state = state_bytes(c.size, c.precision).total();
-  result.messages = messages_of(c, layout, result.micro_batches);
-  predict_time(result, c, machine);
+  result.micro_batches = parts.micro_batches();
+  result.memory = most_memory(parts);
+  result.state = state_bytes(c).total();
+  result.messages = messages_of(parts);
+  predict_time(result, parts, machine);
   return result;
 }
 
@@ -219,20 +225,25 @@ std::vector<Plan> best_plans(const RunConfiguration& c, Index ranks, const Machi
                              std::size_t count) {
   std::vector<Plan> found;
   const Index sequences = c.batch_tokens / c.size.context;
+  const auto add_first_that_fits = [&](Layout layout) {
+    if (!obstacle(c, layout).empty()) return;
+    for (const auto rematerialize : {Rematerialization::selective(), Rematerialization::block(),
+                                     Rematerialization::every(2), Rematerialization::every(4)}) {
+      layout.rematerialize = rematerialize;
+      const Plan one = plan(c, layout, machine);
+      if (one.fits(machine)) return found.push_back(one);
+    }
+  };
   for (Index tensor = 1; tensor <= std::min(ranks, c.size.heads); ++tensor)
     for (Index pipeline = 1; pipeline <= std::min(ranks / tensor, c.size.layers); ++pipeline) {
       const Index data = ranks / tensor / pipeline;
       if (data * tensor * pipeline != ranks || sequences % data != 0) continue;
+      const MeshShape mesh{static_cast<int>(data), static_cast<int>(pipeline), static_cast<int>(tensor)};
       for (Index micro_batch = 1; micro_batch <= sequences / data; micro_batch *= 2)
-        for (const auto rematerialize : {Rematerialization::selective(), Rematerialization::block(),
-                                         Rematerialization::every(2), Rematerialization::every(4)}) {
-          if (sequences / data % micro_batch != 0) continue;
-          const MeshShape mesh{static_cast<int>(data), static_cast<int>(pipeline), static_cast<int>(tensor)};
-          const Plan one = plan(c, {mesh, 1, micro_batch, rematerialize}, machine);
-          if (!one.fits(machine)) continue;
-          found.push_back(one);
-          break;
-        }
+        for (int chunks = 1; chunks <= (pipeline > 1 ? 4 : 1); chunks *= 2)
+          for (const bool rows : {false, true})
+            if (sequences / data % micro_batch == 0 && (!rows || tensor > 1))
+              add_first_that_fits({mesh, 1, micro_batch, {}, chunks, rows});
     }
   std::stable_sort(found.begin(), found.end(),
                    [](const Plan& a, const Plan& b) { return a.step() < b.step(); });

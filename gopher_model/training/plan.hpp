@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <burrow/distributed/mesh.hpp>
+#include <burrow/distributed/sharding_plan.hpp>
 #include <burrow/nn/rematerialization.hpp>
 
 #include "gopher_model/training/run_configuration.hpp"
@@ -44,19 +45,30 @@ struct Layout {
   int zero = 1;
   Index micro_batch = 1;
   burrow::Rematerialization rematerialize{};
+  int chunks = 1;                  ///< stages of each pipeline rank
+  bool sequence_parallel = false;  ///< tensor ranks divide the rows between products
+
+  /// The stages that a rank of this mesh has in fact, and the parts of rows.
+  int own_stages() const { return mesh.pipeline > 1 ? chunks : 1; }
+  int row_parts() const { return sequence_parallel ? mesh.tensor : 1; }
+  /// Whether the rows that products have gathered are gathered again in the backward pass, as other values
+  /// are computed again; of blocks that are passed again they are not kept anyway.
+  bool gathers_rows_again() const { return rematerialize.recomputes_values() && rematerialize.blocks() == 0; }
 };
 
-/// Bytes on the rank that has most of a category. Parameters, gradients and state are exact, activations are
-/// the estimate of accounting.hpp.
+/// How the configuration's run is divided on a mesh.
+Layout layout_of(const RunConfiguration& configuration, const burrow::MeshShape& mesh);
+
+/// Bytes on a rank by category. All but activations, an estimate of accounting.hpp, are exact.
 struct MemoryPlan {
   Index parameters = 0;
-  Index gathered = 0;         ///< what is not this rank's of the two blocks at hand, with ZeRO stage 3
+  Index gathered = 0;         ///< the most that is not this rank's of blocks at hand, with ZeRO stage 3
   Index gradients = 0;        ///< kept from one micro-batch to the next
-  Index fresh_gradients = 0;  ///< of the micro-batch that is computed, with ZeRO stages 2 and 3
+  Index fresh_gradients = 0;  ///< of the micro-batch that is computed, or of what stages have in common
   Index master = 0;
   Index moments = 0;
   double activations = 0;
-  Index checkpoint_copy = 0;  ///< in the host's memory: what checkpoints are written from; exact
+  Index checkpoint_copy = 0;  ///< in the host's memory: what checkpoints are written from
 
   /// In the device's memory.
   double total() const {
@@ -65,14 +77,18 @@ struct MemoryPlan {
   }
 };
 
-/// Bytes that all ranks together send in a step. Those of data ranks are exact, with ZeRO stage 3 and a
-/// pipeline the most.
+/// What all ranks together send in a step, by the groups that they send it in. A step behind an evaluation
+/// may send less, with ZeRO stage 3: that leaves each rank its last block.
 struct MessagePlan {
-  Index all_reduce = 0;      ///< among data ranks: gradients with ZeRO stage 0, and numbers
-  Index reduce_scatter = 0;  ///< among data ranks: gradients
-  Index all_gather = 0;      ///< among data ranks: parameters
-  double tensor = 0;         ///< among tensor ranks: sums of activations
-  double pipeline = 0;       ///< between stages, and the tied embedding's gradient
+  burrow::PlannedTraffic data;      ///< gradients, parameters, the loss and the norm of a part of the model
+  burrow::PlannedTraffic tensor;    ///< sums of activations, or rows of them
+  burrow::PlannedTraffic pipeline;  ///< hidden values, the tied embedding's gradient, the loss
+  burrow::PlannedTraffic all;       ///< the norm of the whole model, and whether the run goes on
+
+  burrow::PlannedTraffic together() const {
+    burrow::PlannedTraffic sum = data;
+    return ((sum += tensor) += pipeline) += all;
+  }
 };
 
 /// What a run takes.
@@ -82,7 +98,7 @@ struct Plan {
   Index state = 0;    ///< bytes of parameters, copy and moments on all ranks, each counted once
   MessagePlan messages;
   Index micro_batches = 0;  ///< of a step, on each data rank
-  double bubble = 0;        ///< share of a step in which a stage waits
+  double bubble = 0;        ///< share of a step in which ranks of a pipeline wait for each other
   double compute = 0;       ///< seconds of a step, by what takes them
   double data_exchange = 0;
   double tensor_exchange = 0;
@@ -97,20 +113,26 @@ struct Plan {
   }
 };
 
-/// Parameters of the rank of a stage and of a tensor group that has most; the tied embedding is on the first
-/// and on the last stage. Pipelines have contiguous stages, as equal as blocks allow, the first ones longer.
-Index rank_parameters(const ModelSize& size, int stage, int stages, int tensor_rank, int tensor_ranks);
+/// Numbers of parameters of the ranks of a stage that have this place in their tensor groups, in their order
+/// in the model; the tied embedding is on the first and on the last stage.
+burrow::ParameterCounts rank_parameters(const RunConfiguration& configuration, const Layout& layout,
+                                        int stage, int tensor_rank);
 
-/// Throws ConfigError where a model has fewer layers than the mesh has stages, or fewer heads, feed-forward
-/// columns or tokens than it has tensor ranks.
-void require_divisible_model(const ModelSize& size, const burrow::MeshShape& mesh);
+/// What one rank needs, the one at that place of each axis.
+MemoryPlan memory_of_rank(const RunConfiguration& configuration, const Layout& layout, int data_rank,
+                          int stage, int tensor_rank);
 
-/// What the configuration's run takes in that layout. Throws ConfigError where the batch, the layers, the
-/// heads or the vocabulary do not divide so.
+/// Throws ConfigError where the batch does not divide among data ranks, or micro-batches among the ranks of
+/// an interleaved pipeline, or rows among tensor ranks; and where a model has fewer layers than stages, or
+/// fewer heads, feed-forward columns or tokens than tensor ranks.
+void require_divisible(const RunConfiguration& configuration, const Layout& layout);
+
+/// What the configuration's run takes in that layout. Throws ConfigError as `require_divisible`.
 Plan plan(const RunConfiguration& configuration, const Layout& layout, const Machine& machine);
 
 /// The fastest plans of that many ranks that fit, at most `count`, fastest first: over all meshes,
-/// micro-batches, with ZeRO stage 1, and of rematerialisation as little as fits.
+/// micro-batches, 1, 2 and 4 stages to a pipeline rank, rows whole and divided, with ZeRO stage 1, and of
+/// rematerialisation as little as fits.
 std::vector<Plan> best_plans(const RunConfiguration& configuration, Index ranks, const Machine& machine,
                              std::size_t count);
 

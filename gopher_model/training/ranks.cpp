@@ -30,16 +30,6 @@ MeshShape asked_shape(const World& world, const std::string& mesh) {
   return shape;
 }
 
-void require_equal_shares(const RunConfiguration& c, const MeshShape& shape) {
-  const Index unit = c.size.context * shape.data;
-  if (shape.data == 1 || c.batch_tokens % unit == 0) return;
-  throw ConfigError(
-      "batch_tokens must be a multiple of context x data ranks = " + std::to_string(c.size.context) + " x " +
-      std::to_string(shape.data) + " = " + std::to_string(unit) + ", such as " +
-      std::to_string((c.batch_tokens + unit - 1) / unit * unit) + ", not " + std::to_string(c.batch_tokens) +
-      ".");
-}
-
 // The same number on ranks that may use the same processors.
 std::uint64_t processors() {
   std::array<char, 256> host{};
@@ -63,8 +53,7 @@ Ranks arranged(const World& world, const RunConfiguration& c) {
   if (c.device == DeviceKind::cuda && shape.ranks() > 1)
     throw ConfigError("mesh " + shape.text() + ": several ranks train on the device cpu, not yet on cuda.");
   Ranks ranks{world, shape};
-  require_divisible_model(c.size, shape);
-  require_equal_shares(c, shape);
+  require_divisible(c, layout_of(c, shape));
   return ranks;
 }
 

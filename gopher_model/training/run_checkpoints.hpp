@@ -67,7 +67,7 @@ class RunCheckpoints {
   void add_to(RunCosts& costs) const {
     costs.checkpoint_seconds = stood_still_;
     costs.checkpoint_waits = waits_;
-    if (copy_.bytes() > 0) costs.memory["checkpoint_copy"] = copy_.bytes();
+    if (copies_checkpoints(parts_.configuration)) costs.memory["checkpoint_copy"] = copy_.bytes();
   }
 
  private:

@@ -38,6 +38,12 @@ void require_whole_batches(const RunConfiguration& c) {
 
 }  // namespace
 
+StateBytes state_bytes(const RunConfiguration& c) {
+  StateBytes bytes = state_bytes(c.size, c.precision);
+  if (c.optimizer == OptimizerKind::sgd) bytes.moments = c.beta1 > 0 ? bytes.moments / 2 : 0;
+  return bytes;
+}
+
 bool copies_checkpoints(const RunConfiguration& c) {
   return c.asynchronous_checkpoints && c.checkpoint_every > 0;
 }

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "gopher_model/model/configuration.hpp"
+#include "gopher_model/model/accounting.hpp"
 #include "gopher_model/model/presets.hpp"
 #include "gopher_model/training/device.hpp"
 #include "gopher_model/training/setting_rules.hpp"
@@ -64,6 +64,8 @@ struct RunConfiguration {
   Index profile_steps = 3;
 
   std::string mesh;
+  Index chunks = 1;
+  bool sequence_parallel = false;
   Index zero = 1;
   Index threads = 0;
   DeviceKind device = DeviceKind::cpu;
@@ -82,6 +84,9 @@ struct Setting {
   Value value;
   std::string where;
 };
+
+/// Bytes of the parameters, and of what the optimizer keeps for each of them.
+StateBytes state_bytes(const RunConfiguration& configuration);
 
 /// Whether checkpoints on the way are written from a copy, beside training.
 bool copies_checkpoints(const RunConfiguration& configuration);

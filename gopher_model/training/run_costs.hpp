@@ -12,11 +12,12 @@ using burrow::Index;
 
 /// The costs of training, as `gopher plan` predicts them and a run's metrics record them.
 struct RunCosts {
-  burrow::Traffic sent;                   ///< by all ranks together, in all steps
-  Index steps = 0;                        ///< that these were sent in
-  std::map<std::string, Index> memory{};  ///< bytes on rank 0, by category
-  Index largest_peak = 0;                 ///< bytes in use at once on the rank that used most
-  double checkpoint_seconds = 0;          ///< for which rank 0's steps stood still for checkpoints
+  burrow::Traffic sent;                          ///< by all ranks together, in all steps
+  Index steps = 0;                               ///< that these were sent in
+  std::map<std::string, Index> memory{};         ///< bytes by category, on the rank that has most of it
+  std::map<std::string, Index> memory_of_all{};  ///< the same on all ranks together
+  Index largest_peak = 0;                        ///< bytes in use at once on the rank that used most
+  double checkpoint_seconds = 0;                 ///< for which rank 0's steps stood still for checkpoints
   Index checkpoint_waits = 0;  ///< checkpoints that came due before the one before was on disk, on rank 0
 };
 
@@ -33,12 +34,16 @@ std::map<std::string, Index> kept_bytes(const Model& model, Optimizer& optimizer
   return bytes;
 }
 
-/// Adds up what all ranks have sent, and finds the largest peak.
+/// Adds up what all ranks have sent and keep, and finds the most of it and the largest peak. All ranks keep
+/// the same categories.
 template <burrow::Communicator C>
 void gather(RunCosts& costs, const C& world) {
   for (auto& count : costs.sent.counts)
     for (Index* const number : {&count.calls, &count.messages, &count.bytes})
       *number = world.all_reduce(*number);
+  costs.memory_of_all = costs.memory;
+  for (auto& [category, bytes] : costs.memory_of_all) bytes = world.all_reduce(bytes);
+  for (auto& [category, bytes] : costs.memory) bytes = world.all_reduce(bytes, burrow::Reduction::max);
   costs.largest_peak = world.all_reduce(costs.largest_peak, burrow::Reduction::max);
 }
 

@@ -189,6 +189,12 @@ std::vector<Field> evaluation_and_output_fields() {
           "how the processes of mpirun or srun divide the work: data=2,pipeline=2,tensor=2 are eight, "
           "which divide the batch, the layers, and the products; empty: all of them share the "
           "batch"),
+      field<&C::chunks>("chunks", "machine", from(1, 4096),
+                        "stages of the layers that each pipeline process has; more than 1 are interleaved, "
+                        "which makes it wait less and send more"),
+      field<&C::sequence_parallel>(
+          "sequence_parallel", "machine", FlagRule{},
+          "processes that share products also divide the rows between them (sequence parallelism)"),
       field<&C::zero>("zero", "machine", from(0, 3),
                       "what processes that share the batch divide beside it: 1 the optimizer's state, 2 also "
                       "the gradients of micro-batches, 3 also the layers' parameters, 0 nothing"),

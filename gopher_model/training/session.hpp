@@ -114,9 +114,11 @@ class Session {
     burrow::ShardingOptions sharding{.stage = static_cast<int>(c.zero)};
     if (data_ranks().size() == 1) sharding = {0, parameters(model_).store().size};  // in one stretch
     if (c.optimizer == OptimizerKind::sgd)
-      return Divided<Sgd>{
-          Sgd<Model>{model_, SgdOptions{.weight_decay = c.weight_decay, .bf16_update = update, .key = key}},
-          parts_.ranks, sharding};
+      return Divided<Sgd>{Sgd<Model>{model_, SgdOptions{.momentum = c.beta1,
+                                                        .weight_decay = c.weight_decay,
+                                                        .bf16_update = update,
+                                                        .key = key}},
+                          parts_.ranks, sharding};
     const double decay = c.optimizer == OptimizerKind::adamw ? c.weight_decay : 0.0;
     return Divided<Adam>{Adam<Model>{model_, AdamOptions{.beta1 = c.beta1,
                                                          .beta2 = c.beta2,

@@ -76,9 +76,8 @@ void StepProfile::step_ends() {
 }
 
 double update_bytes(const RunConfiguration& c) {
-  const StateBytes bytes = state_bytes(c.size, c.precision);
-  const Index moments = c.optimizer == OptimizerKind::sgd ? bytes.moments / 2 : bytes.moments;
-  return static_cast<double>(bytes.gradients + 2 * (bytes.parameters + bytes.master + moments));
+  const StateBytes bytes = state_bytes(c);
+  return static_cast<double>(bytes.gradients + 2 * bytes.total());
 }
 
 }  // namespace gopher

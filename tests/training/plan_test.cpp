@@ -25,10 +25,12 @@ TEST_CASE("the parameters of all ranks are those of the model, and what several 
   for (const Preset& named : presets)
     for (const int stages : {1, 2, 3})
       for (const int ranks : {1, 2, 3}) {
-        const ModelSize& size = named.size;
+        const auto c = configuration_of(named.name);
+        const ModelSize& size = c.size;
         Index sum = 0;
+        const Layout layout{{.pipeline = stages, .tensor = ranks}};
         for (int stage = 0; stage < stages; ++stage)
-          for (int t = 0; t < ranks; ++t) sum += rank_parameters(size, stage, stages, t, ranks);
+          for (int t = 0; t < ranks; ++t) sum += rank_parameters(c, layout, stage, t).all();
         // Norm gains and the biases of what ranks add up are on all tensor ranks, the table on two stages.
         const Index replicated = (size.layers * 4 + 1) * size.width * (ranks - 1);
         const Index table = stages > 1 ? size.vocabulary * size.width : 0;
@@ -94,7 +96,8 @@ TEST_CASE("a plan of the 280B run has its known figures") {
       plan(run, {{.data = 32, .pipeline = 4, .tensor = 32}, 1, 1, Rematerialization::block()}, chip);
   CHECK(pods.layout.mesh.ranks() == 4096);
   CHECK(pods.fits(chip));
-  CHECK(pods.bubble == Approx(3.0 / (96 + 3)));
+  CHECK(pods.bubble > 3.0 / (96 + 3));  // the stage with the last product takes a little longer
+  CHECK(pods.bubble < 3.0 / (96 + 3) + 0.01);
   // 300e9 tokens took 920 h, 90,580 tokens a second: at that rate the accounting with rematerialisation gives
   // 46.5 TFLOP/s of a chip.
   const double rate = static_cast<double>(c.tokens) / (920 * 3600);
@@ -123,7 +126,8 @@ TEST_CASE("a mesh that the run does not divide among is refused") {
     CHECK_THROWS_WITH(plan(c, {mesh, 1, 1, {}}, h100), Contains(why));
   };
   refused({.data = 7},
-          "mesh data=7: batch_tokens must be a multiple of context x micro_batch x data ranks = 14336");
+          "batch_tokens must be a multiple of context x data ranks = 2048 x 7 = 14336, such as 272384, not "
+          "262144");
   refused({.pipeline = 9}, "8 layers are not enough for 9 stages");
   refused({.tensor = 32}, "16 heads are not enough for 32 tensor ranks");
   CHECK_THROWS_WITH(machine_called("h10"), Contains("there is no machine h10, only tpu-v3, a100"));

@@ -7,4 +7,5 @@
 #include <burrow/distributed/parallel_layers.hpp>
 #include <burrow/distributed/pipeline.hpp>
 #include <burrow/distributed/sharded.hpp>
+#include <burrow/distributed/sharding_plan.hpp>
 #include <burrow/distributed/stage_blocks.hpp>

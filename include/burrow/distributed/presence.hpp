@@ -11,9 +11,37 @@
 
 namespace burrow::detail {
 
+/// What a passage through block `b` of `count` asks for at a moment: need(b) as it begins, and fetch(b') for
+/// the block that comes next; give_back(b) as it ends. The last block stays for the backward pass, which
+/// begins with it, and so do blocks that are computed again.
+template <class Need, class Fetch, class GiveBack>
+void follow_passage(ParameterKeeper::Moment moment, std::size_t b, std::size_t count, const Need& need,
+                    const Fetch& fetch, const GiveBack& give_back) {
+  using Moment = ParameterKeeper::Moment;
+  switch (moment) {
+    case Moment::forward_begins:
+      need(b);
+      if (b + 1 < count) fetch(b + 1);
+      break;
+    case Moment::again_begins:
+      need(b);
+      break;
+    case Moment::backward_begins:
+      need(b);
+      if (b > 0) fetch(b - 1);
+      break;
+    case Moment::forward_ends:
+      if (b + 1 < count) give_back(b);
+      break;
+    case Moment::again_ends:
+      break;
+    case Moment::backward_ends:
+      give_back(b);
+  }
+}
+
 /// The blocks of a flat buffer of parameters, of each of which this rank always has its own part. A block is
-/// gathered when a pass enters it, while the one before it computes, and given back when the pass leaves. The
-/// last block stays for the backward pass, which begins with it, and so do blocks that are computed again.
+/// gathered when a pass enters it, while the one before it computes, and given back when the pass leaves.
 template <class P, Communicator C>
 class GatheredBlocks final : public ParameterKeeper {
  public:
@@ -46,15 +74,10 @@ class GatheredBlocks final : public ParameterKeeper {
     }
     if (found == blocks_.end()) return;
     open_ = begins;
-    const auto b = static_cast<std::size_t>(found - blocks_.begin());
-    if (begins) {
-      need(b);
-      if (moment == Moment::forward_begins && b + 1 < blocks_.size()) begin_to_gather(b + 1);
-      if (moment == Moment::backward_begins && b > 0) begin_to_gather(b - 1);
-    } else if (moment == Moment::backward_ends ||
-               (moment == Moment::forward_ends && b + 1 < blocks_.size())) {
-      give_back(b);
-    }
+    follow_passage(
+        moment, static_cast<std::size_t>(found - blocks_.begin()), blocks_.size(),
+        [this](std::size_t b) { need(b); }, [this](std::size_t b) { begin_to_gather(b); },
+        [this](std::size_t b) { give_back(b); });
   }
 
  private:

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,23 @@ struct PipelineSchedule {
   int stages() const { return ranks * chunks; }
   /// The stage that a rank's chunk is.
   int stage(int rank, int chunk) const { return chunk * ranks + rank; }
+  /// The most that a rank has in memory of micro-batches whose forward pass it has made, and not yet the
+  /// backward pass, where one of them takes size(chunk) in each of its stages.
+  template <class Size>
+  auto most_in_memory(int rank, const Size& size) const {
+    decltype(size(0)) now{}, most{};
+    for (const PipelineAction& action : actions[static_cast<std::size_t>(rank)]) {
+      if (action.pass == Pass::backward)
+        now -= size(action.chunk);
+      else
+        most = std::max(most, now += size(action.chunk));
+    }
+    return most;
+  }
+  /// The most of them, counted by stage.
+  Index most_in_memory(int rank) const {
+    return most_in_memory(rank, [](int) { return Index{1}; });
+  }
 };
 
 namespace detail {
@@ -99,6 +117,12 @@ inline PipelineSchedule interleaved(int ranks, int chunks, Index micro_batches,
   return schedule;
 }
 
+/// One forward, one backward, or with several chunks the interleaved form. Throws ConfigError as these do.
+inline PipelineSchedule pipeline_schedule(int ranks, int chunks, Index micro_batches) {
+  return chunks == 1 ? one_forward_one_backward(ranks, micro_batches)
+                     : interleaved(ranks, chunks, micro_batches);
+}
+
 /// When every action of a schedule begins, where stages compute alike and nothing else takes time.
 struct PipelineTimeline {
   PipelineSchedule schedule;
@@ -113,60 +137,85 @@ struct PipelineTimeline {
     const Index busy = schedule.micro_batches * schedule.chunks * (forward + backward);
     return static_cast<double>(length - busy) / static_cast<double>(busy);
   }
-  /// The most micro-batches whose forward pass a rank has made, and not yet the backward pass, counted by
-  /// stage.
-  Index most_in_memory(int rank) const {
-    Index now = 0, most = 0;
-    for (const PipelineAction& action : schedule.actions[static_cast<std::size_t>(rank)]) {
-      now += action.pass == Pass::forward ? 1 : -1;
-      most = std::max(most, now);
-    }
-    return most;
-  }
   /// A line for each rank, a column for each unit of time: micro-batches as digits and letters, those of
   /// backward passes underlined by a line below, dots where it waits.
   std::string text() const;
 };
 
-/// Throws Error where ranks wait for each other without end.
-inline PipelineTimeline timeline(const PipelineSchedule& schedule, Index forward = 1, Index backward = 2) {
-  PipelineTimeline line{schedule, forward, backward, {}};
+namespace detail {
+
+/// When the actions of each rank begin, and when all have ended.
+template <class Time>
+struct ActionTimes {
+  std::vector<std::vector<Time>> begins;
+  Time length{};
+};
+
+/// The times of a schedule whose passes take duration(pass, stage). Throws Error where ranks wait for each
+/// other without end.
+template <class Duration>
+auto action_times(const PipelineSchedule& schedule, const Duration& duration) {
+  using Time = decltype(duration(Pass::forward, 0));
   const auto stages = static_cast<std::size_t>(schedule.stages());
   const auto count = static_cast<std::size_t>(schedule.micro_batches);
-  constexpr Index never = -1;
+  constexpr Time never = -1;
   // When passes of a stage end: [pass][stage][micro-batch].
-  std::array<std::vector<Index>, 2> ends{std::vector<Index>(stages * count, never),
-                                         std::vector<Index>(stages * count, never)};
-  line.begins.resize(schedule.actions.size());
-  std::vector<Index> free(schedule.actions.size(), 0);
-  const auto end_of = [&](Pass pass, std::size_t stage, Index m) -> Index& {
+  std::array<std::vector<Time>, 2> ends{std::vector<Time>(stages * count, never),
+                                        std::vector<Time>(stages * count, never)};
+  ActionTimes<Time> times;
+  times.begins.resize(schedule.actions.size());
+  std::vector<Time> free(schedule.actions.size(), 0);
+  const auto end_of = [&](Pass pass, std::size_t stage, Index m) -> Time& {
     return ends[static_cast<std::size_t>(pass)][stage * count + static_cast<std::size_t>(m)];
   };
   for (bool moved = true; moved;) {
     moved = false;
     for (std::size_t r = 0; r < schedule.actions.size(); ++r)
-      while (line.begins[r].size() < schedule.actions[r].size()) {
-        const PipelineAction& a = schedule.actions[r][line.begins[r].size()];
+      while (times.begins[r].size() < schedule.actions[r].size()) {
+        const PipelineAction& a = schedule.actions[r][times.begins[r].size()];
         const auto s = static_cast<std::size_t>(schedule.stage(static_cast<int>(r), a.chunk));
-        Index needed = 0;  // the end of what the action needs
+        Time needed;
         if (a.pass == Pass::forward)
           needed = s == 0 ? 0 : end_of(Pass::forward, s - 1, a.micro_batch);
         else
           needed = s + 1 == stages ? end_of(Pass::forward, s, a.micro_batch)
                                    : end_of(Pass::backward, s + 1, a.micro_batch);
         if (needed == never) break;
-        const Index begin = std::max(needed, free[r]);
-        line.begins[r].push_back(begin);
-        end_of(a.pass, s, a.micro_batch) = free[r] = begin + line.duration(a.pass);
+        const Time begin = std::max(needed, free[r]);
+        times.begins[r].push_back(begin);
+        end_of(a.pass, s, a.micro_batch) = free[r] = begin + duration(a.pass, static_cast<int>(s));
         moved = true;
       }
   }
   for (std::size_t r = 0; r < schedule.actions.size(); ++r) {
-    if (line.begins[r].size() < schedule.actions[r].size())
+    if (times.begins[r].size() < schedule.actions[r].size())
       throw Error("pipeline: with this schedule rank " + std::to_string(r) + " waits without end");
-    line.length = std::max(line.length, free[r]);
+    times.length = std::max(times.length, free[r]);
   }
+  return times;
+}
+
+}  // namespace detail
+
+/// Throws Error where ranks wait for each other without end.
+inline PipelineTimeline timeline(const PipelineSchedule& schedule, Index forward = 1, Index backward = 2) {
+  PipelineTimeline line{schedule, forward, backward, {}};
+  auto times = detail::action_times(schedule, [&](Pass pass, int) { return line.duration(pass); });
+  line.begins = std::move(times.begins);
+  line.length = times.length;
   return line;
+}
+
+/// The time from a schedule's first action to its last, where a forward pass of stage s takes forward[s] and
+/// a backward pass backward[s]. Throws Error where ranks wait for each other without end.
+inline double schedule_length(const PipelineSchedule& schedule, std::span<const double> forward,
+                              std::span<const double> backward) {
+  return detail::action_times(
+             schedule,
+             [&](Pass pass, int stage) {
+               return (pass == Pass::forward ? forward : backward)[static_cast<std::size_t>(stage)];
+             })
+      .length;
 }
 
 inline std::string PipelineTimeline::text() const {

@@ -17,20 +17,11 @@
 #include <burrow/distributed/mesh.hpp>
 #include <burrow/distributed/overlap.hpp>
 #include <burrow/distributed/presence.hpp>
+#include <burrow/distributed/sharding_options.hpp>
 #include <burrow/optim/clip.hpp>
 #include <burrow/optim/model_optimizer.hpp>
 
 namespace burrow {
-
-/// What is divided among the ranks. Stage 0: nothing, gradients are added by all. Stage 1: what the optimizer
-/// remembers. Stage 2: also the gradients that are kept between the micro-batches of a step. Stage 3: also
-/// the parameters of repeated blocks (Repeat), each of which is whole only while a pass goes through it.
-/// Gradients and parameters travel in buckets of `bucket_elements`, with stage 3 one for each block, divided
-/// among the ranks.
-struct ShardingOptions {
-  int stage = 1;
-  Index bucket_elements = Index{1} << 22;
-};
 
 /// A part of what an optimizer remembers: the values from `first` on, of the `count` that all ranks have
 /// under this name.

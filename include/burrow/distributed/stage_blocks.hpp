@@ -1,12 +1,12 @@
 // The blocks that a rank of a pipeline has, by the numbers that they have in the whole model.
 #pragma once
 
-#include <burrow/distributed/schedule.hpp>
+#include <burrow/distributed/stage_division.hpp>
 #include <burrow/nn/combinators.hpp>
 
 namespace burrow {
 
-/// Blocks of a model that lie in a rank's stages: contiguous ones in each, as even as their number allows.
+/// Blocks of a model that lie in a rank's stages: contiguous ones in each.
 template <class Block>
 struct StageBlocks {
   using module_type = Block;
@@ -15,21 +15,27 @@ struct StageBlocks {
   std::vector<std::size_t> bounds;   ///< chunk c has the blocks from bounds[c] on, up to bounds[c + 1]
   Rematerialization rematerialize{};
 
-  /// Of all blocks of a model, those of the stages that `rank` has. Throws ConfigError where there are fewer
-  /// blocks than stages.
+  /// Of all blocks of a model, those of the stages that `rank` has, chunks of them, as even as their number
+  /// allows. Throws ConfigError where there are fewer blocks than stages.
   template <class Blocks>
   static StageBlocks of(Blocks&& all, int rank, int ranks, int chunks, Rematerialization rematerialize) {
-    const auto stages = static_cast<std::size_t>(ranks * chunks), count = all.size();
-    if (count < stages)
-      throw ConfigError("pipeline: " + std::to_string(count) + " blocks are not enough for " +
-                        std::to_string(stages) + " stages");
+    return of(all, rank, ranks, even_stages(static_cast<Index>(all.size()), ranks * chunks), rematerialize);
+  }
+  /// The same where stage s has blocks_of_stages[s] of them.
+  template <class Blocks>
+  static StageBlocks of(Blocks&& all, int rank, int ranks, const std::vector<Index>& blocks_of_stages,
+                        Rematerialization rematerialize) {
     StageBlocks result{{}, {}, {0}, rematerialize};
-    for (auto s = static_cast<std::size_t>(rank); s < stages; s += static_cast<std::size_t>(ranks)) {
-      for (std::size_t i = count * s / stages; i < count * (s + 1) / stages; ++i) {
+    std::size_t first = 0;
+    for (std::size_t s = 0; s < blocks_of_stages.size(); ++s) {
+      const std::size_t last = first + static_cast<std::size_t>(blocks_of_stages[s]);
+      const bool own = s % static_cast<std::size_t>(ranks) == static_cast<std::size_t>(rank);
+      for (std::size_t i = first; own && i < last; ++i) {
         result.blocks.push_back(std::move(all[i]));
         result.numbers.push_back(i);
       }
-      result.bounds.push_back(result.blocks.size());
+      if (own) result.bounds.push_back(result.blocks.size());
+      first = last;
     }
     return result;
   }
