@@ -27,7 +27,7 @@ class DividedModel {
   DividedModel(const RunConfiguration& configuration, const Ranks& ranks)
       : configuration_{configuration}, ranks_{ranks}, division_{layout_of(configuration, ranks.shape())} {}
 
-  model_type make() const {
+  model_type make(const burrow::ShardingOptions& sharding) const {
     const World& stages = ranks_.pipeline();
     const auto& c = configuration_;
     auto own =
@@ -35,8 +35,8 @@ class DividedModel {
                        stage_layers(c.size, stages.size(), division_.own_stages(), division_.rematerialize));
     const auto rows = c.sequence_parallel ? burrow::SequenceRows::divided : burrow::SequenceRows::whole;
     const auto gathered = division_.gathers_rows_again() ? burrow::Gathered::again : burrow::Gathered::kept;
-    return build(burrow::parted(std::move(own), ranks_.tensor(), rows, gathered),
-                 key_for(c.seed, Purpose::parameters));
+    return detail::with_first_values(burrow::parted(std::move(own), ranks_.tensor(), rows, gathered), c,
+                                     ranks_, sharding);
   }
 
   template <class Optimizer, class Next>

@@ -42,7 +42,7 @@ class Session {
         configuration_{parts.configuration},
         schedule_{batch_schedule(configuration_)},
         layout_{parts.configuration, parts.ranks},
-        model_{layout_.make()},
+        model_{layout_.make(sharding())},
         optimizer_{make_optimizer()},
         checkpoints_{parts_} {
     burrow::reset_peak_memory<Cpu>();
@@ -106,13 +106,18 @@ class Session {
     checkpoints_.go_on(all[2]);
   }
 
+  /// Nothing where there is nobody to share it with.
+  burrow::ShardingOptions sharding() const {
+    return {.stage = data_ranks().size() == 1 ? 0 : static_cast<int>(configuration_.zero)};
+  }
+
   Optimizer make_optimizer() const {
     const auto& c = configuration_;
     const Bf16Update update =
         c.precision == Precision::bf16_stochastic ? Bf16Update::stochastic : Bf16Update::fp32_copy;
     const burrow::Key key = key_for(c.seed, Purpose::rounding);
-    burrow::ShardingOptions sharding{.stage = static_cast<int>(c.zero)};
-    if (data_ranks().size() == 1) sharding = {0, parameters(model_).store().size};  // in one stretch
+    burrow::ShardingOptions sharding = this->sharding();
+    if (data_ranks().size() == 1) sharding.bucket_elements = parameters(model_).store().size;
     if (c.optimizer == OptimizerKind::sgd)
       return Divided<Sgd>{Sgd<Model>{model_, SgdOptions{.momentum = c.beta1,
                                                         .weight_decay = c.weight_decay,

@@ -4,17 +4,18 @@
 
 #include <concepts>
 
-#include <burrow/distributed/sharded.hpp>
+#include <burrow/distributed/build_sharded.hpp>
 #include <burrow/optim/adam.hpp>
 
 #include "gopher_model/data/batch_feed.hpp"
 #include "gopher_model/model/gopher.hpp"
 #include "gopher_model/training/checkpoint.hpp"
+#include "gopher_model/training/corpus.hpp"
 #include "gopher_model/training/ranks.hpp"
 
 namespace gopher {
 
-/// A layout: `make()` gives what this rank has of the model, with its first values. accumulate(model,
+/// A layout: make(sharding) gives what this rank has of the model, with its first values. accumulate(model,
 /// optimizer, n, next, share) takes n micro-batches from next() and lets the optimizer keep the gradient of
 /// their losses times `share`, whose sum it returns. score(model, n, batch, found) is that of
 /// `held_out_loss`. `sent()` counts what this rank has sent. All ranks call these together; one alone may
@@ -24,7 +25,7 @@ template <class L>
 concept TrainingLayout = requires(L& layout, const typename L::model_type& model, Batch (&next)(),
                                   burrow::Sharded<Adam<typename L::model_type>, World>& optimizer) {
   typename L::policy;
-  { layout.make() } -> std::same_as<typename L::model_type>;
+  { layout.make(burrow::ShardingOptions{}) } -> std::same_as<typename L::model_type>;
   { layout.accumulate(model, optimizer, Index{}, next, 1.0f) } -> std::same_as<double>;
   { layout.sent() } -> std::same_as<burrow::Traffic>;
 };
@@ -37,6 +38,15 @@ RunTimeGopher<Policy> prototype(const RunConfiguration& configuration) {
   auto model = RunTimeGopher<Policy>::make(configuration.size);
   model.blocks.rematerialize = burrow::parse_rematerialization(configuration.rematerialize);
   return model;
+}
+
+/// A model of this run, or a part of it, with its first values, as the run's optimizers divide it among data
+/// ranks.
+template <class Model>
+Model with_first_values(Model model, const RunConfiguration& configuration, const Ranks& ranks,
+                        const burrow::ShardingOptions& sharding) {
+  return burrow::build_sharded<Adam<Model>>(
+      std::move(model), key_for(configuration.seed, Purpose::parameters), ranks.data(), sharding);
 }
 
 /// Calls use(model) with the whole model that a checkpoint has.

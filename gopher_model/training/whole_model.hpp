@@ -22,9 +22,9 @@ class WholeModel {
   WholeModel(const RunConfiguration& configuration, const Ranks& ranks)
       : configuration_{configuration}, ranks_{ranks} {}
 
-  model_type make() const {
-    return build(detail::prototype<Policy>(configuration_),
-                 key_for(configuration_.seed, Purpose::parameters));
+  model_type make(const burrow::ShardingOptions& sharding) const {
+    return detail::with_first_values(detail::prototype<Policy>(configuration_), configuration_, ranks_,
+                                     sharding);
   }
 
   template <class Optimizer, class Next>

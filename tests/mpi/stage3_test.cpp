@@ -2,8 +2,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <burrow/autodiff/reduce.hpp>
-#include <burrow/distributed/sharded.hpp>
+#include <burrow/distributed/build_sharded.hpp>
 #include <burrow/nn/combinators.hpp>
 #include <burrow/nn/layers.hpp>
 #include <burrow/optim/adafactor.hpp>
@@ -82,6 +83,24 @@ Run train(int stage, Rematerialization rematerialize, const Make& make) {
   return run;
 }
 
+/// For an optimizer of a Network<128>, of each block of which a rank has `most` elements at most.
+template <class Optimizer>
+void check_built_in_parts(Index most) {
+  using Model = typename Optimizer::model_type;
+  const Index pages = 16 * 4096;  // at the ends of parts
+  const Index rest = parameter_count<Model> - 4 * (128 * 256 * 2 + 256 + 128);
+  const ShardingOptions options{.stage = 3};
+  Model prototype;
+  auto model = build_sharded<Optimizer>(std::move(prototype), Key{1}, world(), options);
+  const auto values = parameters(model).values();
+  CHECK(resident(values) <= 4 * (rest + 4 * most) + pages);
+  Sharded optimizer{Optimizer{model}, world(), options};
+  CHECK(resident(values) <= 4 * (rest + 4 * most) + pages);
+  optimizer.gather();
+  const auto whole = build<Model>(Key{1});
+  CHECK(std::equal(values.begin(), values.end(), parameters(whole).values().begin()));
+}
+
 }  // namespace stage3_test
 
 using namespace stage3_test;
@@ -112,6 +131,13 @@ TEST_CASE("stage 3 sends blocks twice in a micro-batch, but for the last, and th
   };
   CHECK(sent(Collective::reduce_scatter) == (n > 1 ? 6 * all : 0));
   CHECK(sent(Collective::all_gather) == (n > 1 ? 6 * 7 * block + 3 * rest : 0));
+}
+
+TEST_CASE("a model that is built in parts has the bits of a whole one, and a rank's part of its memory",
+          "[mpi]") {
+  const Index n = world().size(), matrix = 128 * 256, vectors = 256 + 128;
+  check_built_in_parts<Adam<Network<128>>>((2 * matrix + vectors + n - 1) / n);
+  check_built_in_parts<Adafactor<Network<128>>>(n == 1 ? 2 * matrix + vectors : matrix + vectors);
 }
 
 TEST_CASE("a rank has its part of the parameters, and two blocks while it computes", "[mpi]") {

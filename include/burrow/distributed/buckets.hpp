@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <burrow/distributed/communicator.hpp>
+#include <burrow/distributed/sharding_options.hpp>
 #include <burrow/optim/update.hpp>
 
 namespace burrow::detail {
@@ -49,6 +50,32 @@ inline std::vector<BucketPlace> bucket_places(const ParameterLayout& layout, Ind
   }
   cut(begin, count);
   return places;
+}
+
+template <class Slice>
+inline constexpr bool needs_whole_parameters = false;
+template <class Slice>
+requires(Slice::needs_whole_parameters) inline constexpr bool needs_whole_parameters<Slice> = true;
+
+/// A bucket, and the part of it that each rank updates.
+struct BucketParts {
+  Index begin;
+  Partition parts;
+  bool block;
+};
+
+/// The buckets of `count` parameters that `ranks` update by a Slice.
+template <class Slice>
+std::vector<BucketParts> divided_buckets(const ParameterLayout& layout, Index count, int ranks,
+                                         const ShardingOptions& options) {
+  constexpr bool whole = needs_whole_parameters<Slice>;
+  const Index size = whole ? std::max<Index>(count, 1) : options.bucket_elements;
+  std::vector<BucketParts> buckets;
+  for (const auto& [begin, end, block] : bucket_places(layout, count, size, options.stage == 3))
+    buckets.push_back(
+        {begin, whole ? partition_at_parameters(layout, begin, end, ranks) : Partition{end - begin, ranks},
+         block});
+  return buckets;
 }
 
 /// How many values of that kind the parameters before flat index `end` have.

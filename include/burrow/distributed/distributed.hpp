@@ -1,6 +1,7 @@
 // All that several processes train with: their world and mesh, divided optimizers and layers.
 #pragma once
 
+#include <burrow/distributed/build_sharded.hpp>
 #include <burrow/distributed/data_parallel.hpp>
 #include <burrow/distributed/init.hpp>
 #include <burrow/distributed/mesh.hpp>

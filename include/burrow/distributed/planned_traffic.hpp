@@ -9,7 +9,7 @@ namespace burrow {
 /// Calls of exchanges that all ranks make together, and the bytes that leave them, by collective.
 class PlannedTraffic {
  public:
-  /// What is sent by exchanges of one kind.
+  /// What is sent by exchanges of one kind: `calls` of all ranks, and the `bytes` that leave them.
   struct Count {
     Index calls = 0, bytes = 0;
 

@@ -40,15 +40,6 @@ struct ShardedState {
   std::vector<ShardedValues<C>> values;  ///< this rank's parts
 };
 
-namespace detail {
-
-template <class Slice>
-inline constexpr bool needs_whole_parameters = false;
-template <class Slice>
-requires(Slice::needs_whole_parameters) inline constexpr bool needs_whole_parameters<Slice> = true;
-
-}  // namespace detail
-
 /// A gradient that was added over all ranks: the parts of it that this rank updates with.
 template <Real G>
 struct ReducedGradient {
@@ -83,16 +74,12 @@ class Sharded {
                            where);
     const auto values = whole.flat_parameters().values();
     count_ = static_cast<Index>(values.size());
-    constexpr bool whole_parameters = detail::needs_whole_parameters<Slice>;
-    const Index size = whole_parameters ? std::max<Index>(count_, 1) : options.bucket_elements;
     if (options.stage == 3)
       blocks_ = std::make_unique<Blocks>(ranks_, whole.flat_parameters().shared_store());
-    for (const auto& [begin, end, block] : detail::bucket_places(layout_, count_, size, options.stage == 3)) {
-      const Partition parts = whole_parameters
-                                  ? detail::partition_at_parameters(layout_, begin, end, ranks_.size())
-                                  : Partition{end - begin, ranks_.size()};
+    for (const auto& [begin, parts, block] :
+         detail::divided_buckets<Slice>(layout_, count_, ranks_.size(), options)) {
       const Index first = options.stage == 0 ? begin : begin + parts.begin(ranks_.rank());
-      const Index own = options.stage == 0 ? end - begin : parts.size(ranks_.rank());
+      const Index own = options.stage == 0 ? parts.count() : parts.size(ranks_.rank());
       buckets_.push_back(
           {begin, parts, first, own_size_, own, block,
            Slice{std::span<const P>{values.subspan(at(first), at(own))}, first, whole.options(), layout_}});

@@ -16,8 +16,8 @@
 
 namespace burrow {
 
-/// Numbers of parameters of the model that a rank has, in their order: its repeated blocks, which are alike,
-/// stand between others.
+/// Numbers of parameters of the model that a rank has, in their order: `before` its repeated blocks, which
+/// are alike, of one `block`, of which there are `blocks`, and `after` them.
 struct ParameterCounts {
   Index before = 0, block = 0, blocks = 0, after = 0;
 

@@ -3,6 +3,7 @@
 // respect to it.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <span>
@@ -254,16 +255,14 @@ namespace detail {
                    at(where));
 }
 
-/// The first values of the parameter at a path, by its rule.
+/// The first values of elements [begin, end) of the parameter at a path, by its rule.
 template <class T>
-[[gnu::noinline]] void initialise(T* data, std::span<const Index> extents, const Initializer& initializer,
-                                  Key model_key, const ModulePath& path) {
+[[gnu::noinline]] void initialise(T* data, Index begin, Index end, std::span<const Index> extents,
+                                  const Initializer& initializer, Key model_key, const ModulePath& path) {
   const Initializer rule = initializer.resolved(extents.empty() ? 1 : extents[0]);
   const Key key = model_key.fold_in(name_hash(path.text()));
-  Index size = 1;
-  for (const Index extent : extents) size *= extent;
-  parallel_for(size, 4096, [&](Index begin, Index end) {
-    for (Index i = begin; i < end; ++i) data[i] = static_cast<T>(rule(key, i));
+  parallel_for(end - begin, 4096, [&](Index first, Index last) {
+    for (Index i = first; i < last; ++i) data[i] = static_cast<T>(rule(key, begin + i));
   });
 }
 
@@ -308,6 +307,22 @@ void place(Model& model, Location where) {
   });
 }
 
+/// Gives elements [first, last) of a placed model's flat storage their first values.
+template <class Model>
+void initialise_range(Model& model, Key key, Index first, Index last) {
+  using T = module_element_of<Model>;
+  const auto all = parameters(model).values();
+  HostValues<T> values{memory_of(model),
+                       all.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(last - first))};
+  walk_parameters(model, [&](const ModulePath& path, auto& p) {
+    const Index begin = std::max(first, p.offset()), end = std::min(last, p.offset() + p.size());
+    if (begin < end)
+      initialise(values.data() + (begin - first), begin - p.offset(), end - p.offset(), p.shape().values(),
+                 p.initializer(), key, path);
+  });
+  values.put();
+}
+
 }  // namespace detail
 
 /// Gives a model its elements: one flat storage, first values by each parameter's rule. Element i of a
@@ -315,13 +330,8 @@ void place(Model& model, Location where) {
 /// has the same bits on every device. The model may hold run-time extents.
 template <Module Model>
 Model build(Model model, Key key, Location where = Location::here()) {
-  using T = detail::module_element_of<Model>;
   detail::place(model, where);
-  detail::HostValues<T> values{detail::memory_of(model), parameters(model).values()};
-  detail::walk_parameters(model, [&](const detail::ModulePath& path, auto& p) {
-    detail::initialise(values.data() + p.offset(), p.shape().values(), p.initializer(), key, path);
-  });
-  values.put();
+  detail::initialise_range(model, key, 0, parameters(model).store().size);
   return model;
 }
 
