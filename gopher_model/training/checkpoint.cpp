@@ -83,7 +83,11 @@ CheckpointDescription describe_checkpoint(const burrow::SafetensorsFile& file) {
   if (name == precision_names.end())
     throw burrow::IoError(file.path().string() + ": unknown precision '" + text_of(file, "precision") + "'");
   description.precision = static_cast<Precision>(name - precision_names.begin());
-  validate(description.size);
+  try {
+    validate(description.size);
+  } catch (const ConfigError& error) {
+    throw burrow::IoError(file.path().string() + ": " + error.what());
+  }
   return description;
 }
 

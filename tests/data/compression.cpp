@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "gopher_model/data/documents.hpp"
+#include "tests/fuzz.hpp"
 #include "tests/tokenizer/corpus.hpp"
 
 using namespace gopher;
@@ -97,6 +98,16 @@ TEST_CASE("what is cut, changed or followed by something else is damaged at a by
       believed += outcome(changed) == "another text";
     }
     CHECK(believed == 0);
+  }
+}
+
+TEST_CASE("damaged compressed texts are unpacked or refused, never more", "[fuzz]") {
+  for (const Format& format : formats) {
+    const auto read = [&](const std::vector<std::byte>& bytes) {
+      unpacked(fuzzed_text(bytes), format.compression, "FILE");
+    };
+    fuzz(fuzzed_bytes(format.pack(corpus(5)) + format.pack("end")), fuzz_rounds(5000), read,
+         "FILE is damaged at byte ");
   }
 }
 

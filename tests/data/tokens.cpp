@@ -13,6 +13,7 @@
 #include "gopher_model/data/loader.hpp"
 #include "gopher_model/data/permutation.hpp"
 #include "gopher_model/data/token_shards.hpp"
+#include "tests/fuzz.hpp"
 #include "tests/tokenizer/corpus.hpp"
 
 using namespace gopher;
@@ -204,7 +205,7 @@ TEST_CASE("a shard holds the tokens it was written from, in two or four bytes ea
   }
 }
 
-TEST_CASE("a damaged, cut or foreign shard is an IoError, never a crash") {
+TEST_CASE("a damaged, cut or foreign shard is an IoError, never a crash", "[fuzz]") {
   const TemporaryDirectory directory;
   const std::string path = directory / "shard";
   const auto is_refused = [&path](std::string_view bytes) {
@@ -222,8 +223,9 @@ TEST_CASE("a damaged, cut or foreign shard is an IoError, never a crash") {
   write_shard(path, counting(60), 77);
   const auto bytes = burrow::read_text(path);
   int accepted = 0;
-  for (std::uint64_t n = 0; n < 10'000; ++n) {
-    const burrow::Key key{n};
+  const std::uint64_t seed = fuzz_seed(), rounds = static_cast<std::uint64_t>(fuzz_rounds(10'000));
+  for (std::uint64_t n = 0; n < rounds; ++n) {
+    const burrow::Key key = burrow::Key{seed}.fold_in(n);
     auto changed = bytes;
     for (std::uint64_t i = 0; i <= n % 4; ++i) {
       const std::size_t bound = n % 2 == 0 ? bytes.size() : 64;

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-#include "fuzz.hpp"
+#include "tests/fuzz.hpp"
 
 namespace {
 

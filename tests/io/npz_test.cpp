@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "fuzz.hpp"
 #include "temporary_directory.hpp"
+#include "tests/fuzz.hpp"
 
 namespace {
 

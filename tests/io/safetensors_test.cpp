@@ -4,8 +4,8 @@
 #include <cstring>
 #include <numeric>
 
-#include "fuzz.hpp"
 #include "temporary_directory.hpp"
+#include "tests/fuzz.hpp"
 
 namespace {
 

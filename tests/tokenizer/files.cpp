@@ -6,6 +6,7 @@
 
 #include "gopher_model/tokenizer/tokenizer.hpp"
 #include "gopher_model/tokenizer/words.hpp"
+#include "tests/fuzz.hpp"
 #include "tests/tokenizer/corpus.hpp"
 
 using namespace gopher;
@@ -46,17 +47,14 @@ TEST_CASE("a saved tokenizer is loaded as it was") {
   CHECK(loaded.encode(corpus(50)) == tokenizer.encode(corpus(50)));
 }
 
-TEST_CASE("a damaged, cut or foreign tokenizer file is an IoError, never a crash") {
+TEST_CASE("a damaged, cut or foreign tokenizer file is an IoError, never a crash", "[fuzz]") {
   const auto bytes = Tokenizer::train(corpus(500), {.vocabulary = 384}).serialized();
   int accepted = 0;
-  for (std::uint64_t n = 0; n < 10'000; ++n) {
-    const burrow::Key key{n};
-    auto changed = bytes;
-    for (std::uint64_t i = 0; i <= n % 4; ++i) {
-      changed[draw(key, 2 * i, bytes.size())] ^= static_cast<char>(1 + draw(key, 2 * i + 1, 255));
-    }
-    accepted += changed != bytes && !is_io_error(changed);
-  }
+  const auto read = [&](const std::vector<std::byte>& changed) {
+    Tokenizer::deserialize(fuzzed_text(changed), "FILE");
+    accepted += fuzzed_text(changed) != bytes;
+  };
+  fuzz(fuzzed_bytes(bytes), fuzz_rounds(10'000), read, "FILE ");
   for (std::size_t size = 0; size < bytes.size(); ++size) accepted += !is_io_error(bytes.substr(0, size));
   CHECK(accepted == 0);
   CHECK(is_io_error("not a model"));

@@ -9,6 +9,7 @@
 #include <catch2/catch.hpp>
 
 #include "gopher_model/training/run_fields.hpp"
+#include "tests/fuzz.hpp"
 
 namespace gopher {
 namespace {
@@ -335,13 +336,14 @@ std::string mutated(std::string text, Draws& draws) {
   return text;
 }
 
-constexpr std::uint64_t damaged_files = 2000;
-
-TEST_CASE("a damaged file is read or refused, never more") {
-  std::size_t refused = 0;
-  for (std::uint64_t seed = 0; seed < damaged_files; ++seed) {
-    Draws draws{seed};
-    const std::string text = mutated(to_toml(random_configuration(seed % 10)), draws);
+TEST_CASE("a damaged file is read or refused, never more", "[fuzz]") {
+  std::vector<std::string> texts;
+  for (std::uint64_t i = 0; i < 10; ++i) texts.push_back(to_toml(random_configuration(i)));
+  std::uint64_t refused = 0;
+  const std::uint64_t first = fuzz_seed() << 32, rounds = static_cast<std::uint64_t>(fuzz_rounds(2000));
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    Draws draws{first + round};
+    const std::string text = mutated(texts[round % texts.size()], draws);
     try {
       const RunConfiguration configuration = load_toml(text);
       REQUIRE(load_toml(to_toml(configuration)) == configuration);
@@ -352,7 +354,7 @@ TEST_CASE("a damaged file is read or refused, never more") {
       ++refused;
     }
   }
-  CHECK(refused > damaged_files / 4);
+  CHECK(refused > rounds / 4);
 }
 
 }  // namespace

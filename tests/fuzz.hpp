@@ -1,6 +1,5 @@
-// Damages bytes at random, reproducibly: flipped, overwritten, inserted, removed, cut off. A long run of all
-// readers, with other damages than the usual ones:
-//   BURROW_FUZZ_ROUNDS=1000000 BURROW_FUZZ_SEED=7 build/bin/tests/test_io "[fuzz]"
+// Damages bytes at random, reproducibly: flipped, overwritten, inserted, removed, cut off. `scripts/fuzz`
+// runs all readers for long, under sanitizers.
 #pragma once
 
 #include <cstddef>
@@ -73,18 +72,28 @@ inline std::uint64_t fuzz_seed() {
   return seed == nullptr ? 2112 : std::strtoull(seed, nullptr, 10);
 }
 
-/// Parses `rounds` damaged copies of `bytes`: each is either read or refused with an IoError that begins with
-/// the name. Returns how many were read.
-template <class Parse>
-int fuzz(const std::vector<std::byte>& bytes, int rounds, const Parse& parse) {
+/// The bytes of a text, and back.
+inline std::vector<std::byte> fuzzed_bytes(std::string_view text) {
+  const auto* const data = reinterpret_cast<const std::byte*>(text.data());
+  return {data, data + text.size()};
+}
+inline std::string fuzzed_text(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Parses `rounds` damaged copies of `bytes`: each is either read or refused with a Refusal that begins with
+/// `name`. Returns how many were read.
+template <class Refusal = burrow::IoError, class Parse>
+int fuzz(const std::vector<std::byte>& bytes, int rounds, const Parse& parse,
+         std::string_view name = "FILE: ") {
   Fuzzer fuzzer{burrow::Key{fuzz_seed()}};
   int read = 0;
   for (int round = 0; round < rounds; ++round) {
     try {
       parse(fuzzer.damage(bytes));
       ++read;
-    } catch (const burrow::IoError& error) {
-      if (std::string_view{error.what()}.substr(0, 6) != "FILE: ") throw;
+    } catch (const Refusal& error) {
+      if (!std::string_view{error.what()}.starts_with(name)) throw;
     }
   }
   return read;
