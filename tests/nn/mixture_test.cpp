@@ -1,6 +1,7 @@
 // Switch routing against a plain loop: what is taken, what is dropped, the balance loss, and the gradients.
 #include <burrow/nn/mixture_of_experts.hpp>
 #include <burrow/nn/selection.hpp>
+#include <burrow/tensor/part.hpp>
 #include <catch2/catch.hpp>
 
 #include "tests/nn/laws.hpp"
