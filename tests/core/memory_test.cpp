@@ -2,6 +2,7 @@
 #include <burrow/core/memory.hpp>
 #include <catch2/catch.hpp>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -107,6 +108,42 @@ TEST_CASE("More memory than there is is an error that says so") {
   const auto before = memory_statistics();
   CHECK_THROWS_WITH(Buffer<Cpu>{Index{1} << 60}, Catch::Contains("memory: the system has no"));
   CHECK(memory_statistics().bytes_in_use == before.bytes_in_use);
+}
+
+namespace {
+/// A system of 10,000 bytes.
+struct LittleMemory {
+  static constexpr const char* owner = "a little system";
+  static inline Index left = 10'000;
+  static inline std::map<void*, Index> taken{};
+
+  static void* take(Index bytes) {
+    if (bytes > left) return nullptr;
+    left -= bytes;
+    void* const data = std::aligned_alloc(64, static_cast<std::size_t>(bytes));
+    taken[data] = bytes;
+    return data;
+  }
+  static void give_back(void* data) {
+    left += taken.extract(data).mapped();
+    std::free(data);
+  }
+  static bool may_give_back() { return true; }
+};
+}  // namespace
+
+TEST_CASE("Where memory ends, unused blocks of other sizes are given back for one that is asked for") {
+  auto& pool = detail::BlockPool<LittleMemory>::instance();
+  detail::Block* const kept = pool.allocate(4000);
+  pool.release(pool.allocate(2000));
+  pool.release(pool.allocate(1000));
+  detail::Block* const large = pool.allocate(5000);
+  CHECK(pool.statistics().bytes_from_system == kept->bytes + large->bytes);
+  CHECK_THROWS_WITH(pool.allocate(5000), Catch::Contains("memory: a little system has no"));
+  pool.release(kept);
+  pool.release(large);
+  pool.trim();
+  CHECK(LittleMemory::left == 10'000);
 }
 
 TEST_CASE("Containers with the pool's allocator return what they took") {

@@ -26,8 +26,9 @@ struct Case {
   Rows rows;
   Index shift;
 };
-const Case cases[] = {{{0, 5}, 0},  {{1, 1}, 0},    {{5, 31}, 1},  {{7, 64}, 0},
-                      {{7, 64}, 1}, {{3, 1000}, 0}, {{200, 8}, 0}, {{130, 72}, 0}};
+const Case cases[] = {
+    {{0, 5}, 0},    {{1, 1}, 0},   {{5, 31}, 1},   {{7, 64}, 0},  {{7, 64}, 1},
+    {{3, 1000}, 0}, {{200, 8}, 0}, {{130, 72}, 0}, {{2, 4104}, 0}};  // more than a block of threads holds
 
 }  // namespace
 
@@ -93,6 +94,7 @@ TEMPLATE_TEST_CASE("rms_norm and its gradients, with a gain of its own type", ""
   for (const auto& [rows, shift] : cases) {
     Both<T> x{rows.size(), 1, shift}, y{rows.size(), 2, shift}, dy{rows.size(), 3, shift},
         dx{rows.size(), 4, shift};
+    Both<T> alone{rows.size(), 9, shift};
     Both<C> gain{rows.width, 5, shift}, rho{rows.count, 6}, dgain{rows.width, 7}, sum{rows.width, 8};
     on_both([&](auto d) {
       const DenseRows<T> source{x.at(d), rows.width};
@@ -103,11 +105,13 @@ TEMPLATE_TEST_CASE("rms_norm and its gradients, with a gain of its own type", ""
       };
       backward({dx.at(d), true}, {dgain.at(d), false});
       backward({}, {sum.at(d), true});
+      backward({alone.at(d), false}, {});
     });
     INFO(rows.count << " rows of " << rows.width << " from element " << shift);
     CHECK(y.same());
     CHECK(rho.same());
     CHECK(dx.same());
+    CHECK(alone.same());
     CHECK(dgain.same(2 * tolerance<C>()));
     CHECK(sum.same(2 * tolerance<C>()));
   }
@@ -120,7 +124,8 @@ TEMPLATE_TEST_CASE("layer_norm and its gradients", "", float, double, bf16) {
     Both<T> x{rows.size(), 1, shift}, y{rows.size(), 2, shift}, dy{rows.size(), 3, shift},
         dx{rows.size(), 4, shift};
     Both<C> gain{rows.width, 5, shift}, moments{2 * rows.count, 6}, dgain{rows.width, 7};
-    Both<T> bias{rows.width, 8}, dbias{rows.width, 9};
+    Both<T> bias{rows.width, 8}, dbias{rows.width, 9}, alone{rows.size(), 10, shift},
+        alone_bias{rows.width, 11};
     on_both([&](auto d) {
       const DenseRows<T> source{x.at(d), rows.width};
       auto* const known = reinterpret_cast<RowMoments<C>*>(moments.at(d));
@@ -130,11 +135,20 @@ TEMPLATE_TEST_CASE("layer_norm and its gradients", "", float, double, bf16) {
                           static_cast<const RowMoments<C>*>(known), static_cast<const T*>(dy.at(d)),
                           DenseTarget<T>{dx.at(d), true}, DenseTarget<C>{dgain.at(d), false},
                           DenseTarget<T>{dbias.at(d), true});
+      layer_norm_backward(d, rows, source.data, static_cast<const C*>(gain.at(d)),
+                          static_cast<const RowMoments<C>*>(known), static_cast<const T*>(dy.at(d)),
+                          DenseTarget<T>{alone.at(d), false}, DenseTarget<C>{},
+                          DenseTarget<T>{alone_bias.at(d), false});
+      layer_norm_backward(d, rows, source.data, static_cast<const C*>(gain.at(d)),
+                          static_cast<const RowMoments<C>*>(known), static_cast<const T*>(dy.at(d)),
+                          DenseTarget<T>{alone.at(d), true}, DenseTarget<C>{}, DenseTarget<T>{});
     });
     INFO(rows.count << " rows of " << rows.width << " from element " << shift);
     CHECK(y.same());
     CHECK(dx.same());
     CHECK(dgain.same(2 * tolerance<C>()));
     CHECK(dbias.same());
+    CHECK(alone.same());
+    CHECK(alone_bias.same());
   }
 }

@@ -26,7 +26,7 @@
 
 namespace burrow::cuda {
 
-/// The memory of captured steps. Steps that share it take turns: what one leaves in it, but for its result,
+/// The memory of captured steps. Steps that share it take turns: what one leaves in it, its result as well,
 /// is lost in the next.
 class StepMemory {
  public:
@@ -38,6 +38,14 @@ class StepMemory {
   /// While a step is captured, what it takes from the pool and gives back to it stays here.
   void open() { pool().keep_in(&blocks_); }
   static void close() { pool().keep_in(nullptr); }
+  /// A block that is none of these, though it is asked for while they are open: what is written before a
+  /// replay would be lost where the replay itself computes.
+  Buffer<Cuda> apart(Index bytes) {
+    close();
+    Buffer<Cuda> block{bytes};
+    open();
+    return block;
+  }
 
  private:
   static burrow::detail::BlockPool<burrow::detail::CudaMemory>& pool() {
@@ -125,7 +133,7 @@ class Capture {
     static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= chunk_bytes);
     constexpr Index bytes = (Index{sizeof(T)} + 15) / 16 * 16;
     if (chunks_.empty() || chunks_.back().used + bytes > chunk_bytes)
-      chunks_.push_back({Buffer<Cuda>{chunk_bytes}, std::make_unique<std::byte[]>(chunk_bytes), 0});
+      chunks_.push_back({memory_->apart(chunk_bytes), std::make_unique<std::byte[]>(chunk_bytes), 0});
     Chunk& chunk = chunks_.back();
     std::byte* const to = chunk.host.get() + chunk.used;
     const auto* const at = static_cast<const std::byte*>(chunk.device.data()) + chunk.used;

@@ -268,6 +268,8 @@ struct CudaMemory {
     cuda::Context::instance().wait("memory given back");
     cudaFree(data);
   }
+  /// Not while a step is captured: the host would have to wait.
+  static bool may_give_back() { return cuda::Context::instance().capture == nullptr; }
 };
 
 template <>

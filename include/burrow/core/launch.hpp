@@ -25,12 +25,15 @@ constexpr Grid striding_grid(Index count, int multiprocessors, unsigned threads 
   return {static_cast<unsigned>(std::clamp<Index>(needed, 1, waves * multiprocessors)), 1, 1, threads};
 }
 
+/// The most threads of a block that works on a row.
+inline constexpr Index most_row_threads = 512;
+
 /// One block to each of `rows` rows, with as many whole warps as the width of a row needs, of which every
 /// thread takes `each` elements at a time. More rows than blocks may be are strided over.
 constexpr Grid row_grid(Index rows, Index width, Index each = 1) {
-  constexpr Index warp = 32, most_threads = 512, most_blocks = Index{1} << 20;
+  constexpr Index warp = 32, most_blocks = Index{1} << 20;
   const Index pieces = (width + each - 1) / each;
-  const Index threads = std::clamp<Index>((pieces + warp - 1) / warp * warp, warp, most_threads);
+  const Index threads = std::clamp<Index>((pieces + warp - 1) / warp * warp, warp, most_row_threads);
   return {static_cast<unsigned>(std::clamp<Index>(rows, 1, most_blocks)), 1, 1,
           static_cast<unsigned>(threads)};
 }

@@ -88,6 +88,8 @@ struct HostMemory {
     return data;
   }
   static void give_back(void* data) { std::free(data); }
+  /// Whether memory can be given back now.
+  static bool may_give_back() { return true; }
 
  private:
   static constexpr Index huge_page = Index{2} << 20;
@@ -167,6 +169,13 @@ class BlockPool {
   /// Returns unused blocks to the system.
   void trim() {
     const std::lock_guard lock{lock_};
+    give_back_unused();
+  }
+
+ private:
+  using FreeBlocks = std::array<Block*, block_classes>;
+
+  void give_back_unused() {
     for (Block*& head : free_)
       while (head != nullptr) {
         Block* const block = std::exchange(head, head->next);
@@ -175,9 +184,6 @@ class BlockPool {
         delete block;
       }
   }
-
- private:
-  using FreeBlocks = std::array<Block*, block_classes>;
 
   static Block* pop(FreeBlocks& lists, int size_class) {
     Block*& head = lists[static_cast<std::size_t>(size_class)];
@@ -214,7 +220,11 @@ class BlockPool {
 
   Block* from_system(int size_class) {
     const Index bytes = (bytes_of(size_class) + 63) / 64 * 64;
-    void* const data = Memory::take(bytes);
+    void* data = Memory::take(bytes);
+    if (data == nullptr && Memory::may_give_back()) {  // blocks of other sizes may be what is missing
+      give_back_unused();
+      data = Memory::take(bytes);
+    }
     if (data == nullptr) throw out_of_memory(bytes);
     ++statistics_.system_allocations;
     statistics_.bytes_from_system += bytes;

@@ -155,13 +155,36 @@ __global__ void column_sums_kernel(Rows rows, Terms terms, C* partial) {
   }
 }
 
+/// Puts the sum of each column over `pieces` rows of numbers, in an order that depends on `pieces` alone.
 template <class C, class G>
-__global__ void combine_sums_kernel(Index width, Index pieces, const C* partial, DenseTarget<G> target) {
-  const Index column = Index{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (column >= width) return;
+__global__ void __launch_bounds__(1024)
+    combine_sums_kernel(Index width, Index pieces, const C* partial, DenseTarget<G> target) {
+  constexpr unsigned lanes = cuda::warp_size;
+  __shared__ C shared[lanes][lanes];
+  const unsigned lane = threadIdx.x % lanes, warp = threadIdx.x / lanes, warps = blockDim.x / lanes;
+  const Index column = Index{blockIdx.x} * lanes + lane;
   C sum(0);
-  for (Index piece = 0; piece < pieces; ++piece) sum += partial[piece * width + column];
+  if (column < width)
+    for (Index piece = warp; piece < pieces; piece += warps) sum += partial[piece * width + column];
+  shared[warp][lane] = sum;
+  __syncthreads();
+  if (warp > 0 || column >= width) return;
+  for (unsigned w = 1; w < warps; ++w) sum += shared[w][lane];
   target.put(column, sum);
+}
+
+/// Adds the sums of some columns to the targets, each where it is wanted: partial[s][piece][column].
+template <class C, class... G>
+void combine_sums(const char* name, Index width, Index pieces, const C* partial,
+                  const DenseTarget<G>&... targets) {
+  constexpr Index lanes = cuda::warp_size;
+  const cuda::Grid grid{static_cast<unsigned>((width + lanes - 1) / lanes), 1, 1,
+                        static_cast<unsigned>(lanes * std::min(pieces, lanes))};
+  const auto combine = [&]<class T>(const DenseTarget<T>& target) {
+    if (target) cuda::launch(name, combine_sums_kernel<C, T>, grid, width, pieces, partial, target);
+    partial += pieces * width;
+  };
+  (combine(targets), ...);
 }
 
 /// Adds the sums over all rows of what terms(r, column, values) writes to the targets, each where it is
@@ -175,19 +198,47 @@ void add_column_sums(const char* name, const Rows& rows, const Terms& terms,
   const Index pieces = std::clamp<Index>(rows.count / rows_of_piece, 1, most_pieces);
   const Buffer<Cuda> partial{sums * pieces * rows.width * Index{sizeof(C)}};
   auto* const arrays = static_cast<C*>(partial.data());
-  const auto blocks = [&](Index threads) {
-    return static_cast<unsigned>((rows.width + threads - 1) / threads);
-  };
+  constexpr Index lanes = cuda::warp_size;
   cuda::launch(name, column_sums_kernel<sums, C, Terms>,
-               {blocks(cuda::warp_size), static_cast<unsigned>(pieces), 1, sum_threads}, rows, terms, arrays);
-  Index s = 0;
-  const auto combine = [&]<class T>(const DenseTarget<T>& target) {
-    const C* const from = arrays + s++ * pieces * rows.width;
-    if (target)
-      cuda::launch(name, combine_sums_kernel<C, T>, {blocks(sum_threads), 1, 1, sum_threads}, rows.width,
-                   pieces, from, target);
-  };
-  (combine(targets), ...);
+               {static_cast<unsigned>((rows.width + lanes - 1) / lanes), static_cast<unsigned>(pieces), 1,
+                sum_threads},
+               rows, terms, arrays);
+  combine_sums<C>(name, rows.width, pieces, arrays, targets...);
+}
+
+/// Rows of which a thread has the Each elements from its own on, and N sums over the rows of a piece.
+template <int Each, int N, class C, class Body>
+__global__ void __launch_bounds__(cuda::most_row_threads) held_rows_kernel(Rows rows, Body body, C* partial) {
+  const Index i = Index{threadIdx.x} * Each, piece = blockIdx.x, pieces = gridDim.x;
+  const Index end = rows.count * (piece + 1) / pieces;
+  C sums[N][Each] = {};
+  for (Index r = rows.count * piece / pieces; r < end; ++r) body.template operator()<Each>(r, i, sums);
+  if (i >= rows.width) return;
+#pragma unroll
+  for (int s = 0; s < N; ++s) cuda::store_elements(partial + (s * pieces + piece) * rows.width + i, sums[s]);
+}
+
+/// Starts body.operator()<Each>(r, i, sums) for every row, in threads of which each has the Each elements
+/// from i on, as far as there are any; what it adds to sums[s][0 .. Each), over all rows, goes to the
+/// targets. False, and nothing is done, where a block has too few threads for a row, or where there are no
+/// rows.
+template <class T, class C, class Body, class... G>
+bool launch_held_rows(const char* name, const Rows& rows, bool aligned, const Body& body,
+                      const DenseTarget<G>&... targets) {
+  constexpr int each = cuda::elements_per_access<T>, sums = sizeof...(G);
+  const Index here = aligned ? each : 1;
+  if (rows.size() == 0 || rows.width > cuda::most_row_threads * here) return false;
+  constexpr Index rows_of_piece = 8, most_pieces = 1024;
+  const Index pieces = std::clamp<Index>(rows.count / rows_of_piece, 1, most_pieces);
+  const Buffer<Cuda> partial{sums * pieces * rows.width * Index{sizeof(C)}};
+  auto* const arrays = static_cast<C*>(partial.data());
+  const auto grid = cuda::row_grid(pieces, rows.width, here);
+  if (aligned)
+    cuda::launch(name, held_rows_kernel<each, sums, C, Body>, grid, rows, body, arrays);
+  else
+    cuda::launch(name, held_rows_kernel<1, sums, C, Body>, grid, rows, body, arrays);
+  combine_sums<C>(name, rows.width, pieces, arrays, targets...);
+  return true;
 }
 
 }  // namespace burrow::detail

@@ -189,9 +189,7 @@ void convolution_weight_gradient(Cuda, const ConvolutionExtents& e, const T* x, 
     accumulate = true;
   });
   if (!direct && size > 0)
-    cuda::launch("convolution gradient", combine_sums_kernel<C, T>,
-                 {static_cast<unsigned>((size + sum_threads - 1) / sum_threads), 1, 1, sum_threads}, size,
-                 Index{1}, static_cast<const C*>(sums), dweight);
+    combine_sums<C>("convolution gradient", size, 1, static_cast<const C*>(sums), dweight);
 }
 
 }  // namespace burrow::detail

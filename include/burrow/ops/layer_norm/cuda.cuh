@@ -72,36 +72,75 @@ struct LayerNormBackward {
   const T* dy;
   DenseTarget<T> dx;
 
+  /// Any row.
   template <int Each>
   __device__ void operator()(Index r) const {
-    const C mean = moments[r].mean, rho = moments[r].rho;
-    const auto load = [&](Index i, C(&n)[Each], C(&h)[Each]) {
-      C gains[Each];
-      cuda::load_elements(x + r * width + i, n);
-      cuda::load_elements(gain + i, gains);
-      cuda::load_elements(dy + r * width + i, h);
-#pragma unroll
-      for (int e = 0; e < Each; ++e) {
-        n[e] = (n[e] - mean) * rho;
-        h[e] *= gains[e];
-      }
-    };
     SumPair<C> sums{0, 0};
     for_elements<Each>(width, [&](Index i) {
       C n[Each], h[Each];
-      load(i, n, h);
-#pragma unroll
-      for (int e = 0; e < Each; ++e) sums = {sums.first + h[e], sums.second + h[e] * n[e]};
+      load(r, i, n, h);
+      multiply_by_gain(i, h);
+      add(sums, n, h);
     });
     sums = cuda::block_reduce<SumPairOf>(sums);
-    const C mean_h = sums.first / static_cast<C>(width), mean_hn = sums.second / static_cast<C>(width);
     for_elements<Each>(width, [&](Index i) {
       C n[Each], h[Each];
-      load(i, n, h);
-#pragma unroll
-      for (int e = 0; e < Each; ++e) n[e] = rho * (h[e] - mean_h - n[e] * mean_hn);
-      put_elements(dx.row(r, width), i, n);
+      load(r, i, n, h);
+      multiply_by_gain(i, h);
+      put(r, i, sums, n, h);
     });
+  }
+
+  /// A row of which each thread has the Each elements from i on, as far as there are any. Adds dy n and dy to
+  /// the sums of columns.
+  template <int Each>
+  __device__ void operator()(Index r, Index i, C (&of_columns)[2][Each]) const {
+    C n[Each] = {}, h[Each] = {};
+    SumPair<C> sums{0, 0};
+    if (i < width) {
+      load(r, i, n, h);
+#pragma unroll
+      for (int e = 0; e < Each; ++e) {
+        of_columns[0][e] += n[e] * h[e];
+        of_columns[1][e] += h[e];
+      }
+      multiply_by_gain(i, h);
+      add(sums, n, h);
+    }
+    sums = cuda::block_reduce<SumPairOf>(sums);
+    if (i < width) put(r, i, sums, n, h);
+  }
+
+ private:
+  /// The elements of n and of dy from i on.
+  template <int Each>
+  __device__ void load(Index r, Index i, C (&n)[Each], C (&d)[Each]) const {
+    const C mean = moments[r].mean, rho = moments[r].rho;
+    cuda::load_elements(x + r * width + i, n);
+    cuda::load_elements(dy + r * width + i, d);
+#pragma unroll
+    for (int e = 0; e < Each; ++e) n[e] = (n[e] - mean) * rho;
+  }
+  /// dy becomes h.
+  template <int Each>
+  __device__ void multiply_by_gain(Index i, C (&d)[Each]) const {
+    C gains[Each];
+    cuda::load_elements(gain + i, gains);
+#pragma unroll
+    for (int e = 0; e < Each; ++e) d[e] *= gains[e];
+  }
+  template <int Each>
+  __device__ static void add(SumPair<C>& sums, const C (&n)[Each], const C (&h)[Each]) {
+#pragma unroll
+    for (int e = 0; e < Each; ++e) sums = {sums.first + h[e], sums.second + h[e] * n[e]};
+  }
+  template <int Each>
+  __device__ void put(Index r, Index i, const SumPair<C>& sums, C (&n)[Each], const C (&h)[Each]) const {
+    const C rho = moments[r].rho;
+    const C mean_h = sums.first / static_cast<C>(width), mean_hn = sums.second / static_cast<C>(width);
+#pragma unroll
+    for (int e = 0; e < Each; ++e) n[e] = rho * (h[e] - mean_h - n[e] * mean_hn);
+    put_elements(dx.row(r, width), i, n);
   }
 };
 
@@ -123,9 +162,12 @@ struct LayerNormTerms {
 template <class T, class G, class B, class C>
 void layer_norm_backward(Cuda, const Rows& rows, const T* x, const G* gain, const RowMoments<C>* moments,
                          const T* dy, DenseTarget<T> dx, DenseTarget<G> dgain, DenseTarget<B> dbias) {
-  if (dx)
-    launch_rows<T>("layer_norm gradient", rows, cuda::rows_are_aligned<T>(rows.width, x, gain, dy, dx.data),
-                   LayerNormBackward<T, G, C>{rows.width, x, gain, moments, dy, dx});
+  const LayerNormBackward<T, G, C> row{rows.width, x, gain, moments, dy, dx};
+  const bool aligned = cuda::rows_are_aligned<T>(rows.width, x, gain, dy, dx.data);
+  if (dx && (dgain || dbias) &&
+      launch_held_rows<T, C>("layer_norm gradient", rows, aligned, row, dgain, dbias))
+    return;
+  if (dx) launch_rows<T>("layer_norm gradient", rows, aligned, row);
   add_column_sums<C>("layer_norm gradient", rows, LayerNormTerms<T, C>{rows.width, x, moments, dy}, dgain,
                      dbias);
 }

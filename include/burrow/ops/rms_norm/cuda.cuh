@@ -51,32 +51,63 @@ struct RmsNormBackward {
   const T* dy;
   DenseTarget<T> dx;
 
+  /// Any row.
   template <int Each>
   __device__ void operator()(Index r) const {
-    const T* const from = x + r * width;
-    const C scale = rho[r];
-    const auto load = [&](Index i, C(&values)[Each], C(&h)[Each]) {
-      C gains[Each];
-      cuda::load_elements(from + i, values);
-      cuda::load_elements(gain + i, gains);
-      cuda::load_elements(dy + r * width + i, h);
-#pragma unroll
-      for (int e = 0; e < Each; ++e) h[e] *= gains[e];
-    };
     const C dot = fold_elements<SumOf, Each, C>(width, [&](Index i, C(&products)[Each]) {
       C h[Each];
-      load(i, products, h);
+      load(r, i, products, h);
+      multiply_by_gain(i, h);
 #pragma unroll
-      for (int e = 0; e < Each; ++e) products[e] *= scale * h[e];
+      for (int e = 0; e < Each; ++e) products[e] *= rho[r] * h[e];
     });
-    const C shift = scale * dot / static_cast<C>(width);
     for_elements<Each>(width, [&](Index i) {
       C values[Each], h[Each];
-      load(i, values, h);
-#pragma unroll
-      for (int e = 0; e < Each; ++e) values[e] = scale * (h[e] - values[e] * shift);
-      put_elements(dx.row(r, width), i, values);
+      load(r, i, values, h);
+      multiply_by_gain(i, h);
+      put(r, i, dot, values, h);
     });
+  }
+
+  /// A row of which each thread has the Each elements from i on, as far as there are any. Adds dy x rho to
+  /// the sums of columns.
+  template <int Each>
+  __device__ void operator()(Index r, Index i, C (&of_columns)[1][Each]) const {
+    C values[Each] = {}, h[Each] = {};
+    C dot(0);
+    if (i < width) {
+      load(r, i, values, h);
+#pragma unroll
+      for (int e = 0; e < Each; ++e) of_columns[0][e] += values[e] * rho[r] * h[e];
+      multiply_by_gain(i, h);
+#pragma unroll
+      for (int e = 0; e < Each; ++e) dot += values[e] * (rho[r] * h[e]);
+    }
+    dot = cuda::block_reduce<SumOf>(dot);
+    if (i < width) put(r, i, dot, values, h);
+  }
+
+ private:
+  /// The elements of x and of dy from i on.
+  template <int Each>
+  __device__ void load(Index r, Index i, C (&values)[Each], C (&d)[Each]) const {
+    cuda::load_elements(x + r * width + i, values);
+    cuda::load_elements(dy + r * width + i, d);
+  }
+  /// dy becomes h.
+  template <int Each>
+  __device__ void multiply_by_gain(Index i, C (&d)[Each]) const {
+    C gains[Each];
+    cuda::load_elements(gain + i, gains);
+#pragma unroll
+    for (int e = 0; e < Each; ++e) d[e] *= gains[e];
+  }
+  template <int Each>
+  __device__ void put(Index r, Index i, C dot, C (&values)[Each], const C (&h)[Each]) const {
+    const C scale = rho[r], shift = scale * dot / static_cast<C>(width);
+#pragma unroll
+    for (int e = 0; e < Each; ++e) values[e] = scale * (h[e] - values[e] * shift);
+    put_elements(dx.row(r, width), i, values);
   }
 };
 
@@ -97,9 +128,10 @@ struct RmsNormGainTerms {
 template <class T, class G, class C>
 void rms_norm_backward(Cuda, const Rows& rows, const T* x, const G* gain, const C* rho, const T* dy,
                        DenseTarget<T> dx, DenseTarget<G> dgain) {
-  if (dx)
-    launch_rows<T>("rms_norm gradient", rows, cuda::rows_are_aligned<T>(rows.width, x, gain, dy, dx.data),
-                   RmsNormBackward<T, G, C>{rows.width, x, gain, rho, dy, dx});
+  const RmsNormBackward<T, G, C> row{rows.width, x, gain, rho, dy, dx};
+  const bool aligned = cuda::rows_are_aligned<T>(rows.width, x, gain, dy, dx.data);
+  if (dx && dgain && launch_held_rows<T, C>("rms_norm gradient", rows, aligned, row, dgain)) return;
+  if (dx) launch_rows<T>("rms_norm gradient", rows, aligned, row);
   add_column_sums<C>("rms_norm gradient", rows, RmsNormGainTerms<T, C>{rows.width, x, rho, dy}, dgain);
 }
 
