@@ -21,11 +21,11 @@ function(burrow_find_cuda)
     add_library(burrow::cuda INTERFACE IMPORTED GLOBAL)
     target_link_libraries(burrow::cuda INTERFACE CUDA::cudart CUDA::cublas CUDA::cublasLt)
     # Eigen stays on the host, so that its functions are the same in .cu and .cpp files. CMake 3.25 does not know
-    # that nvcc has C++20. 1675, 3189 and 186: GCC's loop pragmas, variables that are named module, and loops
-    # over no axes.
+    # that nvcc has C++20. 1675, 3189, 186 and 2810: GCC's loop pragmas, variables that are named module, loops
+    # over no axes, and assignments of classes that are nodiscard.
     target_compile_definitions(burrow::cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:EIGEN_NO_CUDA>)
     target_compile_options(burrow::cuda INTERFACE
-      "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;--diag-suppress=1675,3189,186>")
+      "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr;--diag-suppress=1675,3189,186,2810>")
   endif()
 endfunction()
 

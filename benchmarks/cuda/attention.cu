@@ -9,10 +9,12 @@
 #include <burrow/ops/attention/cuda.cuh>
 
 #include "benchmarks/cuda/peak.cuh"
+#include "benchmarks/cuda/time.cuh"
 
 namespace {
 
 using namespace burrow;
+using benchmarks::milliseconds;
 using detail::AttentionExtents;
 using detail::AttentionGradients;
 using detail::AttentionOperands;
@@ -78,29 +80,6 @@ struct Results {
     return {q.data(), k.data(), v.data(), r.data(), u.data(), w.data()};
   }
 };
-
-/// Milliseconds of one call, the least of several, by the device's clock.
-template <class F>
-float milliseconds(const F& f) {
-  cudaEvent_t begin = nullptr, end = nullptr;
-  cuda::check(cudaEventCreate(&begin), "an event");
-  cuda::check(cudaEventCreate(&end), "an event");
-  const cudaStream_t stream = cuda::Context::instance().stream();
-  float least = 1e30f;
-  f();
-  for (int round = 0; round < 10; ++round) {
-    cuda::check(cudaEventRecord(begin, stream), "an event");
-    f();
-    cuda::check(cudaEventRecord(end, stream), "an event");
-    cuda::check(cudaEventSynchronize(end), "an event");
-    float taken = 0;
-    cuda::check(cudaEventElapsedTime(&taken, begin, end), "an event");
-    least = std::min(least, taken);
-  }
-  cudaEventDestroy(begin);
-  cudaEventDestroy(end);
-  return least;
-}
 
 /// The largest difference over the largest number.
 double difference(const Array<T>& a, const Array<T>& b) {

@@ -105,20 +105,105 @@ double feed_forward_distance() {
                    distance(plain, expected_plain)});
 }
 
-TEST_CASE("a feed-forward block, its GELU in the products where the library has that", "[cuda]") {
+/// How many products the library makes with a GELU, and with the gradient of a bias, while f runs; none of
+/// them on a GPU, where nobody counts.
+template <class F>
+std::pair<int, int> fused_products(const F& f) {
 #if defined(BURROW_CUDA_EMULATED)
-  const int before = emulator::gelu_products;
+  const int gelu = emulator::gelu_products, sums = emulator::summing_products;
+  f();
+  return {emulator::gelu_products - gelu, emulator::summing_products - sums};
+#else
+  f();
+  return {};
 #endif
-  CHECK(feed_forward_distance<Float32, 8, 16>() < 1e-5);
-  CHECK(feed_forward_distance<MixedBf16, 8, 16>() < 2e-2);
+}
 #if defined(BURROW_CUDA_EMULATED)
-  CHECK(emulator::gelu_products == before + 6);
+inline constexpr bool counted = true;
+#else
+inline constexpr bool counted = false;
 #endif
-  CHECK(feed_forward_distance<Float32, 6, 10>() < 1e-5);
-  CHECK(feed_forward_distance<Float64, 8, 16>() < 1e-12);
-#if defined(BURROW_CUDA_EMULATED)
-  CHECK(emulator::gelu_products == before + 6);
-#endif
+
+TEST_CASE("a feed-forward block, its GELU and the gradients of its biases in the products", "[cuda]") {
+  const auto all = fused_products([] {
+    CHECK(feed_forward_distance<Float32, 8, 16>() < 1e-5);
+    CHECK(feed_forward_distance<MixedBf16, 8, 16>() < 2e-2);
+  });
+  CHECK((!counted || all == std::pair{6, 4}));
+  const auto sums = fused_products([] { CHECK(feed_forward_distance<Float32, 6, 10>() < 1e-5); });
+  CHECK((!counted || sums == std::pair{0, 2}));
+  const auto none = fused_products([] { CHECK(feed_forward_distance<Float64, 8, 16>() < 1e-12); });
+  CHECK((!counted || none == std::pair{0, 0}));
+}
+
+/// Gradients of x, of the weights and of the bias of a linear map on device D, whose weights are a transposed
+/// view or are not traced.
+template <class D, bool Transposed, bool Trained>
+auto linear_gradients() {
+  Tape tape;
+  const auto x = tape.watch(to<D>(random<3, 5, 6>(1)));
+  const auto w = to<D>(random<4, 6>(2));
+  const auto bias = tape.watch(to<D>(random<4>(3)));
+  const auto seed = to<D>(random<3, 5, 4>(4));
+  const auto stored = tape.watch(w);
+  const auto y = [&] {
+    if constexpr (!Trained)
+      return materialize(linear(x, transpose(w), bias));
+    else if constexpr (Transposed)
+      return materialize(linear(x, transpose(stored), bias));
+    else
+      return materialize(linear(x, materialize(transpose(stored)), bias));
+  }();
+  tape.backward(materialize(sum(y * seed)));
+  return std::tuple{to<Cpu>(tape.gradient(x)), to<Cpu>(tape.gradient(stored)), to<Cpu>(tape.gradient(bias))};
+}
+template <bool Transposed, bool Trained>
+double linear_distance() {
+  const auto found = linear_gradients<Cuda, Transposed, Trained>();
+  const auto expected = linear_gradients<Cpu, Transposed, Trained>();
+  return std::max({distance(std::get<0>(found), std::get<0>(expected)),
+                   distance(std::get<1>(found), std::get<1>(expected)),
+                   distance(std::get<2>(found), std::get<2>(expected))});
+}
+
+TEST_CASE("the gradient of a bias is summed beside that of the weights, where these have one", "[cuda]") {
+  const auto trained = fused_products([] {
+    CHECK(linear_distance<false, true>() < 1e-5);
+    CHECK(linear_distance<true, true>() < 1e-5);
+  });
+  CHECK((!counted || trained == std::pair{0, 2}));
+  const auto frozen = fused_products([] { CHECK(linear_distance<true, false>() < 1e-5); });
+  CHECK((!counted || frozen == std::pair{0, 0}));
+}
+
+/// Bytes that a feed-forward block keeps for its backward pass on device D, and its gradients.
+template <class D>
+auto kept_of_feed_forward(bool recompute) {
+  auto model = build<Mlp<8, 512, Float32<D>>>(Key{1});
+  const auto x = to<D>(random<64, 8>(2));
+  Gradient gradient{model};
+  Tape tape;
+  tape.differentiate(parameters(model).store(), gradient.values().data());
+  tape.recompute_values(recompute);
+  const Index before = memory_statistics<D>().bytes_in_use;
+  const auto y = materialize(model(tape.watch(x)));
+  const Index kept = memory_statistics<D>().bytes_in_use - before;
+  tape.backward(materialize(sum(square(y))));
+  Tensor<float, Shape<dyn>, D> flat{Shape<dyn>{{static_cast<Index>(gradient.values().size())}}};
+  detail::copy_bytes(D{}, D{}, flat.data(), gradient.values().data(),
+                     static_cast<Index>(gradient.values().size_bytes()));
+  return std::pair{kept, to<Cpu>(flat)};
+}
+
+TEST_CASE("a feed-forward block keeps on the device what it keeps on the CPU", "[cuda]") {
+  const auto [once, gradient] = kept_of_feed_forward<Cuda>(true);
+  const auto [twice, same] = kept_of_feed_forward<Cuda>(false);
+  CHECK(once < 64 * 520 * 4 * 5 / 4);
+  CHECK(twice >= once + 64 * 512 * 4);
+  const auto [on_host, expected] = kept_of_feed_forward<Cpu>(true);
+  CHECK(std::abs(once - on_host) < 64 * 8 * 4 * 2);
+  CHECK(distance(gradient, expected) < 1e-5);
+  CHECK(distance(same, expected) < 1e-5);
 }
 
 }  // namespace

@@ -29,6 +29,13 @@ MatrixBatch<T> batch_at(T* data, Index batch, Index rows, Index columns, bool tr
   return MatrixBatch<T>::over({data, std::max<Index>(length, 1), transposed}, extents, strides);
 }
 
+/// Whether the library has every epilogue: the emulator's does.
+#if defined(BURROW_CUDA_EMULATED)
+constexpr bool has_all_epilogues = true;
+#else
+constexpr bool has_all_epilogues = false;
+#endif
+
 template <class T, class A, class B, class O>
 void compare_products(Index batch, Size size, bool left_transposed, bool right_transposed, bool accumulate,
                       Index gap = 0) {
@@ -98,6 +105,36 @@ TEMPLATE_TEST_CASE("a bias is added to each row of a product", "", float, double
     multiply(Cpu{}, a.data(), b.data(), bias.data() + 1, c.data());
     CHECK(difference(result.values(), c) <= tolerance<T>());
   }
+}
+
+TEMPLATE_TEST_CASE("columns of the right factor are summed beside a product, of narrow types in fp32", "",
+                   float, bf16, burrow::half) {
+  using T = TestType;
+  for (const auto [m, n, k] : sizes)
+    for (const bool turned : {false, true})
+      for (const bool accumulate : {false, true}) {
+        const auto a = some_numbers<T>(m * k, 1), b = some_numbers<T>(k * n, 2);
+        auto c = some_numbers<float>(m * n, 3);
+        std::vector<float> expected(static_cast<std::size_t>(n));
+        for (Index l = 0; l < k; ++l)
+          for (Index j = 0; j < n; ++j)
+            expected[static_cast<std::size_t>(j)] +=
+                static_cast<float>(b[static_cast<std::size_t>(l * n + j)]);
+        const DeviceArray<T> left{a}, right{b};
+        const DeviceArray<float> result{c}, sums{n};
+        const auto to = [&](float* data) { return Matrix<float>{data, turned ? m : n, turned}; };
+        const Matrix<const T> x{left.read(), std::max<Index>(k, 1)}, y{right.read(), n};
+        const bool summed =
+            multiply_with_column_sums<T>(Cuda{}, m, n, k, x, y, accumulate, to(result.data()), sums.data());
+        multiply_matrices<T>(Cpu{}, 1, m, n, k,
+                             MatrixBatch<const T>::over({a.data(), std::max<Index>(k, 1)}, {}, {}),
+                             MatrixBatch<const T>::over({b.data(), n}, {}, {}), accumulate,
+                             MatrixBatch<float>::over(to(c.data()), {}, {}));
+        INFO(m << " x " << n << " x " << k << (turned ? " turned" : "") << (accumulate ? " added" : ""));
+        CHECK(difference(result.values(), c) <= tolerance<float>());
+        CHECK((summed || !has_all_epilogues || k == 0));
+        if (summed) CHECK(difference(sums.values(), expected) <= tolerance<float>());
+      }
 }
 
 TEST_CASE("batches are multiplied whatever the strides of their axes") {

@@ -184,6 +184,7 @@ class Tape {
   /// Whether values that are cheap to compute again are computed again in the sweep, as they are at first, or
   /// kept. Holds for what is recorded from now on; returns what held before.
   bool recompute_values(bool on) { return std::exchange(recomputes_, on); }
+  bool recomputes_values() const { return recomputes_; }
 
   /// True where the value of a slot can be computed again in the sweep, so that an operation recorded after
   /// it need not keep it.

@@ -3,6 +3,10 @@
 //
 //   const NcclCommunicator gpus{distributed::init(argc, argv)};
 //   const auto mesh = Mesh{gpus, {.data = 8}};
+//
+// Exchanges in the device's memory can be part of a captured step, on all ranks or on none: the group's
+// stream joins the capture when an exchange begins, and the exchange's `wait`, which the step must reach,
+// leads back.
 #pragma once
 
 #include <nccl.h>
@@ -10,7 +14,7 @@
 #include <memory>
 #include <string>
 
-#include <burrow/core/cuda.cuh>
+#include <burrow/core/captured_step.cuh>
 #include <burrow/distributed/communicator.hpp>
 
 namespace burrow {
@@ -95,7 +99,9 @@ class NcclWork final : public Pending::Work {
     cuda::check(cudaEventRecord(done_, group_->stream()), "nccl: an event");
   }
   ~NcclWork() override { cudaEventDestroy(done_); }
+  /// Whether it is done; never while a step is captured, in which nobody can look.
   bool advance() override {
+    if (cuda::Context::instance().capture != nullptr) return false;
     const cudaError_t status = cudaEventQuery(done_);
     if (status == cudaErrorNotReady) return false;
     cuda::check(status, "nccl: an exchange");
@@ -115,7 +121,8 @@ class NcclWork final : public Pending::Work {
 
 /// The ranks' GPUs; a cheap handle, copies mean the same group. Sums are NCCL's: of half and bf16 they are
 /// rounded on the way, and their order is fixed by NCCL's choice of algorithm for a size and a machine, not
-/// by the ranks' numbers.
+/// by the ranks' numbers. A process's GPU is the first that it sees: give each its own by
+/// CUDA_VISIBLE_DEVICES.
 class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
  public:
   /// A group of this process's GPU alone.
@@ -311,7 +318,8 @@ class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
   Pending start(Collective kind, Index bytes, Location where, const Call& call) const {
     group_->follow_computation();
     detail::check_nccl(call(), name_of(kind), where);
-    group_->count(kind, bytes > 0 ? 1 : 0, bytes);
+    detail::each_step(Cuda{},
+                      [group = group_, kind, bytes] { group->count(kind, bytes > 0 ? 1 : 0, bytes); });
     return Pending{std::make_unique<detail::NcclWork>(group_)};
   }
 

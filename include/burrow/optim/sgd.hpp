@@ -50,7 +50,9 @@ struct SgdRule {
     constexpr V operator()(V p, V g) const { return keep * p - rate * g; }
     constexpr V operator()(V p, V g, V& velocity) const {
       velocity = momentum * velocity + fresh * g;
-      return (*this)(p, nesterov ? g + momentum * velocity : velocity);
+      V change = velocity;
+      if (nesterov) change = g + momentum * velocity;
+      return (*this)(p, change);
     }
   };
 };

@@ -27,7 +27,9 @@ enum cublasLtEpilogue_t {
   CUBLASLT_EPILOGUE_DEFAULT = 1,
   CUBLASLT_EPILOGUE_BIAS = 4,
   CUBLASLT_EPILOGUE_GELU_AUX_BIAS = 32 | 128 | 4,
-  CUBLASLT_EPILOGUE_DGELU = 64 | 128
+  CUBLASLT_EPILOGUE_DGELU = 64 | 128,
+  CUBLASLT_EPILOGUE_BGRADA = 256,
+  CUBLASLT_EPILOGUE_BGRADB = 512
 };
 enum cublasLtMatmulDescAttributes_t {
   CUBLASLT_MATMUL_DESC_TRANSA = 3,
@@ -71,6 +73,7 @@ struct Product {
 
   bool has_bias() const { return (epilogue & CUBLASLT_EPILOGUE_BIAS) != 0; }
   bool has_before() const { return (epilogue & 128) != 0; }
+  bool has_sums() const { return (epilogue & (CUBLASLT_EPILOGUE_BGRADA | CUBLASLT_EPILOGUE_BGRADB)) != 0; }
 };
 struct Layout {
   cudaDataType_t type;
@@ -134,8 +137,8 @@ inline double gelu_slope(double x) {
   return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * 0.7978845608028654 * (1 + 3 * 0.044715 * x * x);
 }
 
-/// Products with a GELU so far.
-inline int gelu_products = 0;
+/// Products with a GELU so far, and those with sums of a factor.
+inline int gelu_products = 0, summing_products = 0;
 
 /// Calls of the heuristic so far.
 inline int heuristic_calls = 0;
@@ -289,6 +292,15 @@ struct ProductCall {
             sum *= gelu_slope(element(product.before, of_d.type, before));
           set_element(d, of_d.type, matrix * of_d.step + row + column * of_d.stride, sum);
         }
+    if (!product.has_sums()) return;
+    const bool of_left = product.epilogue == CUBLASLT_EPILOGUE_BGRADA;
+    for (std::int64_t i = 0; i < (of_left ? of_d.rows : of_d.columns); ++i) {
+      double sum = 0;
+      for (std::int64_t l = 0; l < inner; ++l)
+        sum += of_left ? factor(a, of_a, product.left == CUBLAS_OP_T, 0, i, l)
+                       : factor(b, of_b, product.right == CUBLAS_OP_T, 0, l, i);
+      set_element(const_cast<void*>(product.bias), of_d.type, i, sum);
+    }
   }
 };
 
@@ -305,7 +317,8 @@ inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t prod
     if (reinterpret_cast<std::uintptr_t>(pointers[i]) % algorithm->data[i] != 0)
       return CUBLAS_STATUS_NOT_SUPPORTED;
   emulator::gelu_products += product->has_before() ? 1 : 0;
-  if (product->has_bias() && reinterpret_cast<std::uintptr_t>(product->bias) % algorithm->data[3] != 0)
+  emulator::summing_products += product->has_sums() ? 1 : 0;
+  if (product->bias != nullptr && reinterpret_cast<std::uintptr_t>(product->bias) % algorithm->data[3] != 0)
     return CUBLAS_STATUS_NOT_SUPPORTED;
   if (!emulator::types_fit(*product, *of_a, *of_b, *of_d) ||
       !emulator::layouts_fit(*product, *of_a, *of_b, *of_d) || workspace_bytes < algorithm->data[4])

@@ -73,15 +73,15 @@ struct NcclCalls {
     waiting.push_back(std::move(call));
     return depth > 0 ? ncclSuccess : finish();
   }
-  /// Graphs of exchanges are not made here.
+  /// Carries out what waits, or records it.
   ncclResult_t finish() {
-    if (StreamCapture::instance().refuse() != cudaSuccess) return ncclUnhandledCudaError;
-    const Memory::Opened opened;
-    std::vector<MPI_Request> requests;
-    for (const auto& call : waiting) call(requests);
-    waiting.clear();
-    MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
-    return ncclSuccess;
+    const auto status = StreamCapture::instance().give([calls = std::exchange(waiting, {})] {
+      const Memory::Opened opened;
+      std::vector<MPI_Request> requests;
+      for (const auto& call : calls) call(requests);
+      MPI_Waitall(static_cast<int>(requests.size()), requests.data(), MPI_STATUSES_IGNORE);
+    });
+    return status == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
   }
 };
 

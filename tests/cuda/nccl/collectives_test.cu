@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include <burrow/core/for_each.cuh>
 #include <burrow/distributed/mesh.hpp>
 #include <burrow/distributed/nccl.cuh>
 
@@ -45,6 +46,11 @@ std::vector<T> initial(std::size_t count, int rank) {
     values[i] = static_cast<T>(static_cast<float>((i * 7 + static_cast<std::size_t>(rank) * 5) % 11));
   return values;
 }
+
+struct Twice {
+  float* values;
+  constexpr void operator()(Index i) const { values[i] *= 2; }
+};
 
 const NcclCommunicator& gpus() {
   static const NcclCommunicator all{mpi_test::world()};
@@ -116,6 +122,35 @@ TEST_CASE("GPUs make a mesh, wait for each other, and count what they send") {
   const OnDevice<float> values{initial<float>(static_cast<std::size_t>(64 * ranks), 0)};
   gpus().all_reduce(values.span());
   CHECK(gpus().traffic()[Collective::all_reduce].bytes == 2 * 64 * 4 * (ranks - 1));
+}
+
+TEST_CASE("exchanges of a captured step are made in every replay") {
+  const auto& world = mpi_test::world();
+  const int ranks = world.size();
+  const OnDevice<float> values{initial<float>(37, world.rank())}, own{std::vector<float>(37)};
+  const Partition parts{37, ranks};
+  cuda::CapturedStep step{[&] {
+    detail::copy_bytes(Cuda{}, Cuda{}, own.span().data(), values.span().data(), 37 * Index{sizeof(float)});
+    Pending sums = gpus().start_all_reduce(own.span());
+    CHECK_NOTHROW(sums.ready());
+    sums.wait();
+    gpus().all_gather<float>(own.span(parts.begin(world.rank()), parts.size(world.rank())), own.span(),
+                             parts);
+    detail::for_each_index("twice", 37, Twice{own.span().data()});
+  }};
+  gpus().reset_traffic();
+  for (int round = 0; round < 4; ++round) {
+    auto expected = initial<float>(37, world.rank() + round);
+    detail::copy_bytes(Cpu{}, Cuda{}, values.span().data(), expected.data(), 37 * Index{sizeof(float)});
+    step();
+    world.all_reduce(std::span<float>{expected});
+    for (float& x : expected) x *= 2;
+    CHECK(own.values() == expected);
+    CHECK(gpus().traffic()[Collective::all_reduce].calls == round + 1);
+  }
+  cuda::CapturedStep number{[&] { return gpus().all_reduce(1); }};
+  CHECK(number() == ranks);
+  CHECK_THROWS_WITH(number(), Catch::Contains("a copy to the device in a step that is captured"));
 }
 
 TEST_CASE("calls that do not fit the group are refused") {

@@ -121,7 +121,7 @@ __device__ inline void add_chunk_values(const HeadRows<T>& values, const KeyChun
 }
 
 template <class T, int Width>
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 4)
     attention_key_chunks(detail::AttentionExtents e, detail::AttentionOperands<T> in, bool aligned,
                          KeyChunks split, ChunkSums to) {
   constexpr int count = QueryPieces<T>::count, warps = 4;

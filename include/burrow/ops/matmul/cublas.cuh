@@ -47,10 +47,11 @@ struct ProductMatrix {
 
 /// What is done with a product before it is written: nothing; a bias, a row added to each row; or with the
 /// GELU (that by tanh), whose argument is written to `before`, or by whose derivative there the product is
-/// multiplied.
+/// multiplied. Or what is done beside it: sums of a factor over the inner extent, which are the gradient of a
+/// bias where the product is that of the weights behind it.
 struct Epilogue {
   cublasLtEpilogue_t kind = CUBLASLT_EPILOGUE_DEFAULT;
-  const void* bias = nullptr;
+  const void* bias = nullptr;  // or where its gradient goes, of the result's type
   const void* before = nullptr;
   Index before_stride = 0;
 
@@ -58,6 +59,13 @@ struct Epilogue {
     if (bias == nullptr) return {};
     return {CUBLASLT_EPILOGUE_BIAS, bias};
   }
+  /// The sums of the columns of the right factor, which is the library's A; or of the rows of the left one,
+  /// its B.
+  static Epilogue with_column_sums(void* sums) { return {CUBLASLT_EPILOGUE_BGRADA, sums}; }
+  static Epilogue with_row_sums(void* sums) { return {CUBLASLT_EPILOGUE_BGRADB, sums}; }
+
+  /// Whether it is one that the library may lack for some types or extents.
+  bool may_be_missing() const { return kind != CUBLASLT_EPILOGUE_DEFAULT && kind != CUBLASLT_EPILOGUE_BIAS; }
 };
 
 /// A product as cuBLASLt carries it out: the arrangement, and the algorithm that its heuristic chose for it.
@@ -88,7 +96,7 @@ class ProductPlan {
   }
   ProductPlan(const ProductPlan&) = delete;  // plans last as long as the process
 
-  /// Whether the library can do it; if not, it has said so of an epilogue with GELU.
+  /// Whether the library can do it; if not, it has said so of an epilogue that may be missing.
   bool possible() const { return possible_; }
 
   /// c = a b, + c where `accumulate`, with the epilogue of the plan.
@@ -154,7 +162,7 @@ class ProductPlan {
                                                                  result_, preference, 1, &choice, &found);
     cublasLtMatmulPreferenceDestroy(preference);
     possible_ = status == CUBLAS_STATUS_SUCCESS && found > 0;
-    const bool may_be_impossible = epilogue.before != nullptr && status != CUBLAS_STATUS_INVALID_VALUE;
+    const bool may_be_impossible = epilogue.may_be_missing() && status != CUBLAS_STATUS_INVALID_VALUE;
     if (!possible_ && !may_be_impossible)
       check(status == CUBLAS_STATUS_SUCCESS ? CUBLAS_STATUS_NOT_SUPPORTED : status,
             "matmul: the choice of an algorithm");
@@ -227,7 +235,7 @@ class ProductPlans {
 inline void allow_tf32(bool allowed) { ProductPlans::instance().tf32 = allowed; }
 
 /// c (+)= a b for `batch` products of m x k and k x n of T, with results of O. c is not transposed. False,
-/// and nothing is done, where the library does not have an epilogue with GELU for them.
+/// and nothing is done, where the library does not have the epilogue for them, though it may have others.
 template <Multipliable T, Multipliable O>
 bool multiply(Index batch, Index m, Index n, Index k, const ProductMatrix& a, const ProductMatrix& b,
               bool accumulate, const ProductMatrix& c, const Epilogue& epilogue) {

@@ -127,6 +127,41 @@ void multiply_with_bias(Cuda, Index m, Index n, Index k, Matrix<const A> a, Matr
                     false, MatrixBatch<T>::rows(c, n), bias);
 }
 
+/// c (+)= a b of m x k and k x n, multiplied as T, with an epilogue that the library may lack: then, and
+/// where there is nothing to multiply, false, and nothing is done. c is not transposed.
+template <class T, class A, class B, class O>
+bool multiply_with_epilogue(Index m, Index n, Index k, Matrix<const A> a, Matrix<const B> b, bool accumulate,
+                            Matrix<O> c, const cuda::Epilogue& epilogue) {
+  if constexpr (!cuda::Multipliable<T> || std::same_as<T, double>) {
+    return false;
+  } else {
+    if (m == 0 || n == 0 || k == 0) return false;
+    Buffer<Cuda> left_room, right_room;
+    const auto left = matrices_as<T>(MatrixBatch<const A>::over(a, {}, {}), m, k, left_room)(0);
+    const auto right = matrices_as<T>(MatrixBatch<const B>::over(b, {}, {}), k, n, right_room)(0);
+    return cuda::multiply<T, O>(1, m, n, k, {left.data, left.stride, 0, left.transposed},
+                                {right.data, right.stride, 0, right.transposed}, accumulate,
+                                {c.data, c.stride}, epilogue);
+  }
+}
+
+/// c (+)= a b for one product, multiplied as T, and sums = those of the columns of b, of c's type, in the
+/// same pass. False where the library does not have that: then the product alone is made.
+template <class T, class A, class B, class O>
+bool multiply_with_column_sums(Cuda, Index m, Index n, Index k, Matrix<const A> a, Matrix<const B> b,
+                               bool accumulate, Matrix<O> c, O* sums) {
+  const bool made =
+      c.transposed
+          ? multiply_with_epilogue<T>(n, m, k, b.transpose(), a.transpose(), accumulate, c.transpose(),
+                                      cuda::Epilogue::with_row_sums(sums))
+          : multiply_with_epilogue<T>(m, n, k, a, b, accumulate, c, cuda::Epilogue::with_column_sums(sums));
+  if (!made)
+    multiply_batch<T>(1, m, n, k, MatrixBatch<const A>::over(a, {}, {}),
+                      MatrixBatch<const B>::over(b, {}, {}), accumulate, MatrixBatch<O>::over(c, {}, {}),
+                      static_cast<const O*>(nullptr));
+  return made;
+}
+
 template <class T>
 void copy_strided(Cuda, std::span<const Index> extents, std::span<const Index> strides, const T* from,
                   T* to) {

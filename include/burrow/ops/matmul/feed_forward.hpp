@@ -9,22 +9,39 @@ namespace burrow {
 
 namespace detail {
 
-/// What feed_forward keeps for its gradients.
+/// The hidden layer of feed_forward, [rows, columns].
 template <class T, class D>
 struct HiddenLayer {
+  Index rows, columns;
   Buffer<D> before;  ///< x w + b
-  Buffer<D> values;  ///< gelu of it
+  Buffer<D> values;  ///< gelu of it; empty where it is computed again
 
-  explicit HiddenLayer(Index elements)
-      : before{elements * Index{sizeof(T)}}, values{elements * Index{sizeof(T)}} {}
+  HiddenLayer(Index of_rows, Index of_columns)
+      : rows{of_rows}, columns{of_columns}, before{bytes()}, values{bytes()} {}
+
   static T* data(const Buffer<D>& buffer) { return static_cast<T*>(buffer.data()); }
+
+  /// gelu(before) as an operand of the second product; computed again where it was not kept. `read` says that
+  /// somebody reads it.
+  ProductOperand<T, D> operand(bool read) const {
+    Buffer<D> at = values;
+    if (read && !at && bytes() > 0) {
+      at = Buffer<D>{bytes()};
+      gelu_of(D{}, rows * columns, std::as_const(*this).data(before), data(at));
+    }
+    const std::array<Index, 2> extents{rows, columns}, strides{columns, 1};
+    return {data(at), at, extents, strides};
+  }
+
+ private:
+  Index bytes() const { return rows * columns * Index{sizeof(T)}; }
 };
 
-/// The hidden layer as an operand of the second product.
-template <class T, class D>
-ProductOperand<T, D> hidden_operand(const HiddenLayer<T, D>& hidden, Index rows, Index columns) {
-  const std::array<Index, 2> extents{rows, columns}, strides{columns, 1};
-  return {HiddenLayer<T, D>::data(hidden.values), hidden.values, extents, strides};
+/// The second product of feed_forward.
+template <class T, class D, class B>
+auto product_of_hidden(const HiddenLayer<T, D>& hidden, ProductOperand<B, D> weights, Location where) {
+  const bool read = weights.wanted();
+  return product<T>(hidden.operand(read), std::move(weights), "feed_forward", where);
 }
 
 /// A bias as it is added, not traced.
@@ -33,13 +50,6 @@ Tensor<T, shape_of<Bias>, D> row_of(const Bias& bias) {
   Tensor<T, shape_of<Bias>, D> row{bias.shape()};
   evaluate(D{}, bias, bias.shape(), row.data());
   return row;
-}
-
-/// Adds the gradient of a bias, given that of the sum which it was added to, [..., Out].
-template <class Bias, class T, class S, class D>
-void add_bias_gradient(const Bias& bias, const Tensor<T, S, D>& dy) {
-  if constexpr (Traced<Bias>)
-    if (any_wanted(*find_tape(bias), bias)) pull_back(D{}, to_node(bias + dy), to_node(dy));
 }
 
 template <class X, class Up, class UpBias>
@@ -60,10 +70,9 @@ auto fused_feed_forward(const X& x, const Up& up, const UpBias& up_bias, const D
   const auto first_bias = bound(tape, to_node(cast<T>(up_bias)));
   const auto second_bias = bound(tape, to_node(cast<T>(down_bias)));
   const Index columns = first->columns(), rows = first->rows_of_result();
-  const Hidden hidden{rows * columns};
-  auto second =
-      product<T>(hidden_operand(hidden, rows, columns),
-                 product_operand(matrix_leaf<false>(tape, unrounded<T>(down))), "feed_forward", where);
+  Hidden hidden{rows, columns};
+  auto weights = product_operand(matrix_leaf<false>(tape, unrounded<T>(down)));
+  const auto second = product_of_hidden(hidden, weights, where);
   const auto check = [&](Index extent, const auto& bias) {
     if (extent != bias.shape()[-1])
       shapes_differ("feed_forward", "extents differ: ", std::array{extent}, " + ", bias.shape().values(),
@@ -84,17 +93,18 @@ auto fused_feed_forward(const X& x, const Up& up, const UpBias& up_bias, const D
   } else {
     const bool before = first->wanted() || any_wanted(*tape.tape, first_bias);
     const bool wanted = before || second->wanted() || any_wanted(*tape.tape, second_bias);
+    first.release_operands();
+    weights.release(before);
+    if (tape.tape->recomputes_values()) hidden.values = {};
     return record_wanted(
         tape, "feed_forward", y,
-        [first = std::move(first), second = std::move(second), first_bias, second_bias, hidden, rows, columns,
-         before](const auto& dy) {
-          second->add_gradients(dy.data());
-          add_bias_gradient(second_bias, dy);
+        [first = std::move(first), weights, first_bias, second_bias, hidden, before, where](const auto& dy) {
+          const auto products = product_of_hidden(hidden, weights, where);
+          add_linear_gradients(products, second_bias, dy);
           if (!before) return;
-          Tensor<T, Shape<dyn, dyn>, D> inner{Shape<dyn, dyn>{{rows, columns}}};
-          second->gelu_gradient(dy.data(), Hidden::data(hidden.before), inner.data());
-          first->add_gradients(std::as_const(inner).data());
-          add_bias_gradient(first_bias, inner);
+          Tensor<T, Shape<dyn, dyn>, D> inner{Shape<dyn, dyn>{{hidden.rows, hidden.columns}}};
+          products->gelu_gradient(dy.data(), Hidden::data(hidden.before), inner.data());
+          add_linear_gradients(first, first_bias, std::as_const(inner));
         },
         wanted);
   }
@@ -105,8 +115,9 @@ auto fused_feed_forward(const X& x, const Up& up, const UpBias& up_bias, const D
 /// linear(gelu(linear(x, up, up_bias)), down, down_bias) for x of [..., In], up of [In, Hidden], down of
 /// [Hidden, Out] and biases of [Hidden] and [Out]. On a GPU the GELU is computed where the first product is
 /// written, from numbers that were not rounded, and its derivative where the gradient of the hidden layer is.
-/// Throws ShapeError where run-time extents do not meet. Gradients as of the two maps; of the hidden layer
-/// what it was before and after the GELU is kept.
+/// Throws ShapeError where run-time extents do not meet. Gradients as of the two maps. What is kept of the
+/// hidden layer is what it was before the GELU; where a tape computes no values again, what it was behind it
+/// as well.
 template <class X, class Up, class UpBias, class Down, class DownBias>
 requires LinearOperands<X, Up, UpBias>
 auto feed_forward(const X& x, const Up& up, const UpBias& up_bias, const Down& down,

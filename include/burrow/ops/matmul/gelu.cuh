@@ -8,17 +8,12 @@
 
 namespace burrow::detail {
 
-/// c = a b of m x k and k x n with an epilogue, by the library; false where it cannot.
+/// c = a b of m x k and k x n with a GELU's epilogue, by the library; false where it cannot.
 template <class T, class A, class B>
-bool multiply_with_epilogue(Index m, Index n, Index k, Matrix<const A> a, Matrix<const B> b, T* c,
-                            const cuda::Epilogue& epilogue) {
-  if constexpr (!cuda::Multipliable<T> || std::same_as<T, double>) return false;
-  if (m == 0 || n == 0 || k == 0 || n % 8 != 0 || cuda::alignment_of(epilogue.before) < 16) return false;
-  Buffer<Cuda> left_room, right_room;
-  const auto left = matrices_as<T>(MatrixBatch<const A>::over(a, {}, {}), m, k, left_room)(0);
-  const auto right = matrices_as<T>(MatrixBatch<const B>::over(b, {}, {}), k, n, right_room)(0);
-  return cuda::multiply<T, T>(1, m, n, k, {left.data, left.stride, 0, left.transposed},
-                              {right.data, right.stride, 0, right.transposed}, false, {c, n}, epilogue);
+bool multiply_with_gelu_epilogue(Index m, Index n, Index k, Matrix<const A> a, Matrix<const B> b, T* c,
+                                 const cuda::Epilogue& epilogue) {
+  if (n % 8 != 0 || cuda::alignment_of(epilogue.before) < 16) return false;
+  return multiply_with_epilogue<T>(m, n, k, a, b, false, Matrix<T>{c, n}, epilogue);
 }
 
 template <class T>
@@ -43,21 +38,27 @@ struct GeluGradientEach {
   }
 };
 
+/// after = gelu(before), of `count` elements.
+template <class T>
+void gelu_of(Cuda, Index count, const T* before, T* after) {
+  for_each_index("gelu", count, GeluEach<T>{before, after});
+}
+
 /// before = a b + bias, a row for each row, and after = gelu(before).
 template <class T, class A, class B>
 void multiply_with_gelu(Cuda, Index m, Index n, Index k, Matrix<const A> a, Matrix<const B> b, const T* bias,
                         T* before, T* after) {
-  if (multiply_with_epilogue(m, n, k, a, b, after, {CUBLASLT_EPILOGUE_GELU_AUX_BIAS, bias, before, n}))
+  if (multiply_with_gelu_epilogue(m, n, k, a, b, after, {CUBLASLT_EPILOGUE_GELU_AUX_BIAS, bias, before, n}))
     return;
   multiply_with_bias<T>(Cuda{}, m, n, k, a, b, bias, before);
-  for_each_index("gelu", m * n, GeluEach<T>{before, after});
+  gelu_of(Cuda{}, m * n, before, after);
 }
 
 /// d = a b times the derivative of gelu at `before`.
 template <class T, class A, class B>
 void multiply_gelu_gradient(Cuda, Index m, Index n, Index k, Matrix<const A> a, Matrix<const B> b,
                             const T* before, T* d) {
-  if (multiply_with_epilogue(m, n, k, a, b, d, {CUBLASLT_EPILOGUE_DGELU, nullptr, before, n})) return;
+  if (multiply_with_gelu_epilogue(m, n, k, a, b, d, {CUBLASLT_EPILOGUE_DGELU, nullptr, before, n})) return;
   multiply_batch<T>(1, m, n, k, MatrixBatch<const A>::over(a, {}, {}), MatrixBatch<const B>::over(b, {}, {}),
                     false, MatrixBatch<T>::rows(d, n), static_cast<const T*>(nullptr));
   for_each_index("gelu gradient", m * n, GeluGradientEach<T>{before, d});

@@ -15,6 +15,30 @@ constexpr bool linear_extents_fit() {
   else
     return false;
 }
+
+/// Adds the gradients of a product and of a bias that was added to each of its rows, given that of the sum.
+/// On a device the library may sum that of the bias while it makes that of the weights.
+template <class T, class A, class B, class D, class Bias, class S>
+void add_linear_gradients(const ProductHandle<T, A, B, D>& product, const Bias& bias,
+                          const Tensor<T, S, D>& dy) {
+  // The gradient of what the bias was added to, of which only the bias takes it.
+  const auto give = [&]([[maybe_unused]] const auto& gradient) {
+    if constexpr (Traced<Bias>) pull_back(D{}, to_node(bias + gradient), to_node(gradient));
+  };
+  bool wanted = false;
+  if constexpr (Traced<Bias>) wanted = any_wanted(*find_tape(bias), bias);
+  if constexpr (!on_host<D>)
+    if (wanted) {
+      Tensor<B, shape_of<Bias>, D> sums{bias.shape()};
+      if (product->add_gradients(dy.data(), sums.data()))
+        give(std::as_const(sums));
+      else
+        give(dy);
+      return;
+    }
+  product->add_gradients(dy.data());
+  if (wanted) give(dy);
+}
 }  // namespace detail
 
 /// Operands of `linear`: [..., In], [In, Out] and [Out].
@@ -56,11 +80,7 @@ auto linear(const X& x, const W& w, const Bias& bias, Location where = Location:
     return detail::record_wanted(
         tape, "linear", y,
         [product = std::move(product), addend](const auto& dy) {
-          product->add_gradients(dy.data());
-          // The sum of a product and the bias, of which only the bias takes a gradient here.
-          if constexpr (Traced<decltype(addend)>)
-            if (detail::any_wanted(*detail::find_tape(addend), addend))
-              pull_back(D{}, detail::to_node(addend + dy), detail::to_node(dy));
+          detail::add_linear_gradients(product, addend, dy);
         },
         wanted, read);
   }

@@ -219,6 +219,26 @@ class Product {
       add_to(right_, false, k_, n_, m_, matrices_of(left_, rows()).matrices.transposed(), gradient);
   }
 
+  /// The same on a device, and sums = those of the columns of dy, where the library makes them beside db;
+  /// says whether it did.
+  [[gnu::noinline]] bool add_gradients(const T* dy, B* sums) const {
+    const bool one = batch_ == 1 && right_.wanted() && is_matrix(right_.extents(), right_.strides()) &&
+                     !repeats_elements(right_.extents(), right_.strides());
+    if (!one) {
+      add_gradients(dy);
+      return false;
+    }
+    const auto gradient = result(dy);
+    if (left_.wanted())
+      add_to(left_, rows(), m_, k_, n_, gradient, matrices_of(right_, false).matrices.transposed());
+    const auto [target, accumulate] =
+        right_.tape->template gradient_data<B>(right_.slot, right_.offset, right_.size());
+    tell_product<A, T, B>(1, k_, n_, m_, accumulate);
+    return multiply_with_column_sums<T>(D{}, k_, n_, m_, matrices_of(left_, rows()).matrices.transposed()(0),
+                                        gradient(0), accumulate,
+                                        MatrixBatch<B>{target, right_.extents(), right_.strides()}(0), sums);
+  }
+
  private:
   /// Leading axes of the left operand are rows of one matrix.
   bool rows() const { return !batched_ && left_.rank > 2; }
