@@ -60,6 +60,7 @@ if(TARGET burrow::cuda)
     if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
       set(CMAKE_CUDA_ARCHITECTURES 80)
     endif()
+    set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)  # the one that burrow::cuda links
     enable_language(CUDA)
   endif()
 endif()
