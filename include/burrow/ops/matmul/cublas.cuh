@@ -59,9 +59,9 @@ struct Epilogue {
     if (bias == nullptr) return {};
     return {CUBLASLT_EPILOGUE_BIAS, bias};
   }
-  /// The sums of the columns of the right factor, which is the library's A; or of the rows of the left one,
-  /// its B.
+  /// The sums of the columns of the right factor, which is the library's A.
   static Epilogue with_column_sums(void* sums) { return {CUBLASLT_EPILOGUE_BGRADA, sums}; }
+  /// The sums of the rows of the left factor, its B.
   static Epilogue with_row_sums(void* sums) { return {CUBLASLT_EPILOGUE_BGRADB, sums}; }
 
   /// Whether it is one that the library may lack for some types or extents.
