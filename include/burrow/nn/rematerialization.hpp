@@ -10,9 +10,9 @@
 
 namespace burrow {
 
-/// What blocks keep for the backward pass. Losses and gradients have the same bits whatever is chosen, but for
-/// gradients of narrow types that go through a `feed_forward` on a GPU; see docs/guide/autodiff.md for what each
-/// costs.
+/// What blocks keep for the backward pass. Losses and gradients have the same bits whatever is chosen, but
+/// for gradients of narrow types that go through a `feed_forward` on a GPU; see docs/guide/autodiff.md for
+/// what each costs.
 class Rematerialization {
  public:
   /// `selective`.
