@@ -102,13 +102,22 @@ class Memory {
 
   Memory()
       : base_{static_cast<std::byte*>(
-            mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))} {}
+            mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0))},
+        key_{pkey_alloc(0, PKEY_DISABLE_ACCESS)} {
+    if (key_ >= 0 && pkey_mprotect(base_, size, PROT_READ | PROT_WRITE, key_) != 0) key_ = -1;
+  }
+  /// Where the processor has keys for memory, one of them opens all of it at once.
   void protect(int access) {
+    if (key_ >= 0) {
+      pkey_set(key_, access == PROT_NONE ? PKEY_DISABLE_ACCESS : 0);
+      return;
+    }
     const std::size_t page = 4096;
     mprotect(base_, (used_ + page - 1) / page * page, access);
   }
 
   std::byte* base_;
+  int key_;  ///< -1 where there are none
   std::size_t used_ = 0;
 };
 
