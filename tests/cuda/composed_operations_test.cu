@@ -184,14 +184,14 @@ TEST_CASE("the gradient of a bias is summed beside that of the weights, where th
   CHECK((!counted || frozen == std::pair{0, 0}));
 }
 
-TEST_CASE("a feed-forward block keeps on the device what it keeps on the CPU", "[cuda]") {
-  constexpr Index hidden_bytes = 3 * 5 * 16 * Index{sizeof(float)};
+TEST_CASE("a feed-forward block keeps its hidden layer once, or twice where nothing is computed again",
+          "[cuda]") {
+  constexpr Index hidden_bytes = 3 * 5 * 16 * Index{sizeof(float)}, result_bytes = hidden_bytes / 2;
   const auto once = feed_forward_results<Float32<Cuda>, 8, 16>(true),
              twice = feed_forward_results<Float32<Cuda>, 8, 16>(false);
-  const auto on_host = feed_forward_results<Float32<Cpu>, 8, 16>(true);
+  CHECK(once.kept < result_bytes + hidden_bytes * 3 / 2);
   CHECK(twice.kept >= once.kept + hidden_bytes);
-  CHECK(std::abs(once.kept - on_host.kept) < hidden_bytes / 4);
-  CHECK(distance(twice.gradient, on_host.gradient) < 1e-5);
+  CHECK(distance(twice.gradient, once.gradient) < 1e-5);
 }
 
 }  // namespace
