@@ -58,6 +58,14 @@ double training_hours(const Plan& plan, const RunConfiguration& c) {
   return plan.step() * static_cast<double>(c.tokens) / static_cast<double>(c.batch_tokens) / 3600;
 }
 
+// "layers of the stages: 6, 2"; nothing without a pipeline.
+std::string stages_line(const Plan& plan) {
+  if (plan.layout.mesh.pipeline == 1) return "";
+  std::string text;
+  for (const Index layers : plan.stage_layers) text += (text.empty() ? "" : ", ") + std::to_string(layers);
+  return "layers of the stages: " + text + "\n";
+}
+
 std::string memory_section(const Plan& plan, const Machine& machine) {
   const auto real = [](Index bytes) { return static_cast<double>(bytes); };
   const MemoryPlan& m = plan.memory;
@@ -121,8 +129,8 @@ std::string text_of(const Plan& plan, const RunConfiguration& c, const Machine& 
   const std::string name = preset_of(c);
   return (name.empty() ? "a model of its own shape" : name) + " on " +
          std::to_string(plan.layout.mesh.ranks()) + " x " + std::string(machine.name) + ": " +
-         layout_text(plan.layout) + "\n" + memory_section(plan, machine) + message_section(plan) +
-         time_section(plan, c, machine);
+         layout_text(plan.layout) + "\n" + stages_line(plan) + memory_section(plan, machine) +
+         message_section(plan) + time_section(plan, c, machine);
 }
 
 std::string table_of(const std::vector<Plan>& plans) {
@@ -162,6 +170,7 @@ Json json_of(const Plan& plan, const RunConfiguration& c, const Machine& machine
             {"checkpoint_copy", m.checkpoint_copy}}},
           {"state_bytes", plan.state},
           {"sent", sent_json(plan.messages)},
+          {"stage_layers", plan.stage_layers},
           {"bubble", plan.bubble},
           {"step_seconds", plan.step()},
           {"utilisation", plan.utilisation},

@@ -214,6 +214,7 @@ Plan plan(const RunConfiguration& c, const Layout& layout, const Machine& machin
   Plan result;
   result.layout = layout;
   result.micro_batches = parts.micro_batches();
+  result.stage_layers = stage_layers(c.size, layout.mesh.pipeline, layout.own_stages(), layout.rematerialize);
   result.memory = most_memory(parts);
   result.state = state_bytes(c).total();
   result.messages = messages_of(parts);

@@ -97,9 +97,10 @@ struct Plan {
   MemoryPlan memory;  ///< of the rank that needs most
   Index state = 0;    ///< bytes of parameters, copy and moments on all ranks, each counted once
   MessagePlan messages;
-  Index micro_batches = 0;  ///< of a step, on each data rank
-  double bubble = 0;        ///< share of a step in which ranks of a pipeline wait for each other
-  double compute = 0;       ///< seconds of a step, by what takes them
+  Index micro_batches = 0;            ///< of a step, on each data rank
+  std::vector<Index> stage_layers{};  ///< layers of each stage, in order
+  double bubble = 0;                  ///< share of a step in which ranks of a pipeline wait for each other
+  double compute = 0;                 ///< seconds of a step, by what takes them
   double data_exchange = 0;
   double tensor_exchange = 0;
   double pipeline_exchange = 0;
