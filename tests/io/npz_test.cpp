@@ -30,7 +30,7 @@ const std::vector<float> six = {1, 2, 3, 4, 5, 6};
 std::string npy_of(const std::vector<float>& values) {
   const NpyArray array{
       StoredType::f32, {static_cast<std::int64_t>(values.size())}, std::as_bytes(std::span{values})};
-  std::string text = detail::npy_header_of(array, "test");
+  std::string text = detail::npy_header_of(array, "test", burrow::Location::here());
   text.append(reinterpret_cast<const char*>(values.data()), 4 * values.size());
   return text;
 }
