@@ -28,7 +28,7 @@ struct CrossEntropy {
 namespace detail {
 
 template <class Sum, class Count>
-CrossEntropy<Sum, Count> loss_of(Sum sum, Count count) {
+CrossEntropy<Sum, Count> cross_entropy_of(Sum sum, Count count) {
   return {std::move(sum), std::move(count)};
 }
 
@@ -93,7 +93,7 @@ auto cross_entropy(const Logits& logits, const Targets& targets, Location where 
                                  static_cast<const Normalizer*>(saved.data()), dsum.data(), dlogits);
       },
       in);
-  return detail::loss_of(std::move(recorded), count);
+  return detail::cross_entropy_of(std::move(recorded), count);
 }
 
 /// log(softmax(logits)[target]) of each token in nats, of the targets' shape, 0 where a target is negative;

@@ -163,7 +163,7 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
   if constexpr (!TapeLike::tracing) {
     run(false);
     auto recorded = record(tape, "linear_cross_entropy", sum, [](const auto&) {});
-    return loss_of(std::move(recorded), count);
+    return cross_entropy_of(std::move(recorded), count);
   } else {
     const auto saved = run(any_wanted(*tape.tape, in));
     auto recorded = record_wanted(
@@ -175,7 +175,7 @@ auto linear_cross_entropy(TapeLike tape, const H& h, const Table& table, const B
           if (saved.bias) add_scaled_gradient(biases, saved.values(saved.bias), scale);
         },
         saved.h || saved.table || saved.bias);
-    return loss_of(std::move(recorded), count);
+    return cross_entropy_of(std::move(recorded), count);
   }
 }
 
