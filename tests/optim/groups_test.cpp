@@ -26,7 +26,7 @@ struct Network {
   Linear<4, 2> down;
 };
 
-constexpr Index up = 3 * 4 + 4, block = 4 + 16 + 4, down = 4 * 2 + 2, all = up + 2 * block + down;
+constexpr Index up = 3 * 4 + 4, block = 4 + 16 + 4, down = 4 * 2 + 2, total = up + 2 * block + down;
 
 /// What has moved after a step, by name; every element of a parameter moves alike.
 template <class Optimizer>
@@ -64,7 +64,7 @@ TEST_CASE("a model without rules has one place for each parameter", "[groups]") 
   REQUIRE(layout[0].columns == 4);
   REQUIRE(layout[0].is_matrix());
   REQUIRE(!layout[1].is_matrix());
-  REQUIRE(layout.back().end() == all);
+  REQUIRE(layout.back().end() == total);
   for (std::size_t i = 1; i < layout.size(); ++i) REQUIRE(layout[i].begin == layout[i - 1].end());
 }
 
@@ -143,7 +143,7 @@ TEST_CASE("rules that say nothing of the model are refused", "[groups]") {
   const auto other = build<Linear<2, 2>>(Key{1});
   REQUIRE_THROWS_WITH((Sgd{other, {}, parameter_groups(model)}),
                       Catch::StartsWith("optimizer: the groups are those of a model of " +
-                                        std::to_string(all) + " parameters, this one has 6"));
+                                        std::to_string(total) + " parameters, this one has 6"));
 }
 
 TEST_CASE("groups do not make bits depend on threads, slices or restarts", "[groups]") {
