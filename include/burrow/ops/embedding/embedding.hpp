@@ -74,7 +74,7 @@ using EmbeddingMisuse = std::conditional_t<
     misuse::element_types_are_refused<operation::embedding, element_of<Table>, element_of<Ids>>>;
 }  // namespace detail
 template <class T = void, Expression Table, Expression Ids>
-requires(!detail::EmbeddingOperands<Table, Ids>) auto embedding(const Table&, const Ids&)
+requires(!detail::EmbeddingOperands<Table, Ids>) auto embedding(const Table&, const Ids&, Location = {})
     -> detail::EmbeddingMisuse<Table, Ids>;
 
 }  // namespace burrow

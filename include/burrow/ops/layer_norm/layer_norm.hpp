@@ -79,12 +79,14 @@ struct add_layer_norm;
 }  // namespace operation
 template <Expression X, Expression Gain, Expression Bias>
 requires(!detail::PerFeature<Gain, X> ||
-         !detail::PerFeature<Bias, X>) auto layer_norm(const X&, const Gain&, const Bias&, double = 0)
+         !detail::PerFeature<Bias, X>) auto layer_norm(const X&, const Gain&, const Bias&, double = 0,
+                                                       Location = {})
     -> detail::PerFeatureMisuse<operation::layer_norm, X, Gain, Bias>;
 template <Expression A, Expression B, Expression Gain, Expression Bias>
 requires(!detail::PerFeature<Gain, detail::Added<A, B>> ||
          !detail::PerFeature<Bias, detail::Added<A, B>>) auto add_layer_norm(const A&, const B&, const Gain&,
-                                                                             const Bias&, double = 0) ->
+                                                                             const Bias&, double = 0,
+                                                                             Location = {}) ->
     typename detail::sum_misuse<operation::add_layer_norm, detail::Added<A, B>, Gain, Bias>::type;
 
 }  // namespace burrow

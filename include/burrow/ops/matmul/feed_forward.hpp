@@ -131,7 +131,7 @@ auto feed_forward(const X& x, const Up& up, const UpBias& up_bias, const Down& d
 // What feed_forward refuses, in the words of linear.
 template <Expression X, Expression Up, Expression UpBias, Expression Down, Expression DownBias>
 requires(!LinearOperands<X, Up, UpBias>) auto feed_forward(const X&, const Up&, const UpBias&, const Down&,
-                                                           const DownBias&)
+                                                           const DownBias&, Location = {})
     -> detail::LinearMisuse<X, Up, UpBias>;
 
 }  // namespace burrow

@@ -98,7 +98,7 @@ using LinearMisuse =
                        misuse::shapes_do_not_fit<operation::linear, shape_of<X>, shape_of<W>>>;
 }
 template <Expression X, Expression W, Expression Bias>
-requires(!LinearOperands<X, W, Bias>) auto linear(const X&, const W&, const Bias&)
+requires(!LinearOperands<X, W, Bias>) auto linear(const X&, const W&, const Bias&, Location = {})
     -> detail::LinearMisuse<X, W, Bias>;
 
 }  // namespace burrow

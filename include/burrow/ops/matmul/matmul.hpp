@@ -110,6 +110,6 @@ using MatmulMisuse =
                        misuse::devices_differ<operation::matmul, device_of<A>, device_of<B>>>;
 }
 template <Expression A, Expression B>
-requires(!Multipliable<A, B>) auto matmul(const A&, const B&) -> detail::MatmulMisuse<A, B>;
+requires(!Multipliable<A, B>) auto matmul(const A&, const B&, Location = {}) -> detail::MatmulMisuse<A, B>;
 
 }  // namespace burrow

@@ -67,11 +67,11 @@ struct rms_norm;
 struct add_rms_norm;
 }  // namespace operation
 template <Expression X, Expression Gain>
-requires(!detail::PerFeature<Gain, X>) auto rms_norm(const X&, const Gain&, double = 0)
+requires(!detail::PerFeature<Gain, X>) auto rms_norm(const X&, const Gain&, double = 0, Location = {})
     -> detail::PerFeatureMisuse<operation::rms_norm, X, Gain>;
 template <Expression A, Expression B, Expression Gain>
 requires(!detail::PerFeature<Gain, detail::Added<A, B>>) auto add_rms_norm(const A&, const B&, const Gain&,
-                                                                           double = 0) ->
+                                                                           double = 0, Location = {}) ->
     typename detail::sum_misuse<operation::add_rms_norm, detail::Added<A, B>, Gain>::type;
 
 }  // namespace burrow
