@@ -6,6 +6,7 @@
 #include <map>
 
 #include "gopher_training.hpp"
+#include "tests/worse.hpp"
 
 using namespace small_gopher;
 
@@ -35,10 +36,7 @@ using Losses = std::vector<double>;
 
 double difference(const Losses& a, const Losses& b) {
   double most = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double relative = std::abs(a[i] - b[i]) / std::abs(b[i]);
-    most = relative <= most ? most : relative;  // of no number as well
-  }
+  for (std::size_t i = 0; i < a.size(); ++i) most = worse(most, std::abs(a[i] - b[i]) / std::abs(b[i]));
   return most;
 }
 
@@ -96,8 +94,7 @@ class Row {
         settings.rematerialize = rematerialize;
         const Losses losses = small_gopher::train(mesh_, settings).losses;
         double& most = most_[static_cast<std::size_t>(settings.stage)];
-        const double distance = difference(losses, alone(1, settings.clip));
-        most = distance <= most ? most : distance;
+        most = worse(most, difference(losses, alone(1, settings.clip)));
         if (first.empty()) first = losses;
         ++runs_;
         as_first_ += losses == first;

@@ -110,8 +110,7 @@ Result train_whole(const Mesh<C>& mesh, const Settings& settings) {
 }
 
 inline PipelineSchedule schedule_for(int ranks, const Settings& settings) {
-  return settings.chunks == 1 ? one_forward_one_backward(ranks, settings.micro_batches)
-                              : interleaved(ranks, settings.chunks, settings.micro_batches);
+  return pipeline_schedule(ranks, settings.chunks, settings.micro_batches);
 }
 
 /// Trains a model in stages, of which one rank may have all.
