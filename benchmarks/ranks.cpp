@@ -1,7 +1,8 @@
 // Training of a Gopher by single-threaded ranks against one rank with as many threads, in turns:
 // mpirun --bind-to none -n 2 build/bin/benchmarks/ranks [--context N] [--sequences N] [--micro-batch N]
-// [--rounds N] [FORM...]. Forms: zero-0 (plain data parallelism) to zero-3, tensor, pipeline; all without any
-// named. A step is Gopher 44M's, in fp32: forward, backward, clipping and AdamW on random tokens.
+// [--rounds N] [FORM...]. Forms: zero-0 (plain data parallelism) to zero-3, tensor, pipeline, and
+// interleaved (two stages to a rank); all without any named. A step is Gopher 44M's, in fp32: forward,
+// backward, clipping and AdamW on random tokens.
 #include <unistd.h>
 
 #include <cstdio>
@@ -49,7 +50,8 @@ Options parse(int count, char** arguments) {
     else
       options.forms.emplace_back(name);
   }
-  if (options.forms.empty()) options.forms = {"zero-0", "zero-1", "zero-2", "zero-3", "tensor", "pipeline"};
+  if (options.forms.empty())
+    options.forms = {"zero-0", "zero-1", "zero-2", "zero-3", "tensor", "pipeline", "interleaved"};
   return options;
 }
 
@@ -59,9 +61,9 @@ std::unique_ptr<Form> form_called(const std::string& name, const StepSize& work,
   if (name == "tensor")
     return std::make_unique<benchmarks::detail::WholeForm<TensorParallel<Float32<Cpu>, Ranks>, Ranks>>(
         work, Mesh{world, {.tensor = world.size()}}, ShardingOptions{0});
-  if (name == "pipeline")
+  if (name == "pipeline" || name == "interleaved")
     return std::make_unique<benchmarks::detail::StagedForm<Float32<Cpu>, Ranks>>(
-        work, Mesh{world, {.pipeline = world.size()}}, ShardingOptions{0});
+        work, Mesh{world, {.pipeline = world.size()}}, name == "pipeline" ? 1 : 2, ShardingOptions{0});
   const int stage = name.starts_with("zero-") && name.size() == 6 ? name.back() - '0' : -1;
   if (stage < 0 || stage > 3) throw ValueError("there is no form " + name);
   return std::make_unique<benchmarks::detail::WholeForm<Float32<Cpu>, Ranks>>(
@@ -112,7 +114,7 @@ void print(const Options& options, int ranks, const std::string& name, const Tur
   const double alone = median(turn.alone), together = median(turn.together);
   const double tokens = static_cast<double>(options.work.sequences * options.work.size.context);
   const double least = 2.0 * (ranks - 1) * 4 * static_cast<double>(parameters(options.work.size).full());
-  std::printf("| %-8s | %8.1f | %8.1f | %5.1f %% | %6.1f %% | %8.1f | %5.3f |\n", name.c_str(),
+  std::printf("| %-11s | %8.1f | %8.1f | %5.1f %% | %6.1f %% | %8.1f | %5.3f |\n", name.c_str(),
               tokens / alone, tokens / together, 100 * alone / together, 100 * median(turn.waited) / together,
               static_cast<double>(turn.bytes) / 1e6, static_cast<double>(turn.bytes) / least);
   std::fflush(stdout);

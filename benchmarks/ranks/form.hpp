@@ -9,6 +9,7 @@
 #include <burrow/optim/adam.hpp>
 #include <burrow/tensor/create.hpp>
 
+#include "gopher_model/model/stage_layers.hpp"
 #include "gopher_model/model/stages.hpp"
 
 namespace benchmarks {
@@ -113,21 +114,23 @@ class WholeForm final : public Form {
   Sharded<Adam<Model>, C> optimizer_;
 };
 
-/// A model in stages on the ranks of the mesh's pipeline axis.
+/// A model in stages on the ranks of the mesh's pipeline axis, so many on each, divided by their FLOPs as
+/// `gopher train` does.
 template <class Policy, Communicator C>
 class StagedForm final : public Form {
   using Model = gopher::GopherStages<gopher::run_time_size, Policy>;
 
  public:
-  StagedForm(const StepSize& work, const Mesh<C>& mesh, const ShardingOptions& sharding)
+  StagedForm(const StepSize& work, const Mesh<C>& mesh, int chunks, const ShardingOptions& sharding)
       : work_{work},
         mesh_{mesh},
         model_{build(Model::of(gopher::RunTimeGopher<Policy>::make(work.size), mesh.pipeline().rank(),
-                               mesh.pipeline().size()),
+                               mesh.pipeline().size(),
+                               gopher::stage_layers(work.size, mesh.pipeline().size(), chunks, {})),
                      Key{0})},
         optimizer_{Adam<Model>{model_, adam}, mesh, sharding},
         pipeline_{mesh.pipeline(),
-                  one_forward_one_backward(mesh.pipeline().size(), work.sequences / work.micro_batch)} {}
+                  pipeline_schedule(mesh.pipeline().size(), chunks, work.sequences / work.micro_batch)} {}
 
   double step() override {
     const float share = 1.0f / static_cast<float>(work_.sequences * work_.size.context);
