@@ -5,7 +5,11 @@
 #include <burrow/distributed/pipeline.hpp>
 #include <burrow/distributed/sharded.hpp>
 #include <burrow/io/sliced_tensors.hpp>
+#include <burrow/nn/dropout.hpp>
 #include <burrow/optim/adam.hpp>
+#include <burrow/optim/sgd.hpp>
+#include <burrow/tensor/create.hpp>
+#include <burrow/tensor/slicing.hpp>
 #include <catch2/catch.hpp>
 #include <map>
 
@@ -31,6 +35,101 @@ void check(const Result& result) {
   CHECK(result.tied_difference == 0);
 }
 
+/// A block that drops, whose products may be shared.
+template <class Up, class Down>
+struct DroppingBlock {
+  LayerNorm<8, Float64<Cpu>> norm;
+  Up up;
+  Down down;
+  Dropout dropout;
+
+  auto operator()(const auto& x, Key key) const {
+    return x + dropout(down(tanh(up(dropout(norm(x), key)))), key.fold_in(1));
+  }
+};
+
+/// Four of them in stages, between a map of the inputs and a sum of squares.
+template <class Up, class Down>
+struct DroppingStages {
+  using hidden_type = Tensor<double, Shape<dyn, dyn, 8>>;
+  using Block = DroppingBlock<Up, Down>;
+  std::optional<Linear<8, 8, Float64<Cpu>>> first;
+  StageBlocks<Block> blocks;
+
+  static DroppingStages of(int rank, int ranks, int chunks, Rematerialization choice) {
+    std::vector<Block> all;
+    for (int i = 0; i < 4; ++i)
+      all.push_back(
+          {LayerNorm<8, Float64<Cpu>>::sized(8), Up::sized(8, 12), Down::sized(12, 8), Dropout{0.3}});
+    DroppingStages stages{{}, StageBlocks<Block>::of(all, rank, ranks, chunks, choice)};
+    if (rank == 0) stages.first.emplace();
+    return stages;
+  }
+  auto enter(const auto& x) const { return (*first)(x); }
+  template <class H>
+  H pass(int chunk, const H& h, const auto& batch) const {
+    return blocks(chunk, h, batch.key);
+  }
+  auto loss(const auto& h, const auto& targets) const {
+    auto total = materialize(sum(square(h - targets)));
+    struct Loss {
+      decltype(total) sum;
+    };
+    return Loss{total};
+  }
+  auto hidden_shape(const auto& x) const { return Shape<dyn, dyn, 8>{x.shape().values()}; }
+  void for_each_tied(const auto&) const {}
+};
+using WholeDropping = DroppingStages<Linear<8, 12, Float64<Cpu>>, Linear<12, 8, Float64<Cpu>>>;
+using DividedDropping = DroppingStages<ColumnParallelLinear<8, distributed::World, Float64<Cpu>>,
+                                       RowParallelLinear<8, distributed::World, Float64<Cpu>>>;
+
+/// How the stages are trained.
+struct Dropping {
+  int chunks = 1, stage = 0;
+  SequenceRows rows = SequenceRows::whole;
+  Rematerialization rematerialize = Rematerialization::none();
+};
+
+/// Losses and norms of three steps of twelve micro-batches, each of which draws by its number in the step.
+template <class Stages, class C>
+std::vector<double> train_dropping(const Mesh<C>& mesh, const Dropping& how) {
+  constexpr Index all = 12, length = 12, steps = 3;
+  const auto& ranks = mesh.pipeline();
+  auto model = build(
+      parted(Stages::of(ranks.rank(), ranks.size(), how.chunks, how.rematerialize), mesh.tensor(), how.rows),
+      Key{3});
+  auto optimizer = Sharded{Sgd{model, {.learning_rate = 1e-3}}, mesh, {how.stage, 50}};
+  const Index own = all / mesh.data().size();
+  const Pipeline pipeline{ranks, pipeline_schedule(ranks.size(), how.chunks, own)};
+  const bool divided = how.rows == SequenceRows::divided;
+  const Index rows = divided ? length / mesh.tensor().size() : length;
+  const Index first_row = divided ? rows * mesh.tensor().rank() : 0;
+  std::vector<double> found;
+  for (Index step = 0; step < steps; ++step) {
+    struct Drawn {
+      Tensor<double, Shape<dyn, dyn, 8>> inputs, targets;
+      Key key;
+    };
+    const auto micro = [&](Index m) {
+      const Key key = Key{9}.fold_in(static_cast<std::uint64_t>(step * all + own * mesh.data().rank() + m));
+      const Shape<dyn, dyn, 8> shape{{2, length, 8}};
+      const auto part = [&](Key of) {
+        return materialize(slice<1>(normal<Shape<dyn, dyn, 8>, double>(of, shape), first_row, rows));
+      };
+      return Drawn{part(key.fold_in(1)), part(key.fold_in(2)), key.fold_in(3)};
+    };
+    const double loss = optimizer.accumulate_last_with(model, [&](auto& gradient, auto* listener) {
+      return pipeline.accumulate(model, gradient, micro, 0.01f, listener);
+    });
+    const auto reduced = optimizer.reduce();
+    found.push_back(mesh.data().all_reduce(divided ? mesh.tensor().all_reduce(loss) : loss));
+    found.push_back(optimizer.norm(reduced));
+    optimizer.step(model, reduced);
+  }
+  return found;
+}
+
 }  // namespace
 
 TEST_CASE("a small Gopher in stages learns as a whole one", "[mpi]") {
@@ -50,6 +149,42 @@ TEST_CASE("a small Gopher in stages learns as a whole one", "[mpi]") {
         all.micro_batches = 4;
         if (all.chunks > 1 && all.micro_batches % pipeline != 0) continue;
         check(tensor == 1 ? train_stages<Whole>(mesh, all) : train_stages<Divided>(mesh, all));
+      }
+    }
+}
+
+TEST_CASE("what one rank drops is dropped on any mesh, and again where blocks are computed again", "[mpi]") {
+  const auto one = train_dropping<WholeDropping>(Mesh{SelfCommunicator{}, {}}, {});
+  const int n = world().size();
+  const auto check_ways = [&](const auto& train, const auto& mesh, Dropping how) {
+    std::vector<double> first;
+    for (const auto choice : {Rematerialization::none(), Rematerialization::selective(),
+                              Rematerialization::block(), Rematerialization::every(2)}) {
+      how.rematerialize = choice;
+      INFO(mesh.place() << ", stages of a rank " << how.chunks << ", ZeRO " << how.stage << ", "
+                        << how.rematerialize.text());
+      const auto found = train(mesh, how);
+      for (std::size_t i = 0; i < one.size(); ++i) CHECK(found[i] == Approx(one[i]).epsilon(1e-10));
+      if (first.empty()) first = found;
+      CHECK(found == first);
+    }
+  };
+  for (int pipeline = 1; pipeline <= n; ++pipeline)
+    for (int tensor = 1; tensor <= n / pipeline; ++tensor) {
+      if (n % (pipeline * tensor) != 0) continue;
+      const Mesh mesh{world(), {n / pipeline / tensor, pipeline, tensor}};
+      for (Dropping how : {Dropping{}, Dropping{.stage = 3}, Dropping{.chunks = 2, .stage = 1}}) {
+        if (how.chunks > 1 && (pipeline == 1 || pipeline > 2)) continue;
+        if (tensor == 1) {
+          check_ways([](const auto& m, const auto& w) { return train_dropping<WholeDropping>(m, w); }, mesh,
+                     how);
+          continue;
+        }
+        for (const auto rows : {SequenceRows::whole, SequenceRows::divided}) {
+          how.rows = rows;
+          check_ways([](const auto& m, const auto& w) { return train_dropping<DividedDropping>(m, w); }, mesh,
+                     how);
+        }
       }
     }
 }

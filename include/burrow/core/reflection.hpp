@@ -176,7 +176,9 @@ constexpr auto find_member_names() {
 
 struct MemberTypes {
   template <class... M>
-  TypeList<M...> operator()(M&...) const;
+  TypeList<M...> operator()(M&...) const {
+    return {};
+  }
 };
 
 }  // namespace detail

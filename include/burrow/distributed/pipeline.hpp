@@ -21,12 +21,26 @@ namespace burrow {
 /// A model of which this rank has some stages: `enter(inputs)` is the start of the first, `pass(chunk, h)`
 /// takes hidden values through one of them, `loss(h, targets)` ends the last. h is a `hidden_type`, whose
 /// shape `hidden_shape(inputs)` tells. `for_each_tied(f)` calls f for the parameters that the first and the
-/// last stage both have.
+/// last stage both have. A model that draws while it is trained, as with dropout, has `pass(chunk, h, batch)`
+/// as well, which finds its key in the micro-batch.
 template <class M>
 concept StagedModel = Module<M> && requires(const M& model) {
   typename M::hidden_type;
   model.for_each_tied([](const auto&) {});
 };
+
+namespace detail {
+
+/// h through a stage as it is trained.
+template <class Model, class H, class Batch>
+auto trained_pass(const Model& model, int chunk, const H& h, const Batch& batch) {
+  if constexpr (requires { model.pass(chunk, h, batch); })
+    return model.pass(chunk, h, batch);
+  else
+    return model.pass(chunk, h);
+}
+
+}  // namespace detail
 
 /// A rank's part in a pipeline of the ranks of C, of which the first has the first stage.
 template <Communicator C>
@@ -250,7 +264,7 @@ class Pipeline {
         h = materialize(model_.enter(tape.watch(batch.inputs)));
       else
         h = passed->in = tape.watch(received(action));
-      h = model_.pass(action.chunk, *h);
+      h = detail::trained_pass(model_, action.chunk, *h, batch);
       if (stage + 1 < schedule_.stages()) {
         passed->out = h;
         send(action, h->value());

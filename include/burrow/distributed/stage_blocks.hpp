@@ -44,12 +44,13 @@ struct StageBlocks {
   const auto& modules() const { return blocks; }
   std::size_t number(std::size_t i) const { return numbers[i]; }
 
-  /// h through the blocks of a chunk. They keep its type.
-  template <class H>
-  H operator()(int chunk, H h) const {
+  /// h through the blocks of a chunk. They keep its type. What comes after h is handed on as by `Repeat`: a
+  /// block gets the key that it gets in the whole model.
+  template <class H, class... Extra>
+  H operator()(int chunk, H h, const Extra&... extra) const {
     const auto c = static_cast<std::size_t>(chunk);
     const detail::ChosenValues chosen{h, rematerialize};
-    return detail::through_blocks(blocks, bounds[c], bounds[c + 1], rematerialize, std::move(h));
+    return detail::through_blocks(*this, bounds[c], bounds[c + 1], std::move(h), extra...);
   }
 };
 

@@ -70,20 +70,23 @@ class ChosenValues {
   bool before_ = true;
 };
 
-/// h through blocks[first], ..., blocks[last - 1], which keep its type.
-template <class Blocks, class H, class... Extra>
-H through_blocks(const Blocks& blocks, std::size_t first, std::size_t last, Rematerialization choice, H h,
-                 const Extra&... extra) {
-  const auto group = static_cast<std::size_t>(choice.blocks());
+/// h through the blocks first, ..., last - 1 that a module has, which keep its type, as its choice of
+/// rematerialisation says.
+template <NumberedModules Repeated, class H, class... Extra>
+H through_blocks(const Repeated& repeated, std::size_t first, std::size_t last, H h, const Extra&... extra) {
+  const auto pass_one = [&repeated]<class X>(std::size_t i, bool again, const X& x, const auto&... more) {
+    return pass_block(repeated.modules()[i], module_number(repeated, i), again, x, more...);
+  };
+  const auto group = static_cast<std::size_t>(repeated.rematerialize.blocks());
   if (group == 0) {
-    for (std::size_t i = first; i < last; ++i) h = pass_block(blocks[i], i, false, h, extra...);
+    for (std::size_t i = first; i < last; ++i) h = pass_one(i, false, h, extra...);
     return h;
   }
   for (std::size_t next = first; first < last; first = next) {
     next = std::min(first + group, last);
-    const auto pass = [&blocks, first, next]<class X>(const X& x, const auto&... more) {
+    const auto pass = [pass_one, first, next]<class X>(const X& x, const auto&... more) {
       X y = x;
-      for (std::size_t i = first; i < next; ++i) y = pass_block(blocks[i], i, Traced<X>, y, more...);
+      for (std::size_t i = first; i < next; ++i) y = pass_one(i, Traced<X>, y, more...);
       return y;
     };
     h = checkpoint(pass, h, extra...);
@@ -152,12 +155,11 @@ struct Repeat {
     const detail::ChosenValues chosen{in, rematerialize};
     using Out = decltype(detail::pass_block(blocks[0], 0, false, in, extra...));
     if constexpr (std::same_as<Out, std::remove_const_t<decltype(in)>>) {
-      return detail::through_blocks(blocks, 0, blocks.size(), rematerialize, in, extra...);
+      return detail::through_blocks(*this, 0, blocks.size(), in, extra...);
     } else {  // the first block makes run-time extents static
       if (blocks.empty())
         throw ShapeError("Repeat: no blocks, so " + in.shape().text() + " gets none of their extents");
-      return detail::through_blocks(blocks, 1, blocks.size(), rematerialize, first_block(in, extra...),
-                                    extra...);
+      return detail::through_blocks(*this, 1, blocks.size(), first_block(in, extra...), extra...);
     }
   }
 

@@ -45,6 +45,14 @@ template <class M>
 concept NumberedModules = requires(M& m) {
   m.modules();
 };
+/// The number by which the module at place i of several is known.
+template <NumberedModules M>
+std::size_t module_number(const M& module, std::size_t i) {
+  if constexpr (requires { module.number(i); })
+    return module.number(i);
+  else
+    return i;
+}
 
 /// Where a walk through a module stands; the name is put together when somebody asks for it.
 struct ModulePath {
@@ -69,11 +77,8 @@ void walk_module(M& module, const ModulePath& path, const F& f, const Enter& ent
     f(path, module);
   } else if constexpr (NumberedModules<M>) {
     enter(path, module);
-    if constexpr (requires { module.number(std::size_t{}); })
-      for (std::size_t i = 0; i < module.modules().size(); ++i)
-        walk_module(module.modules()[i], ModulePath{&path, {}, module.number(i)}, f, enter);
-    else
-      walk_module(module.modules(), path, f, enter);
+    for (std::size_t i = 0; i < module.modules().size(); ++i)
+      walk_module(module.modules()[i], ModulePath{&path, {}, module_number(module, i)}, f, enter);
   } else if constexpr (is_optional_module<Plain>) {
     if (module) walk_module(*module, path, f, enter);
   } else if constexpr (is_sequence<Plain>) {
