@@ -132,6 +132,43 @@ struct LittleMemory {
 };
 }  // namespace
 
+TEST_CASE("A large unused block serves smaller requests, and is whole again after them") {
+  constexpr Index mebibyte = Index{1} << 20;
+  trim_memory();
+  const auto taken = [] { return memory_statistics().bytes_from_system; };
+  const auto in_use = memory_statistics().bytes_in_use;
+  const void* place = nullptr;
+  {
+    const Buffer<Cpu> large{64 * mebibyte};
+    place = large.data();
+  }
+  const Index with_large = taken();
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Buffer<Cpu>> parts;
+    for (const Index size : {5, 24, 6, 5, 6}) {
+      parts.emplace_back(size * mebibyte);
+      std::memset(parts.back().data(), static_cast<int>(parts.size()),
+                  static_cast<std::size_t>(size * mebibyte));
+    }
+    CHECK(taken() == with_large);
+    for (std::size_t p = 0; p < parts.size(); ++p)
+      CHECK(*static_cast<const char*>(parts[p].data()) == static_cast<char>(p + 1));
+    std::swap(parts[1], parts[3]);
+    parts.clear();
+    CHECK(memory_statistics().bytes_in_use == in_use);
+    CHECK(Buffer<Cpu>{64 * mebibyte}.data() == place);
+    CHECK(taken() == with_large);
+  }
+  const Buffer<Cpu> small{mebibyte};  // of its own
+  CHECK(taken() > with_large);
+  std::optional<Buffer<Cpu>> part{5 * mebibyte};
+  trim_memory();
+  CHECK(taken() >= with_large);
+  part.reset();
+  trim_memory();
+  CHECK(taken() == memory_statistics().bytes_in_use);
+}
+
 TEST_CASE("Where memory ends, unused blocks of other sizes are given back for one that is asked for") {
   auto& pool = detail::BlockPool<LittleMemory>::instance();
   detail::Block* const kept = pool.allocate(4000);

@@ -1,8 +1,10 @@
 // Pooled storage. A Buffer is a shared handle to a block; freed blocks are kept by size class and used again,
-// so that a training step allocates nothing from the system once it is warm. Large blocks ask for huge pages,
-// as many as they fill, and keep them.
+// so that a training step allocates nothing from the system once it is warm. An unused large block is cut
+// where a smaller one is missing, and is whole again when its parts are unused. Large blocks ask for huge
+// pages, as many as they fill, and keep them.
 #pragma once
 
+#include <sched.h>
 #include <sys/mman.h>
 
 #include <array>
@@ -14,7 +16,6 @@
 #include <new>
 #include <span>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -45,7 +46,10 @@ struct Block {
   void (*release)(Block*) = nullptr;
   bool read_only = false;  // never written in place: whoever wants to write makes a copy
   KeptBlocks* keeper = nullptr;
-  bool idle = false;  // of a keeper's, in nobody's hands
+  bool idle = false;       // of a keeper's, in nobody's hands
+  bool unused = false;     // in the pool's own lists
+  Block* whole = nullptr;  // what it was cut from
+  Block* other = nullptr;  // the other part of that
 };
 
 /// Size classes of blocks: eight to a factor of two.
@@ -64,7 +68,7 @@ class SpinLock {
   void lock() {
     while (held_.exchange(true, std::memory_order_acquire))
       for (int spin = 0; held_.load(std::memory_order_relaxed); ++spin)
-        if (spin >= 100) std::this_thread::yield();
+        if (spin >= 100) sched_yield();
   }
   void unlock() { held_.store(false, std::memory_order_release); }
 
@@ -114,7 +118,8 @@ class BlockPool {
         kept->references.store(1, std::memory_order_relaxed);
         return kept;
       }
-    Block* block = pop(free_, size_class);
+    Block* block = take_unused(size_class);
+    if (block == nullptr) block = cut(size_class);
     if (block == nullptr) block = from_system(size_class);
     if (keeper_ != nullptr) adopt(block);
     block->references.store(1, std::memory_order_relaxed);
@@ -134,8 +139,8 @@ class BlockPool {
       block->idle = true;
       return;
     }
-    push(free_, block);
     statistics_.bytes_in_use -= block->bytes;
+    put_back(block);
   }
 
   /// From now on, blocks that are allocated or released are kept for `keeper`, which outlives this; null ends
@@ -150,8 +155,8 @@ class BlockPool {
     for (Block* const block : keeper.all) {
       block->keeper = nullptr;
       if (!std::exchange(block->idle, false)) continue;
-      push(free_, block);
       statistics_.bytes_in_use -= block->bytes;
+      put_back(block);
     }
     keeper = {};
   }
@@ -166,7 +171,7 @@ class BlockPool {
     statistics_.peak_bytes_in_use = statistics_.bytes_in_use;
   }
 
-  /// Returns unused blocks to the system.
+  /// Returns unused blocks to the system; not those that are parts of one in use.
   void trim() {
     const std::lock_guard lock{lock_};
     give_back_unused();
@@ -177,8 +182,13 @@ class BlockPool {
 
   void give_back_unused() {
     for (Block*& head : free_)
-      while (head != nullptr) {
-        Block* const block = std::exchange(head, head->next);
+      for (Block** place = &head; *place != nullptr;) {
+        Block* const block = *place;
+        if (block->whole != nullptr) {
+          place = &block->next;
+          continue;
+        }
+        *place = block->next;
         statistics_.bytes_from_system -= block->bytes;
         Memory::give_back(block->data);
         delete block;
@@ -193,6 +203,59 @@ class BlockPool {
     Block*& head = lists[static_cast<std::size_t>(block->size_class)];
     block->next = std::exchange(head, block);
   }
+  Block* take_unused(int size_class) {
+    Block* const block = pop(free_, size_class);
+    if (block != nullptr) block->unused = false;
+    return block;
+  }
+
+  /// Puts a block into the lists. Two parts that are both there become the block that they were.
+  void put_back(Block* block) {
+    while (block->other != nullptr && block->other->unused) {
+      Block** place = &free_[static_cast<std::size_t>(block->other->size_class)];
+      while (*place != block->other) place = &(*place)->next;
+      *place = block->other->next;
+      Block* const whole = block->whole;
+      for (Block* const part : {block->other, block}) part->next = std::exchange(spare_, part);
+      block = whole;
+    }
+    block->unused = true;
+    push(free_, block);
+  }
+
+  /// A part of the smallest unused block that is two to 32 times as large, or null. Small ones are not worth
+  /// it, and larger ones are left to who needs them whole.
+  Block* cut(int size_class) {
+    constexpr Index smallest = Index{4} << 20;
+    constexpr int twice = 8;
+    const Index bytes = block_bytes(size_class);
+    if (bytes < smallest) return nullptr;
+    const int largest = std::min(size_class + 5 * twice, static_cast<int>(block_classes) - 1);
+    for (int larger = size_class + twice; larger <= largest; ++larger)
+      if (Block* const whole = take_unused(larger)) {
+        const Index left = whole->bytes - bytes;
+        const int at_least_left = class_of(left);
+        Block* const first = part_of(whole, 0, size_class);
+        Block* const second =
+            part_of(whole, bytes, block_bytes(at_least_left) > left ? at_least_left - 1 : at_least_left);
+        first->other = second, second->other = first;
+        put_back(second);
+        return first;
+      }
+    return nullptr;
+  }
+
+  Block* part_of(Block* whole, Index offset, int size_class) {
+    Block* const part = spare_ == nullptr ? new Block : std::exchange(spare_, spare_->next);
+    part->data = static_cast<std::byte*>(whole->data) + offset;
+    part->bytes = block_bytes(size_class);
+    part->size_class = size_class;
+    part->release = whole->release;
+    part->whole = whole;
+    part->unused = false;
+    return part;
+  }
+
   void adopt(Block* block) {
     block->keeper = keeper_;
     keeper_->all.push_back(block);
@@ -218,8 +281,10 @@ class BlockPool {
     return static_cast<Index>(base + base / 8 * static_cast<std::uint64_t>(size_class % 8));
   }
 
+  static Index block_bytes(int size_class) { return (bytes_of(size_class) + 63) / 64 * 64; }
+
   Block* from_system(int size_class) {
-    const Index bytes = (bytes_of(size_class) + 63) / 64 * 64;
+    const Index bytes = block_bytes(size_class);
     void* data = Memory::take(bytes);
     if (data == nullptr && Memory::may_give_back()) {  // blocks of other sizes may be what is missing
       give_back_unused();
@@ -239,6 +304,7 @@ class BlockPool {
   SpinLock lock_;
   FreeBlocks free_{};
   KeptBlocks* keeper_ = nullptr;
+  Block* spare_ = nullptr;  // parts that are whole blocks again
   MemoryStatistics statistics_;
 };
 
