@@ -1,3 +1,6 @@
+#include <cstring>
+
+#include <burrow/tensor/create.hpp>
 #include <burrow/tensor/indexing.hpp>
 #include <burrow/tensor/part.hpp>
 #include <burrow/tensor/triangle.hpp>
@@ -46,6 +49,26 @@ TEST_CASE("What does not fit a part is named") {
                     Contains("part: Shape<5> does not repeat over Shape<4>"));
   CHECK_THROWS_WITH(part(x, 3) = 1,
                     Contains("part: index 3 is not in axis 0 of Shape<3, 4> [part_test.cpp:"));
+}
+
+TEST_CASE("Results that are written past the caches have the bits of others, and nothing beside them") {
+  const Index rows = 4099, columns = 2051;  // 33.6 MB; rows are no multiple of a packet
+  const auto x = normal(Key{1}, Shape<dyn, dyn>{{rows, columns}});
+  const auto formula = [](const auto& of) { return of * 2.0f + 0.1f; };
+  const Tensor all(formula(x));
+  auto framed = zeros<Shape<dyn, dyn>>(Shape<dyn, dyn>{{rows, columns + 3}});
+  part(framed, whole_axis, range(1, -2)) = formula(x);
+  bool same = true, untouched = true;
+  for (Index r = 0; r < rows; ++r) {
+    const Tensor row(formula(view(x, r)));
+    const float* const in_frame = std::as_const(framed).data() + r * (columns + 3);
+    const auto bytes = static_cast<std::size_t>(columns) * sizeof(float);
+    same = same && std::memcmp(all.data() + r * columns, row.data(), bytes) == 0 &&
+           std::memcmp(in_frame + 1, row.data(), bytes) == 0;
+    untouched = untouched && in_frame[0] == 0 && in_frame[columns + 1] == 0 && in_frame[columns + 2] == 0;
+  }
+  CHECK(same);
+  CHECK(untouched);
 }
 
 TEST_CASE("Masks, integers and bf16 are written as their type") {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <burrow/core/parallel.hpp>
+#include <burrow/core/streaming.hpp>
 #include <burrow/tensor/cursor.hpp>
 #include <burrow/tensor/functors.hpp>
 
@@ -59,19 +60,39 @@ const auto& without_cast(const Map<functors::Cast<T>, Node>& node) {
   return get<0>(node.arguments());
 }
 
+/// Elements [begin, end) of a row at `to`, in packets that the cursor gives. Those that are streamed are
+/// written to a line in the first cache, and from there past all caches.
+template <class Loop, class T, class Cursor>
+[[gnu::always_inline]] inline void write_row(Cursor& cursor, Index begin, Index end, bool streamed, T* to) {
+  constexpr int n = Loop::lanes_used;
+  constexpr Index bytes = std::max(stream_bytes, n * Index{sizeof(T)}), length = bytes / Index{sizeof(T)};
+  static_assert(bytes % stream_bytes == 0 && length % n == 0 && length * Index{sizeof(T)} == bytes);
+  if (streamed && takes_streams(to + begin)) {
+    alignas(stream_bytes) std::byte line[bytes];
+    T* const at = reinterpret_cast<T*>(line);
+    for (; begin + length <= end; begin += length) {
+      for (Index i = 0; i < length; i += n)
+        store_packet(at + i, cursor.template at<typename Loop::base, n, true>(begin + i, Index{n}), Index{n},
+                     true);
+      stream<bytes>(to + begin, line);
+    }
+  }
+  for_packets<n>(begin, end, [&]<bool Full>(Index i, Index count) {
+    store_packet(to + i, cursor.template at<typename Loop::base, n, Full>(i, count), count, Full);
+  });
+}
+
 /// The loop of `evaluate`.
 template <class Loop, class T, class Nest, class Source>
 void evaluate_loop(const Nest& nest, const Source& source, T* out) {
-  constexpr int n = Loop::lanes_used;
-  for_rows<n>(nest, [&](Index first, Index last, Index begin, Index end) {
+  const bool streamed = is_streamed(nest.rows * nest.inner * Index{sizeof(T)});
+  for_rows<Loop::lanes_used>(nest, [&](Index first, Index last, Index begin, Index end) {
     auto cursor = source;
     for (Index r = first; r < last; ++r) {
       cursor.seek(nest.coordinates(r));
-      T* const to = out + r * nest.inner;
-      for_packets<n>(begin, end, [&]<bool Full>(Index i, Index count) {
-        store_packet(to + i, cursor.template at<typename Loop::base, n, Full>(i, count), count, Full);
-      });
+      write_row<Loop>(cursor, begin, end, streamed, out + r * nest.inner);
     }
+    if (streamed) finish_streams();
   });
 }
 
@@ -88,20 +109,22 @@ template <class Loop, bool UnitInner, class T, std::size_t OuterRank, class Sour
 void evaluate_into_loop(const LoopNest<OuterRank>& nest, const Source& source, T* out,
                         const Steps<OuterRank>& steps) {
   constexpr int n = Loop::lanes_used;
+  const bool streamed = UnitInner && is_streamed(nest.rows * nest.inner * Index{sizeof(T)});
   for_rows<n>(nest, [&](Index first, Index last, Index begin, Index end) {
     auto cursor = source;
     for (Index r = first; r < last; ++r) {
       const auto coordinates = nest.coordinates(r);
       cursor.seek(coordinates);
       T* const to = out + steps.row_offset(coordinates);
-      for_packets<n>(begin, end, [&]<bool Full>(Index i, Index count) {
-        const auto value = cursor.template at<typename Loop::base, n, Full>(i, count);
-        if constexpr (UnitInner)
-          store_packet(to + i, value, count, Full);
-        else
-          scatter_packet<n>(to + i * steps.inner, steps.inner, value, count);
-      });
+      if constexpr (UnitInner)
+        write_row<Loop>(cursor, begin, end, streamed, to);
+      else
+        for_packets<n>(begin, end, [&]<bool Full>(Index i, Index count) {
+          scatter_packet<n>(to + i * steps.inner, steps.inner,
+                            cursor.template at<typename Loop::base, n, Full>(i, count), count);
+        });
     }
+    if (streamed) finish_streams();
   });
 }
 
