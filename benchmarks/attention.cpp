@@ -3,6 +3,7 @@
 // turns with plain causal attention and with its formula written out in operations of this library, which
 // stores arrays of queries x keys. Then one long context after another with their memory, and decoding. First
 // bf16 beside fp32; with the word bf16 only that.
+#include <chrono>
 #include <cstdlib>
 #include <iomanip>
 #include <iostream>

@@ -2,6 +2,8 @@
 // logical tensors, so that a run goes on with any number of ranks, on any mesh.
 #pragma once
 
+#include <map>
+
 #include <burrow/distributed/sharded.hpp>
 
 #include "gopher_model/model/configuration.hpp"

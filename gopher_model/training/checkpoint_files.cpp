@@ -1,6 +1,7 @@
 #include "gopher_model/training/checkpoint_files.hpp"
 
 #include <charconv>
+#include <map>
 #include <system_error>
 
 namespace gopher {

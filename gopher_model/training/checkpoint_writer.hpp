@@ -13,6 +13,7 @@
 #include <chrono>
 #include <functional>
 #include <future>
+#include <map>
 #include <utility>
 
 #include <burrow/distributed/communicator.hpp>

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 
 #include "tests/threads.hpp"
 

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <numeric>
+#include <thread>
 
 #include <burrow/core/error.hpp>
 

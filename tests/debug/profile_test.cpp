@@ -9,6 +9,7 @@
 #include <burrow/tensor/create.hpp>
 #include <burrow/tensor/functions.hpp>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <sstream>
 
 using namespace burrow;

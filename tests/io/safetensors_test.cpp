@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <numeric>
 
 #include "temporary_directory.hpp"

@@ -8,6 +8,8 @@
 #include <burrow/optim/adam.hpp>
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <map>
+#include <thread>
 
 #include "tests/held_sync.hpp"
 #include "tests/io/file_size_limit.hpp"

@@ -163,7 +163,8 @@ TEST_CASE("a choice is read as it is written, and other texts are refused", "[nn
     CHECK(parse_rematerialization(choice.text()) == choice);
   CHECK(Rematerialization{} == Rematerialization::selective());
   CHECK(Rematerialization::every(1) == Rematerialization::block());
-  for (const char* const text : {"", "blocks", "every=0", "every=-1", "every=", "every=2x", "every=2 "})
+  for (const char* const text : {"", "blocks", "every=0", "every=-1", "every=", "every=2x", "every=2 ",
+                                 "every=+2", "every=99999999999999999999"})
     CHECK_THROWS_WITH(parse_rematerialization(text),
                       Catch::Contains(std::string("'") + text + "' is none of none, selective"));
 }

@@ -2,6 +2,7 @@
 // model in one scores the held-out text as the run said.
 #include "gopher_model/training/checkpoint.hpp"
 
+#include <map>
 #include <numbers>
 
 #include <burrow/nn/layers.hpp>

@@ -2,6 +2,8 @@
 // waits for the disk, and what goes wrong is told. Several ranks are in tests/mpi/checkpoint_test.cpp.
 #include "gopher_model/training/checkpoint_writer.hpp"
 
+#include <thread>
+
 #include <burrow/nn/layers.hpp>
 #include <burrow/optim/adam.hpp>
 #include <catch2/catch.hpp>

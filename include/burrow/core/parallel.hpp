@@ -2,13 +2,15 @@
 // runs on the thread that meets it.
 #pragma once
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <vector>
 
 #include <burrow/core/shape.hpp>
@@ -17,7 +19,8 @@ namespace burrow {
 
 namespace detail {
 
-/// Threads that wait for a task and run it together with the caller.
+/// Threads that wait for a task and run it together with the caller. They are the system's, for <thread> and
+/// <condition_variable> take long to compile.
 class ThreadPool {
  public:
   [[gnu::noinline]] static ThreadPool& instance() {
@@ -63,23 +66,17 @@ class ThreadPool {
     const std::lock_guard entry{entry_};
     start();
     Job job{call, task, count};
-    {
-      const std::lock_guard lock{mutex_};
-      job_ = &job;
-      busy_ = static_cast<int>(threads_.size());
-      generation_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
+    job_ = &job;
+    busy_.store(static_cast<int>(threads_.size()), std::memory_order_relaxed);
+    begin_generation();
     work(job);
     for (int spin = 0; spin < spins && busy_.load(std::memory_order_acquire) != 0; ++spin) pause();
-    if (busy_.load(std::memory_order_acquire) != 0) {
-      std::unique_lock lock{mutex_};
-      done_.wait(lock, [&] { return busy_.load(std::memory_order_acquire) == 0; });
-    }
+    for (int busy; (busy = busy_.load(std::memory_order_acquire)) != 0;)
+      busy_.wait(busy, std::memory_order_acquire);
     if (job.error) std::rethrow_exception(job.error);
   }
 
-  ThreadPool() : size_{static_cast<int>(std::max(std::thread::hardware_concurrency(), 1u))} {}
+  ThreadPool() : size_{static_cast<int>(std::max(sysconf(_SC_NPROCESSORS_ONLN), 1L))} {}
 
   static void pause() {
 #if defined(__x86_64__)
@@ -106,46 +103,58 @@ class ThreadPool {
   }
 
   void start() {
-    while (static_cast<int>(threads_.size()) + 1 < size_)
-      threads_.emplace_back([this, seen = generation_.load(std::memory_order_acquire)]() mutable {
-        for (;;) {
-          for (int spin = 0; spin < spins && generation_.load(std::memory_order_acquire) == seen; ++spin)
-            pause();
-          {
-            std::unique_lock lock{mutex_};
-            wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
-            seen = generation_.load(std::memory_order_acquire);
-            if (stopping_) return;
-          }
-          work(*job_);
-          if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-            const std::lock_guard lock{mutex_};
-            done_.notify_one();
-          }
-        }
-      });
+    if (static_cast<int>(threads_.size()) + 1 >= size_) return;
+    threads_.reserve(static_cast<std::size_t>(size_));
+    first_seen_ = generation_.load(std::memory_order_relaxed);
+    const auto serve = [](void* pool) -> void* {
+      static_cast<ThreadPool*>(pool)->serve();
+      return nullptr;
+    };
+    while (static_cast<int>(threads_.size()) + 1 < size_) {
+      pthread_t thread{};
+      if (const int error = pthread_create(&thread, nullptr, serve, this); error != 0) no_thread(error);
+      threads_.push_back(thread);
+    }
+  }
+
+  [[noreturn, gnu::cold, gnu::noinline]] void no_thread(int error) const {
+    throw Error("threads: the system gives no more than " + std::to_string(threads_.size() + 1) + " of " +
+                std::to_string(size_) + ": " + std::strerror(error));
+  }
+
+  /// What a thread of the pool does: the jobs of all generations after the one in which it was made.
+  void serve() {
+    for (unsigned seen = first_seen_;;) {
+      for (int spin = 0; spin < spins && generation_.load(std::memory_order_acquire) == seen; ++spin) pause();
+      generation_.wait(seen, std::memory_order_acquire);
+      ++seen;
+      if (stopping_) return;
+      work(*job_);
+      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+    }
+  }
+
+  void begin_generation() {
+    generation_.fetch_add(1, std::memory_order_release);
+    generation_.notify_all();
   }
 
   void stop() {
-    {
-      const std::lock_guard lock{mutex_};
-      stopping_ = true;
-      generation_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
-    for (auto& thread : threads_) thread.join();
+    stopping_ = true;
+    begin_generation();
+    for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
     threads_.clear();
     stopping_ = false;
   }
 
   int size_;
-  std::mutex entry_, mutex_;
-  std::condition_variable wake_, done_;
+  std::mutex entry_;
   std::atomic<unsigned> generation_{0};
+  unsigned first_seen_ = 0;  // of the threads that were made last
   std::atomic<int> busy_{0};
   Job* job_ = nullptr;
   bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  std::vector<pthread_t> threads_;
 };
 
 }  // namespace detail

@@ -1,6 +1,8 @@
 // Models in safetensors files: one tensor to a parameter, named after the struct's members.
 #pragma once
 
+#include <map>
+
 #include <burrow/io/safetensors.hpp>
 #include <burrow/nn/module.hpp>
 #include <burrow/optim/update.hpp>

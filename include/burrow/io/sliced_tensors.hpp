@@ -8,6 +8,7 @@
 
 #include <charconv>
 #include <functional>
+#include <map>
 #include <numeric>
 #include <optional>
 

@@ -1,7 +1,7 @@
 // Rematerialization: what repeated blocks keep for the backward pass, and what is computed again there.
 #pragma once
 
-#include <charconv>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -56,10 +56,14 @@ inline Rematerialization parse_rematerialization(std::string_view text) {
   if (text == "block") return Rematerialization::block();
   constexpr std::string_view prefix = "every=";
   if (text.starts_with(prefix)) {
+    constexpr Index most = std::numeric_limits<Index>::max() / 10 - 1;
     Index blocks = 0;
-    const char* const last = text.data() + text.size();
-    const auto [end, error] = std::from_chars(text.data() + prefix.size(), last, blocks);
-    if (error == std::errc{} && end == last && blocks > 0) return Rematerialization::every(blocks);
+    bool number = true;
+    for (const char c : text.substr(prefix.size())) {
+      number = number && c >= '0' && c <= '9' && blocks <= most;
+      if (number) blocks = 10 * blocks + (c - '0');
+    }
+    if (number && blocks > 0) return Rematerialization::every(blocks);
   }
   throw ConfigError("rematerialisation '" + std::string(text) +
                     "' is none of none, selective, block and every=N with a number N of blocks above 0");

@@ -36,10 +36,10 @@ struct module_kind<ParameterSelection<T, D>> {
 };
 
 /// Sorts ranges and joins those that touch.
-inline std::vector<ParameterRange> joined_ranges(std::vector<ParameterRange> ranges) {
-  std::sort(ranges.begin(), ranges.end(),
-            [](const ParameterRange& a, const ParameterRange& b) { return a.begin < b.begin; });
-  std::vector<ParameterRange> result;
+template <class Range>
+std::vector<Range> joined_ranges(std::vector<Range> ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::vector<Range> result;
   for (const auto& range : ranges)
     if (!result.empty() && range.begin <= result.back().end)
       result.back().end = std::max(result.back().end, range.end);

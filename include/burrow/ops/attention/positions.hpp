@@ -2,9 +2,10 @@
 // slopes of linear biases (ALiBi).
 #pragma once
 
+#include <algorithm>
 #include <cmath>
-#include <map>
 #include <mutex>
+#include <vector>
 
 #include <burrow/tensor/functions.hpp>
 #include <burrow/tensor/tensor.hpp>
@@ -20,9 +21,11 @@ Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width,
   if (width % 2 != 0)
     throw ShapeError("sinusoids: a width of " + std::to_string(width) + " is not even" + at(where));
   static std::mutex mutex;
-  static std::map<Index, Tensor<T, Shape<dyn, Width>, D>> known;
+  static std::vector<Tensor<T, Shape<dyn, Width>, D>> known;
   const std::lock_guard lock{mutex};
-  auto& table = known.try_emplace(width, Shape<dyn, Width>{{0, width}}).first->second;
+  const auto place =
+      std::find_if(known.begin(), known.end(), [&](const auto& other) { return other.shape()[1] == width; });
+  auto& table = place != known.end() ? *place : known.emplace_back(Shape<dyn, Width>{{0, width}});
   if (table.shape()[0] < count) {
     Tensor<T, Shape<dyn, Width>> encodings{Shape<dyn, Width>{{count, width}}};
     T* const out = encodings.data();

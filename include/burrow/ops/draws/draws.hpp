@@ -49,9 +49,11 @@ requires(Real<element_of<Logits>>&& shape_of<Logits>::rank >=
 
 /// The numbers 0 ... count - 1 in a random order, as int64: `gather<0>(x, permutation(key, n))` shuffles
 /// rows.
-inline auto permutation(Key key, Index count, Location where = Location::here()) {
+template <std::integral Count>
+auto permutation(Key key, Count count, Location where = Location::here()) {
   const Index range = std::numeric_limits<Index>::max();
-  return argsort(random_integers<Shape<dyn>>(key, 0, range, Shape<dyn>{{count}, where}, where));
+  const Shape<dyn> shape{{static_cast<Index>(count)}, where};
+  return argsort(random_integers(key, 0, range, shape, where));
 }
 
 }  // namespace burrow

@@ -2,9 +2,9 @@
 // position.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
-#include <map>
 #include <mutex>
 #include <vector>
 
@@ -21,9 +21,14 @@ template <class C, class D>
 Tensor<C, Shape<dyn, dyn>, D> rotary_angles(Index at_least, Index head_width, double base) {
   using Table = Tensor<C, Shape<dyn, dyn>, D>;
   static std::mutex mutex;
-  static std::map<std::pair<Index, double>, Table> known;
+  static std::vector<std::pair<double, Table>> known;  // with their bases
   const std::lock_guard lock{mutex};
-  auto& table = known.try_emplace({head_width, base}, Shape<dyn, dyn>{{0, head_width}}).first->second;
+  const auto place = std::find_if(known.begin(), known.end(), [&](const auto& other) {
+    return other.first == base && other.second.shape()[1] == head_width;
+  });
+  auto& table = place != known.end()
+                    ? place->second
+                    : known.emplace_back(base, Table{Shape<dyn, dyn>{{0, head_width}}}).second;
   if (table.shape()[0] < at_least) {
     const auto positions = static_cast<Index>(std::bit_ceil(static_cast<std::uint64_t>(at_least)));
     static std::vector<Table> earlier;  // captured steps of a device go on reading them
