@@ -1,4 +1,5 @@
 // What happens to a run when a rank is killed, at any moment, or its loss is no number.
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
@@ -257,5 +258,10 @@ TEST_CASE("steps whose loss is no number are left out by all ranks, until there 
                                Contains("gopher: the loss was not finite in 21 steps in a row") &&
                                Contains("The last checkpoint is intact"));
   CHECK(outcome.text.find("in a row") == outcome.text.rfind("in a row"));
-  CHECK(gopher::RunFiles{place / "run"}.newest_checkpoint());
+  const auto newest = gopher::RunFiles{place / "run"}.newest_checkpoint();
+  REQUIRE(newest);
+  for (const auto& [name, values] : tensors_of(newest->path)) {
+    CAPTURE(name);
+    CHECK(std::ranges::all_of(values, [](float x) { return std::isfinite(x); }));
+  }
 }
