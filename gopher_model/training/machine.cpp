@@ -161,6 +161,7 @@ bool take_peaks(const std::string& text, MachineReport& report) {
 
 void measure(MachineReport& report) {
   const burrow::Peaks before = std::exchange(report.peaks, burrow::measured_peaks());
+  burrow::trim_memory();  // of what was measured with, which no run needs
   for (const NamedPeak& peak : named_peaks)
     if (peak.value != &burrow::Peaks::cpu_share)
       report.peaks.*peak.value = std::max(report.peaks.*peak.value, before.*peak.value);
