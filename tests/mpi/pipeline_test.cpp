@@ -213,6 +213,24 @@ TEST_CASE("a stage's gradient is on its way before the pipeline has ended, but f
   (void)optimizer.reduce();
 }
 
+TEST_CASE("a pipeline adds to what a gradient has, also of what is tied", "[mpi]") {
+  const int n = world().size();
+  const Mesh mesh{world(), {.pipeline = n}};
+  const Settings settings{.micro_batches = 2};
+  const auto model = make_stages<Whole>(mesh, settings);
+  const Pipeline pipeline{mesh.pipeline(), schedule_for(n, settings)};
+  const auto micro = [](Index m) { return Batch{tokens(0, m, m + 1, false), tokens(0, m, m + 1, true)}; };
+  Gradient once{model}, twice{model};
+  for (auto* const gradient : {&once, &twice, &twice}) pipeline.accumulate(model, *gradient, micro, 0.01f);
+  float difference = 0, largest = 0;
+  for (std::size_t i = 0; i < once.values().size(); ++i) {
+    difference = std::max(difference, std::abs(twice.values()[i] - 2 * once.values()[i]));
+    largest = std::max(largest, std::abs(once.values()[i]));
+  }
+  CHECK(largest > 0);
+  CHECK(difference <= 1e-5f * largest);
+}
+
 TEST_CASE("stages send hidden values forward and their gradients back, and nothing else", "[mpi]") {
   const int n = world().size();
   const Mesh mesh{world(), {.pipeline = n}};
