@@ -258,6 +258,12 @@ TEST_CASE("steps whose loss is no number are left out by all ranks, until there 
                                Contains("gopher: the loss was not finite in 21 steps in a row") &&
                                Contains("The last checkpoint is intact"));
   CHECK(outcome.text.find("in a row") == outcome.text.rfind("in a row"));
+  const auto steps = place.numbers("run", "step", "step"), tokens = place.numbers("run", "step", "tokens");
+  CHECK(steps.size() > 20);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    CHECK(steps[i] == static_cast<double>(i + 1));
+    CHECK(tokens[i] == 256 * steps[i]);
+  }
   const auto newest = gopher::RunFiles{place / "run"}.newest_checkpoint();
   REQUIRE(newest);
   for (const auto& [name, values] : tensors_of(newest->path)) {
