@@ -19,7 +19,7 @@ fail() {
   exit 1
 }
 
-if output=$(LC_ALL=C "$compiler" -std=c++20 -fsyntax-only "$stop_at_first" "$@" "$file" 2>&1); then
+if output=$(LC_ALL=C "$compiler" -fsyntax-only "$stop_at_first" "$@" "$file" 2>&1); then
   fail 'compiles, but it must not'
 fi
 error=$(printf '%s\n' "$output" | grep -m 1 'error: ') || fail 'the compiler failed without an error message'
