@@ -99,6 +99,25 @@ struct NarrowLanes {
     const auto all = __builtin_bit_cast(Halves, halves);
     return __builtin_shufflevector(all, all, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   }
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  // The same: g++ 12 widens halves of a vector one by one, and has no comparison of unsigned numbers.
+  static native_vector<float> widen_bf16(Short bits) {
+    const __m256i wide = _mm256_cvtepu16_epi32(__builtin_bit_cast(__m128i, bits));
+    return __builtin_bit_cast(native_vector<float>, _mm256_slli_epi32(wide, 16));
+  }
+  static Wide upper_bf16(native_vector<float> v) {
+    const __m256i bits = _mm256_castps_si256(v);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)), bits);
+    const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    return __builtin_bit_cast(Wide, _mm256_blendv_ps(_mm256_castsi256_ps(rounded), _mm256_castsi256_ps(quiet),
+                                                     _mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
+  }
+  static Short upper_halves(Wide wide) {
+    const __m256i upper = _mm256_srli_epi32(__builtin_bit_cast(__m256i, wide), 16);
+    const __m128i low = _mm256_castsi256_si128(upper), high = _mm256_extracti128_si256(upper, 1);
+    return __builtin_bit_cast(Short, _mm_packus_epi32(low, high));
+  }
 #else
   static native_vector<float> widen_bf16(Short bits) {
     return __builtin_bit_cast(native_vector<float>, __builtin_convertvector(bits, Wide) << 16);
