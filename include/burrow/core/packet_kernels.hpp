@@ -144,7 +144,7 @@ struct ExponentialParts {
 
 /// e^x; zero below the smallest normal number.
 template <class T, int N>
-[[gnu::const]] Packet<T, N> exp_vector(Packet<T, N> x) {
+[[gnu::always_inline]] inline Packet<T, N> exp_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   const P y = ExponentialParts<T, N>::natural(x).value();
   constexpr T lowest = Format<T>::single ? T(-87.33654) : T(-708.396418532264);
@@ -164,7 +164,7 @@ template <class T, int N>
 
 /// e^x - 1 = 2 (2^(k-1) p + (2^(k-1) - 1/2)).
 template <class T, int N>
-[[gnu::const]] Packet<T, N> expm1_vector(Packet<T, N> x) {
+[[gnu::always_inline]] inline Packet<T, N> expm1_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   const auto parts = ExponentialParts<T, N>::natural(x);
   const P scale = parts.scale(-1), half_y = fused_multiply_add(scale, parts.p, scale - P(T(0.5)));
@@ -216,7 +216,7 @@ template <class T, int N>
 
 /// tanh x = e / (e + 2) for e = e^2|x| - 1.
 template <class T, int N>
-[[gnu::const]] Packet<T, N> tanh_vector(Packet<T, N> x) {
+[[gnu::always_inline]] inline Packet<T, N> tanh_vector(Packet<T, N> x) {
   using P = Packet<T, N>;
   const P size = simd::pabs(x.v);
   const P e = expm1_vector(size + size);

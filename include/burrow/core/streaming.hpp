@@ -13,38 +13,32 @@
 
 namespace burrow::detail {
 
-/// Bytes that are streamed together: a line of a cache.
-inline constexpr Index stream_bytes = 64;
+/// Bytes that are computed into the first cache before they are streamed.
+inline constexpr Index stream_bytes = 4096;
 
 #if defined(__SSE2__)
 /// Whether a result of so many bytes is written past the caches: where a usual last cache does not hold it,
 /// who reads it next finds none of it there either way.
 inline bool is_streamed(Index bytes) { return bytes >= Index{32} << 20; }
 
-/// Whether lines can be streamed to an address.
-inline bool takes_streams(const void* to) {
-  return reinterpret_cast<std::uintptr_t>(to) % sizeof(__m128i) == 0;
-}
-
-/// Copies a number of lines from the cache to memory, past the caches. Other threads see them after
-/// `finish_streams`.
-template <Index Bytes>
-void stream(void* to, const void* from) {
-  static_assert(Bytes % stream_bytes == 0);
+/// Copies bytes from the cache to memory, past the caches where the address is that of a vector. Other
+/// threads see them after `finish_streams`. `from` is aligned to 16.
+[[gnu::noinline]] inline void stream(void* to, const void* from, Index bytes) {
+  const bool aligned = reinterpret_cast<std::uintptr_t>(to) % sizeof(__m128i) == 0;
+  const Index vectors = aligned ? bytes / Index{sizeof(__m128i)} : 0;
   auto* const out = static_cast<__m128i*>(to);
   const auto* const in = static_cast<const __m128i*>(from);
-  for (Index i = 0; i < Bytes / Index{sizeof(__m128i)}; ++i)
-    _mm_stream_si128(out + i, _mm_load_si128(in + i));
+  for (Index i = 0; i < vectors; ++i) _mm_stream_si128(out + i, _mm_load_si128(in + i));
+  std::memcpy(out + vectors, in + vectors,
+              static_cast<std::size_t>(bytes) - sizeof(__m128i) * static_cast<std::size_t>(vectors));
 }
 
 /// Ends what a thread has streamed.
 inline void finish_streams() { _mm_sfence(); }
 #else
 inline bool is_streamed(Index) { return false; }
-inline bool takes_streams(const void*) { return false; }
-template <Index Bytes>
-void stream(void* to, const void* from) {
-  std::memcpy(to, from, Bytes);
+inline void stream(void* to, const void* from, Index bytes) {
+  std::memcpy(to, from, static_cast<std::size_t>(bytes));
 }
 inline void finish_streams() {}
 #endif

@@ -61,25 +61,19 @@ const auto& without_cast(const Map<functors::Cast<T>, Node>& node) {
 }
 
 /// Elements [begin, end) of a row at `to`, in packets that the cursor gives. Those that are streamed are
-/// written to a line in the first cache, and from there past all caches.
+/// written to the first cache, a page at a time, and from there past all caches.
 template <class Loop, class T, class Cursor>
 [[gnu::always_inline]] inline void write_row(Cursor& cursor, Index begin, Index end, bool streamed, T* to) {
   constexpr int n = Loop::lanes_used;
-  constexpr Index bytes = std::max(stream_bytes, n * Index{sizeof(T)}), length = bytes / Index{sizeof(T)};
-  static_assert(bytes % stream_bytes == 0 && length % n == 0 && length * Index{sizeof(T)} == bytes);
-  if (streamed && takes_streams(to + begin)) {
-    alignas(stream_bytes) std::byte line[bytes];
-    T* const at = reinterpret_cast<T*>(line);
-    for (; begin + length <= end; begin += length) {
-      for (Index i = 0; i < length; i += n)
-        store_packet(at + i, cursor.template at<typename Loop::base, n, true>(begin + i, Index{n}), Index{n},
-                     true);
-      stream<bytes>(to + begin, line);
-    }
+  alignas(64) std::byte page[stream_bytes];
+  for (Index last; begin < end; begin = last) {
+    last = streamed ? std::min(begin + stream_bytes / Index{sizeof(T)}, end) : end;
+    T* const at = streamed ? reinterpret_cast<T*>(page) : to + begin;
+    for_packets<n>(begin, last, [&]<bool Full>(Index i, Index count) {
+      store_packet(at + (i - begin), cursor.template at<typename Loop::base, n, Full>(i, count), count, Full);
+    });
+    if (streamed) stream(to + begin, at, (last - begin) * Index{sizeof(T)});
   }
-  for_packets<n>(begin, end, [&]<bool Full>(Index i, Index count) {
-    store_packet(to + i, cursor.template at<typename Loop::base, n, Full>(i, count), count, Full);
-  });
 }
 
 /// The loop of `evaluate`.
