@@ -267,10 +267,10 @@ inline std::optional<std::string> json_string(std::string_view text) {
       result += '\\';
       result += c;
     } else if (static_cast<unsigned char>(c) < 0x20) {
-      constexpr std::string_view digits = "0123456789abcdef";
+      constexpr std::string_view letters = "0123456789abcdef";
       result += "\\u00";
-      result += digits[static_cast<std::size_t>(c) / 16];
-      result += digits[static_cast<std::size_t>(c) % 16];
+      result += letters[static_cast<std::size_t>(c) / 16];
+      result += letters[static_cast<std::size_t>(c) % 16];
     } else {
       result.append(text, i, length);
     }
