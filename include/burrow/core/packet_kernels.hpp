@@ -2,6 +2,7 @@
 // branch on an element. The coefficients interpolate each function at Chebyshev nodes of the reduced range,
 // computed with 60 digits. What each function is accurate to stands in docs/guide/dtypes.md, and is tested.
 // Those that are called from loops are `const`: a loop keeps what it has read from memory across the call.
+// Exponentials are always inlined: across a call, no register of AVX2 keeps a constant of the loop.
 #pragma once
 
 #include <array>
