@@ -6,7 +6,7 @@
 #include <burrow/ops/attention/cuda.cuh>
 #include <burrow/ops/attention/positions.hpp>
 
-#include "close.hpp"
+#include "tests/cuda/close.hpp"
 
 namespace attention_test {
 

@@ -1,7 +1,7 @@
 // Attention of float and double on the device against the CPU's.
 #include <catch2/catch.hpp>
 
-#include "attention_cases.hpp"
+#include "tests/cuda/attention_cases.hpp"
 
 using namespace attention_test;
 

@@ -15,7 +15,7 @@
 #include <burrow/optim/adam.hpp>
 #include <burrow/optim/cuda.cuh>
 
-#include "close.hpp"
+#include "tests/cuda/close.hpp"
 
 namespace {
 

@@ -12,7 +12,7 @@
 #include <burrow/ops/softmax/cuda.cuh>
 #include <burrow/ops/statistics/statistics.hpp>
 
-#include "gradients.hpp"
+#include "tests/cuda/gradients.hpp"
 
 namespace {
 

@@ -10,7 +10,7 @@
 #include <burrow/tensor/print.hpp>
 #include <burrow/tensor/reduce.hpp>
 
-#include "close.hpp"
+#include "tests/cuda/close.hpp"
 
 namespace {
 

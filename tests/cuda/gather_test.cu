@@ -6,7 +6,7 @@
 #include <burrow/ops/embedding/embedding.hpp>
 #include <burrow/ops/gather/cuda.cuh>
 
-#include "device_array.hpp"
+#include "tests/cuda/device_array.hpp"
 
 namespace {
 

@@ -5,7 +5,7 @@
 
 #include <burrow/autodiff/cuda.cuh>
 
-#include "close.hpp"
+#include "tests/cuda/close.hpp"
 
 namespace burrow {
 

@@ -6,7 +6,7 @@
 #include <burrow/autodiff/reduce.hpp>
 #include <burrow/tensor/indexing.hpp>
 
-#include "gradients.hpp"
+#include "tests/cuda/gradients.hpp"
 
 namespace {
 

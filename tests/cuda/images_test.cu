@@ -11,8 +11,8 @@
 #include <burrow/optim/adam.hpp>
 #include <burrow/optim/cuda.cuh>
 
-#include "device_array.hpp"
-#include "gradients.hpp"
+#include "tests/cuda/device_array.hpp"
+#include "tests/cuda/gradients.hpp"
 
 namespace {
 

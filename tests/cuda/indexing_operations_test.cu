@@ -11,7 +11,7 @@
 #include <burrow/ops/sort/cuda.cuh>
 #include <burrow/ops/with_part/with_part.hpp>
 
-#include "gradients.hpp"
+#include "tests/cuda/gradients.hpp"
 
 namespace {
 

@@ -14,11 +14,11 @@
 #include <burrow/optim/adam.hpp>
 #include <burrow/optim/cuda.cuh>
 
-#include "close.hpp"
 #include "gopher_model/generation/decoder.hpp"
 #include "gopher_model/generation/sampling.cuh"
 #include "gopher_model/model/gopher.hpp"
 #include "gopher_model/training/captured_passes.cuh"
+#include "tests/cuda/close.hpp"
 
 namespace {
 

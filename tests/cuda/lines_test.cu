@@ -5,7 +5,7 @@
 #include <burrow/ops/scan/cuda.cuh>
 #include <burrow/ops/sort/cuda.cuh>
 
-#include "device_array.hpp"
+#include "tests/cuda/device_array.hpp"
 
 namespace {
 

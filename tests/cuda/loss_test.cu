@@ -7,8 +7,8 @@
 #include <burrow/ops/matmul/matmul.hpp>
 #include <burrow/tensor/rearranging.hpp>
 
-#include "close.hpp"
-#include "device_array.hpp"
+#include "tests/cuda/close.hpp"
+#include "tests/cuda/device_array.hpp"
 
 namespace {
 

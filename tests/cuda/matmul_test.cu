@@ -3,7 +3,7 @@
 
 #include <burrow/ops/matmul/cuda.cuh>
 
-#include "device_array.hpp"
+#include "tests/cuda/device_array.hpp"
 
 namespace {
 

@@ -15,7 +15,7 @@
 #include <burrow/optim/rms_prop.hpp>
 #include <burrow/optim/sgd.hpp>
 
-#include "close.hpp"
+#include "tests/cuda/close.hpp"
 
 namespace {
 

@@ -11,7 +11,7 @@
 #include <burrow/ops/rotary/cuda.cuh>
 #include <burrow/ops/softmax/cuda.cuh>
 
-#include "gradients.hpp"
+#include "tests/cuda/gradients.hpp"
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include <burrow/ops/rms_norm/cuda.cuh>
 #include <burrow/ops/softmax/cuda.cuh>
 
-#include "device_array.hpp"
+#include "tests/cuda/device_array.hpp"
 
 namespace {
 

@@ -3,8 +3,8 @@
 #include <stdexcept>
 #include <thread>
 
-#include "file_size_limit.hpp"
-#include "temporary_directory.hpp"
+#include "tests/io/file_size_limit.hpp"
+#include "tests/io/temporary_directory.hpp"
 
 namespace {
 

@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <optional>
 
-#include "temporary_directory.hpp"
+#include "tests/io/temporary_directory.hpp"
 
 namespace {
 

@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
-#include "temporary_directory.hpp"
 #include "tests/fuzz.hpp"
+#include "tests/io/temporary_directory.hpp"
 
 namespace {
 

@@ -1,8 +1,8 @@
 #include <burrow/io/npy.hpp>
 #include <catch2/catch.hpp>
 
-#include "temporary_directory.hpp"
 #include "tests/fuzz.hpp"
+#include "tests/io/temporary_directory.hpp"
 
 namespace {
 

@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "temporary_directory.hpp"
 #include "tests/fuzz.hpp"
+#include "tests/io/temporary_directory.hpp"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <burrow/optim/adafactor.hpp>
 #include <catch2/catch.hpp>
 
-#include "temporary_directory.hpp"
+#include "tests/io/temporary_directory.hpp"
 
 using namespace burrow;
 

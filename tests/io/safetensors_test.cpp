@@ -5,8 +5,8 @@
 #include <map>
 #include <numeric>
 
-#include "temporary_directory.hpp"
 #include "tests/fuzz.hpp"
+#include "tests/io/temporary_directory.hpp"
 
 namespace {
 

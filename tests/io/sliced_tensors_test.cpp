@@ -5,7 +5,7 @@
 #include <burrow/nn/layers.hpp>
 #include <catch2/catch.hpp>
 
-#include "temporary_directory.hpp"
+#include "tests/io/temporary_directory.hpp"
 
 using namespace burrow;
 using Catch::Contains;

@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "gopher_model/model/gopher.hpp"
-#include "reference_gopher.hpp"
+#include "tests/model/reference_gopher.hpp"
 #include "tests/threads.hpp"
 #include "tests/worse.hpp"
 

@@ -14,7 +14,7 @@
 #include "tests/held_sync.hpp"
 #include "tests/io/file_size_limit.hpp"
 #include "tests/io/same_tensors.hpp"
-#include "world.hpp"
+#include "tests/mpi/world.hpp"
 
 using namespace burrow;
 using mpi_test::world;

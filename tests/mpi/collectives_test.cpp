@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <numeric>
 
-#include "world.hpp"
+#include "tests/mpi/world.hpp"
 
 using namespace burrow;
 using mpi_test::world;

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <map>
 
-#include "gopher_training.hpp"
+#include "tests/mpi/gopher_training.hpp"
 #include "tests/worse.hpp"
 
 using namespace small_gopher;

@@ -2,8 +2,8 @@
 #include <catch2/catch.hpp>
 #include <map>
 
-#include "gopher_training.hpp"
-#include "world.hpp"
+#include "tests/mpi/gopher_training.hpp"
+#include "tests/mpi/world.hpp"
 
 using namespace small_gopher;
 using mpi_test::world;

@@ -9,7 +9,7 @@
 #include <burrow/optim/adam.hpp>
 
 #include "gopher_model/model/stages.hpp"
-#include "small_gopher.hpp"
+#include "tests/mpi/small_gopher.hpp"
 
 namespace small_gopher {
 

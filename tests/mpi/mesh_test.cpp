@@ -2,7 +2,7 @@
 #include <burrow/distributed/mesh.hpp>
 #include <catch2/catch.hpp>
 
-#include "world.hpp"
+#include "tests/mpi/world.hpp"
 
 using namespace burrow;
 using mpi_test::world;

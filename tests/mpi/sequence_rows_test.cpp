@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "gopher_model/model/stages.hpp"
-#include "small_gopher.hpp"
-#include "world.hpp"
+#include "tests/mpi/small_gopher.hpp"
+#include "tests/mpi/world.hpp"
 
 using namespace small_gopher;
 using Catch::Matchers::Contains;

@@ -11,7 +11,7 @@
 #include <burrow/tensor/indexing.hpp>
 #include <catch2/catch.hpp>
 
-#include "world.hpp"
+#include "tests/mpi/world.hpp"
 
 using namespace burrow;
 using mpi_test::world;

@@ -13,7 +13,7 @@
 #include <catch2/catch.hpp>
 #include <functional>
 
-#include "world.hpp"
+#include "tests/mpi/world.hpp"
 
 using namespace burrow;
 using mpi_test::world;

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "optimizer_laws.hpp"
+#include "tests/optim/optimizer_laws.hpp"
 #include "tests/worse.hpp"
 
 namespace {

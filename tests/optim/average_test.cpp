@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "optimizer_laws.hpp"
+#include "tests/optim/optimizer_laws.hpp"
 #include "tests/worse.hpp"
 
 using namespace burrow;

@@ -8,7 +8,7 @@
 #include <limits>
 #include <map>
 
-#include "optimizer_laws.hpp"
+#include "tests/optim/optimizer_laws.hpp"
 
 using namespace burrow;
 

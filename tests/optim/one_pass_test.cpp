@@ -5,7 +5,7 @@
 #include <cmath>
 #include <vector>
 
-#include "optimizer_laws.hpp"
+#include "tests/optim/optimizer_laws.hpp"
 
 namespace {
 

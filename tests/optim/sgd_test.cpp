@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-#include "optimizer_laws.hpp"
+#include "tests/optim/optimizer_laws.hpp"
 
 namespace {
 

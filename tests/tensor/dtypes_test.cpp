@@ -8,7 +8,7 @@
 #include <burrow/tensor/print.hpp>
 #include <burrow/tensor/reduce.hpp>
 
-#include "reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 using namespace burrow;
 using namespace reference;

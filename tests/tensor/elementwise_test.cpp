@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 using namespace burrow;
 using namespace reference;

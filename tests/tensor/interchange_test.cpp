@@ -2,7 +2,7 @@
 #include <burrow/tensor/interchange.hpp>
 #include <catch2/catch.hpp>
 
-#include "reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 using namespace burrow;
 using namespace reference;

@@ -6,7 +6,7 @@
 #include <burrow/tensor/triangle.hpp>
 #include <catch2/catch.hpp>
 
-#include "reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 using namespace burrow;
 using namespace reference;

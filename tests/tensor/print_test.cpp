@@ -3,7 +3,7 @@
 #include <limits>
 #include <sstream>
 
-#include "reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 using namespace burrow;
 

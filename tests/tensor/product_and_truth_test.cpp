@@ -1,7 +1,7 @@
 #include <burrow/tensor/reduce.hpp>
 #include <catch2/catch.hpp>
 
-#include "reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 #include "tests/threads.hpp"
 

@@ -3,7 +3,7 @@
 #include <burrow/tensor/reduce.hpp>
 #include <catch2/catch.hpp>
 
-#include "reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 using namespace burrow;
 using namespace reference;

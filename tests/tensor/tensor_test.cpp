@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
-#include "reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 #include "tests/threads.hpp"
 

@@ -1,7 +1,7 @@
 #include <burrow/tensor/indexing.hpp>
 #include <catch2/catch.hpp>
 
-#include "reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 using namespace burrow;
 using namespace reference;

@@ -5,7 +5,7 @@
 #include <bit>
 #include <cmath>
 
-#include "block.hpp"
+#include "tests/cuda/emulator/block.hpp"
 
 inline void __syncthreads() { emulator::Block::current().wait(); }
 inline void __syncwarp(unsigned mask = 0xffffffffu) { emulator::Block::current().wait_lanes(mask); }

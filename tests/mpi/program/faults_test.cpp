@@ -6,7 +6,7 @@
 #include <map>
 #include <span>
 
-#include "runs.hpp"
+#include "tests/mpi/program/runs.hpp"
 
 using burrow::Index;
 using Catch::Contains;

@@ -1,6 +1,6 @@
 // What gopher plan says of a run's messages and of its memory is what the run measures, to the call and to
 // the byte.
-#include "runs.hpp"
+#include "tests/mpi/program/runs.hpp"
 
 #include "gopher_model/training/plan.hpp"
 #include "gopher_model/training/run_fields.hpp"

@@ -1,6 +1,6 @@
 // A run goes on with other ranks than it was saved with, and with the next sample; the same ranks give the
 // same bits.
-#include "runs.hpp"
+#include "tests/mpi/program/runs.hpp"
 
 #include "tests/io/same_tensors.hpp"
 

@@ -1,5 +1,5 @@
 // gopher train under mpirun learns what one process learns, and sends the least that is possible.
-#include "runs.hpp"
+#include "tests/mpi/program/runs.hpp"
 
 #include "gopher_model/model/accounting.hpp"
 
