@@ -143,11 +143,7 @@ class ShardingPlan {
     if (whole > 0) stretches_.push_back({size, whole, false});
     if (rest > 0) stretches_.push_back({rest, 1, false});
   }
-  /// A rank's part of a bucket, as Partition has it.
-  Index share(const Stretch& s, int rank) const {
-    const Index each = (s.size + ranks_ - 1) / ranks_;
-    return std::min(s.size, (rank + 1) * each) - std::min(s.size, rank * each);
-  }
+  Index share(const Stretch& s, int rank) const { return Partition{s.size, ranks_}.size(rank); }
   template <class F>
   Index sum(const F& elements) const {
     Index all = 0;

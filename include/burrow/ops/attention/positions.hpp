@@ -2,13 +2,10 @@
 // slopes of linear biases (ALiBi).
 #pragma once
 
-#include <algorithm>
 #include <cmath>
-#include <mutex>
-#include <vector>
+#include <string>
 
-#include <burrow/tensor/functions.hpp>
-#include <burrow/tensor/tensor.hpp>
+#include <burrow/ops/position_table.hpp>
 
 namespace burrow {
 
@@ -20,30 +17,10 @@ Tensor<T, Shape<dyn, Width>, D> sinusoids(Index count, Index width = Width,
                                           Location where = Location::here()) {
   if (width % 2 != 0)
     throw ShapeError("sinusoids: a width of " + std::to_string(width) + " is not even" + at(where));
-  static std::mutex mutex;
-  static std::vector<Tensor<T, Shape<dyn, Width>, D>> known;
-  const std::lock_guard lock{mutex};
-  const auto place =
-      std::find_if(known.begin(), known.end(), [&](const auto& other) { return other.shape()[1] == width; });
-  auto& table = place != known.end() ? *place : known.emplace_back(Shape<dyn, Width>{{0, width}});
-  if (table.shape()[0] < count) {
-    Tensor<T, Shape<dyn, Width>> encodings{Shape<dyn, Width>{{count, width}}};
-    T* const out = encodings.data();
-    const Index half = width / 2;
-    parallel_for(count, 64, [&](Index begin, Index end) {
-      for (Index p = begin; p < end; ++p)
-        for (Index m = 0; m < half; ++m) {
-          const double angle = static_cast<double>(p) *
-                               std::pow(10000.0, -2.0 * static_cast<double>(m) / static_cast<double>(width));
-          out[p * width + m] = static_cast<T>(std::sin(angle));
-          out[p * width + half + m] = static_cast<T>(std::cos(angle));
-        }
-    });
-    table = to<D>(encodings);
-  }
+  using S = Shape<dyn, Width>;
+  const auto table = detail::position_table<detail::AngleOrder::sines_first, T, S, D>(count, width, 10000.0);
   const auto all = table.leaf();
-  return Tensor<T, Shape<dyn, Width>, D>::over(
-      {Buffer<D>{all.storage()}, const_cast<T*>(all.data()), Shape<dyn, Width>{{count, width}}});
+  return Tensor<T, S, D>::over({Buffer<D>{all.storage()}, const_cast<T*>(all.data()), S{{count, width}}});
 }
 
 /// The slopes of `alibi_attention` for a number of heads (Press et al. 2021, section 3): 2^(-8 h / heads) for

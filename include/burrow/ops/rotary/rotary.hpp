@@ -3,54 +3,13 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
-#include <mutex>
-#include <vector>
 
+#include <burrow/ops/position_table.hpp>
 #include <burrow/ops/rows.hpp>
 
 namespace burrow {
 
 namespace detail {
-
-/// Cosines, then sines, of the angles of one position: row p is [cos(p w_0), ..., sin(p w_0), ...] with w_m =
-/// base^(-2 m / head_width). There are at least `at_least` positions. Rows are kept and shared: asking again
-/// computes nothing.
-template <class C, class D>
-Tensor<C, Shape<dyn, dyn>, D> rotary_angles(Index at_least, Index head_width, double base) {
-  using Table = Tensor<C, Shape<dyn, dyn>, D>;
-  static std::mutex mutex;
-  static std::vector<std::pair<double, Table>> known;  // with their bases
-  const std::lock_guard lock{mutex};
-  const auto place = std::find_if(known.begin(), known.end(), [&](const auto& other) {
-    return other.first == base && other.second.shape()[1] == head_width;
-  });
-  auto& table = place != known.end()
-                    ? place->second
-                    : known.emplace_back(base, Table{Shape<dyn, dyn>{{0, head_width}}}).second;
-  if (table.shape()[0] < at_least) {
-    const auto positions = static_cast<Index>(std::bit_ceil(static_cast<std::uint64_t>(at_least)));
-    static std::vector<Table> earlier;  // captured steps of a device go on reading them
-    if constexpr (!on_host<D>) earlier.push_back(table);
-    const Index bytes = positions * head_width * Index{sizeof(C)};
-    const Buffer<Cpu> angles{bytes};
-    C* const out = static_cast<C*>(angles.data());
-    const Index half = head_width / 2;
-    parallel_for(positions, 64, [&](Index begin, Index end) {
-      for (Index p = begin; p < end; ++p)
-        for (Index m = 0; m < half; ++m) {
-          const double turn = std::pow(base, -2.0 * static_cast<double>(m) / static_cast<double>(head_width));
-          const double angle = static_cast<double>(p) * turn;
-          out[p * head_width + m] = static_cast<C>(std::cos(angle));
-          out[p * head_width + half + m] = static_cast<C>(std::sin(angle));
-        }
-    });
-    table = Table{Shape<dyn, dyn>{{positions, head_width}}};
-    copy_bytes(Cpu{}, D{}, table.data(), out, bytes);
-  }
-  return table;
-}
 
 /// Turns the heads of `rows`, whose row r is at position first + r % length, forwards or backwards.
 template <class T, class C>
@@ -101,7 +60,9 @@ auto rotary(const X& x, Index heads, Index first = 0, double base = 10000.0,
   if (heads <= 0 || rows.width % heads != 0 || head_width % 2 != 0 || first < 0)
     throw ShapeError("rotary: " + in.shape().text() + " from position " + std::to_string(first) +
                      " is not made of " + std::to_string(heads) + " heads of an even width" + at(where));
-  const auto angles = detail::rotary_angles<compute_type<T>, D>(first + length, head_width, base);
+  const auto angles =
+      detail::position_table<detail::AngleOrder::cosines_first, compute_type<T>, Shape<dyn, dyn>, D>(
+          first + length, head_width, base);
   const auto turns = [angles, first, head_width] { return angles.data() + first * head_width; };
   Tensor<T, shape_of<X>, D> y{in.shape()};
   rotate(D{}, rows, length, head_width, turns(), false, in.view().data(),
