@@ -4,7 +4,7 @@
 #include <burrow/tensor/create.hpp>
 #include <catch2/catch.hpp>
 
-#include "../threads.hpp"
+#include "tests/threads.hpp"
 
 using namespace burrow;
 

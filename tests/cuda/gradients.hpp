@@ -23,7 +23,7 @@ auto gradients(const F& f, const X&... x) {
 
 /// The distance of the gradients.
 template <class F, class... X>
-double difference(const F& f, const X&... x) {
+double gradient_distance(const F& f, const X&... x) {
   const auto expected = gradients<Cpu>(f, x...);
   const auto found = gradients<Cuda>(f, x...);
   double largest = 0;
@@ -37,7 +37,7 @@ double difference(const F& f, const X&... x) {
 /// The distance of values and gradients on both devices.
 template <class F, class... X>
 double all_distance(const F& f, const X&... x) {
-  return std::max(distance(f(to<Cuda>(x)...), f(x...)), difference(f, x...));
+  return std::max(distance(f(to<Cuda>(x)...), f(x...)), gradient_distance(f, x...));
 }
 
 template <Index... N>

@@ -14,39 +14,39 @@ using namespace burrow;
 
 TEST_CASE("gradients of elementwise expressions", "[cuda]") {
   const auto f = [](const auto& a, const auto& b) { return gelu(a * 0.5f + b) * tanh(a) - b * b; };
-  CHECK(difference(f, random<4, 64>(1), random<4, 64>(2)) < 1e-5);
-  CHECK(difference(f, random<3, 37>(1), random<3, 37>(2)) < 1e-5);
-  CHECK(difference(f, random<>(1), random<>(2)) < 1e-5);
-  CHECK(difference(f, random<0, 5>(1), random<0, 5>(2)) == 0);
+  CHECK(gradient_distance(f, random<4, 64>(1), random<4, 64>(2)) < 1e-5);
+  CHECK(gradient_distance(f, random<3, 37>(1), random<3, 37>(2)) < 1e-5);
+  CHECK(gradient_distance(f, random<>(1), random<>(2)) < 1e-5);
+  CHECK(gradient_distance(f, random<0, 5>(1), random<0, 5>(2)) == 0);
 }
 
 TEST_CASE("operands that repeat get sums", "[cuda]") {
   const auto f = [](const auto& a, const auto& b) { return gelu(a * b + b); };
-  CHECK(difference(f, random<33, 24>(1), random<24>(2)) < 1e-5);     // along columns
-  CHECK(difference(f, random<33, 24>(1), random<33, 1>(2)) < 1e-5);  // along rows
-  CHECK(difference(f, random<700, 13>(1), random<>(2)) < 1e-5);      // everywhere
-  CHECK(difference(f, random<24>(1), random<7, 24>(2)) < 1e-5);
-  CHECK(difference(f, random<5, 1>(1), random<7>(2)) < 1e-5);  // both are sums
-  CHECK(difference(f, random<2, 3, 4, 5>(1), random<3, 1, 5>(2)) < 1e-5);
+  CHECK(gradient_distance(f, random<33, 24>(1), random<24>(2)) < 1e-5);     // along columns
+  CHECK(gradient_distance(f, random<33, 24>(1), random<33, 1>(2)) < 1e-5);  // along rows
+  CHECK(gradient_distance(f, random<700, 13>(1), random<>(2)) < 1e-5);      // everywhere
+  CHECK(gradient_distance(f, random<24>(1), random<7, 24>(2)) < 1e-5);
+  CHECK(gradient_distance(f, random<5, 1>(1), random<7>(2)) < 1e-5);  // both are sums
+  CHECK(gradient_distance(f, random<2, 3, 4, 5>(1), random<3, 1, 5>(2)) < 1e-5);
 }
 
 TEST_CASE("operands that are parts or other types", "[cuda]") {
-  CHECK(difference([](const auto& a) { return transpose(a) * view(a, range(0, 5), whole_axis); },
-                   random<5, 5>(1)) < 1e-5);
-  CHECK(difference([](const auto& a) { return exp(view(a, range(1, 6, 2), range(2, 4))); }, random<6, 9>(1)) <
-        1e-6);
-  CHECK(difference([](const auto& a) { return view(a, 1) * a; }, random<4, 16>(1)) < 1e-5);
+  CHECK(gradient_distance([](const auto& a) { return transpose(a) * view(a, range(0, 5), whole_axis); },
+                          random<5, 5>(1)) < 1e-5);
+  CHECK(gradient_distance([](const auto& a) { return exp(view(a, range(1, 6, 2), range(2, 4))); },
+                          random<6, 9>(1)) < 1e-6);
+  CHECK(gradient_distance([](const auto& a) { return view(a, 1) * a; }, random<4, 16>(1)) < 1e-5);
   const Tensor<bf16, Shape<6, 16>> narrow(cast<bf16>(random<6, 16>(3)));
-  CHECK(difference([](const auto& a, const auto& b) { return a * cast<float>(b); }, random<16>(1), narrow) <
-        1e-6);
-  CHECK(difference([](const auto& a) { return a * a; }, narrow) < 1e-2);
+  CHECK(gradient_distance([](const auto& a, const auto& b) { return a * cast<float>(b); }, random<16>(1),
+                          narrow) < 1e-6);
+  CHECK(gradient_distance([](const auto& a) { return a * a; }, narrow) < 1e-2);
 }
 
 TEST_CASE("gradients through reductions, and of a value that is used twice", "[cuda]") {
-  CHECK(difference([](const auto& a) { return sum<1>(square(a)); }, random<9, 20>(1)) < 1e-5);
-  CHECK(difference([](const auto& a) { return mean<0>(exp(a)) * sum(a); }, random<9, 20>(1)) < 1e-5);
-  CHECK(difference([](const auto& a) { return max<1>(a); }, random<9, 20>(1)) < 1e-5);
-  CHECK(difference(
+  CHECK(gradient_distance([](const auto& a) { return sum<1>(square(a)); }, random<9, 20>(1)) < 1e-5);
+  CHECK(gradient_distance([](const auto& a) { return mean<0>(exp(a)) * sum(a); }, random<9, 20>(1)) < 1e-5);
+  CHECK(gradient_distance([](const auto& a) { return max<1>(a); }, random<9, 20>(1)) < 1e-5);
+  CHECK(gradient_distance(
             [](const auto& a) {
               const auto b = materialize(tanh(a));
               return b * 2 + sum<1>(b, keep_axes) * b;

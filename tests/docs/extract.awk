@@ -1,5 +1,5 @@
-# extract.awk PAGE.md: turns the ```cpp and ```cuda blocks of a page into one C++ file, which runs the block whose line it
-# is given.
+# extract.awk PAGE.md: turns the ```cpp and ```cuda blocks of a page into one C++ file, in which each is a test that is
+# named by the page and its line.
 #
 # A block with `int main` is a whole program. Any other is a piece of one: its types, templates, functions and
 # constants are put into a namespace, its statements into a function of that namespace. ```cpp continue
@@ -7,8 +7,8 @@
 
 BEGIN {
   add_include("#include <burrow/burrow.hpp>")
+  add_include("#include <catch2/catch.hpp>")
   add_include("#include <iostream>")
-  add_include("#include <string_view>")
 }
 
 !in_block && /^ *```(cpp|cuda) *(continue *)?$/ {
@@ -66,10 +66,8 @@ function print_all(   i) {
     printf "\nnamespace line_%d {\nusing namespace burrow;\n", first_line[i]
     if (whole[i]) sub(/}[^}]*$/, "  return 0;\n}\n", declarations[i])  # which only main itself leaves out
     printf "%sint run([[maybe_unused]] int argc, [[maybe_unused]] char** argv) {\n", declarations[i]
-    printf "%sreturn %s;\n}\n}\n", statements[i], whole[i] ? whole[i] : "0"
+    printf "%sreturn %s;\n}\n", statements[i], whole[i] ? whole[i] : "0"
+    printf "TEST_CASE(\"%s:%d\") {\n", FILENAME, first_line[i]
+    printf "  char name[] = \"program\";\n  char* arguments[] = {name, nullptr};\n  REQUIRE(run(1, arguments) == 0);\n}\n}\n"
   }
-  print "\nint main(int argc, char** argv) {\n  const std::string_view line = argv[1];"
-  for (i = 1; i <= programs; i++)
-    printf "  if (line == \"%d\") return line_%d::run(argc - 1, argv + 1);\n", first_line[i], first_line[i]
-  print "  return 1;\n}"
 }

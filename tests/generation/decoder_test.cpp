@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace gopher {
+namespace gopher::decoder_test {
 namespace {
 
 using Model = RunTimeGopher<Float32<Cpu>>;
@@ -80,4 +80,4 @@ TEST_CASE("decoding stops at the end token and after the asked number") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::decoder_test

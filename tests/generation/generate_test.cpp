@@ -11,7 +11,7 @@
 #include "gopher_model/training/checkpoint.hpp"
 #include "tests/io/temporary_directory.hpp"
 
-namespace gopher {
+namespace gopher::generate_test {
 namespace {
 
 using Catch::Matchers::Contains;
@@ -67,4 +67,4 @@ TEST_CASE("a checkpoint continues a text as its model does, with weights of the 
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::generate_test

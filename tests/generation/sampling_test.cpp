@@ -13,7 +13,7 @@
 
 #include <burrow/core/error.hpp>
 
-namespace gopher {
+namespace gopher::sampling_test {
 namespace {
 
 using burrow::Key;
@@ -223,4 +223,4 @@ TEST_CASE("logits and options without a meaning are refused") {
   CHECK(refused({0, 1}, {.top_k = -1}));
 }
 
-}  // namespace gopher
+}  // namespace gopher::sampling_test

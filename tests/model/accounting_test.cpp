@@ -7,7 +7,7 @@
 #include "gopher_model/model/presets.hpp"
 #include "gopher_model/model/quantities.hpp"
 
-namespace gopher {
+namespace gopher::accounting_test {
 namespace {
 
 using burrow::Rematerialization;
@@ -240,4 +240,4 @@ TEST_CASE("quantities are printed as people read them") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::accounting_test

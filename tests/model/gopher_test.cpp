@@ -13,7 +13,7 @@
 #include "tests/threads.hpp"
 #include "tests/worse.hpp"
 
-namespace gopher {
+namespace gopher::gopher_test {
 namespace {
 
 template <template <class> class Model>
@@ -268,4 +268,4 @@ TEST_CASE("sizes that no model has are refused") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::gopher_test

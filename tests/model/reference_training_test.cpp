@@ -9,7 +9,7 @@
 #include "tests/threads.hpp"
 #include "tests/worse.hpp"
 
-namespace gopher {
+namespace gopher::reference_training_test {
 namespace {
 
 constexpr ModelSize size{
@@ -128,4 +128,4 @@ TEST_CASE("one and two threads train alike") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::reference_training_test

@@ -3,7 +3,7 @@
 #include <burrow/tensor/indexing.hpp>
 #include <catch2/catch.hpp>
 
-#include "../tensor/reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 using namespace burrow;
 using namespace reference;

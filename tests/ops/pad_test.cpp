@@ -4,7 +4,7 @@
 #include <burrow/ops/with_part/with_part.hpp>
 #include <catch2/catch.hpp>
 
-#include "../tensor/reference.hpp"
+#include "tests/tensor/reference.hpp"
 
 using namespace burrow;
 using namespace reference;

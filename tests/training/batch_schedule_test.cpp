@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-namespace gopher {
+namespace gopher::batch_schedule_test {
 namespace {
 
 RunConfiguration run_of(Index steps, Index tokens, Index batch, const char* ramp) {
@@ -76,4 +76,4 @@ TEST_CASE("what is not a ramp is refused") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::batch_schedule_test

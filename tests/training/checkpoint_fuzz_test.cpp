@@ -9,7 +9,7 @@
 #include "tests/fuzz.hpp"
 #include "tests/tokenizer/corpus.hpp"
 
-namespace gopher {
+namespace gopher::checkpoint_fuzz_test {
 namespace {
 
 constexpr ModelSize size{2, 16, 2, 8, 32, 320, 16};
@@ -56,4 +56,4 @@ TEST_CASE("damaged checkpoints are read or refused, never more", "[fuzz]") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::checkpoint_fuzz_test

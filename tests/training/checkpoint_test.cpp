@@ -16,7 +16,7 @@
 #include "gopher_model/training/corpus.hpp"
 #include "tests/training/tiny_run.hpp"
 
-namespace gopher {
+namespace gopher::checkpoint_test {
 namespace {
 
 using burrow::SafetensorsFile;
@@ -167,4 +167,4 @@ TEST_CASE("the evaluation at a run's end counts every held-out token once") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::checkpoint_test

@@ -13,7 +13,7 @@
 #include "tests/io/file_size_limit.hpp"
 #include "tests/training/tiny_run.hpp"
 
-namespace gopher {
+namespace gopher::checkpoint_writer_test {
 namespace {
 
 using namespace burrow;
@@ -144,4 +144,4 @@ TEST_CASE("a copy takes arrays of the sizes that were reserved") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::checkpoint_writer_test

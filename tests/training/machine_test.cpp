@@ -9,7 +9,7 @@
 
 #include "tests/tokenizer/corpus.hpp"
 
-namespace gopher {
+namespace gopher::machine_test {
 
 using testing::TemporaryDirectory;
 
@@ -83,4 +83,4 @@ TEST_CASE("a peak of a busy machine is not given without saying so, and is that 
   CHECK(description(report, Precision::float32).find("other programs took 50%") != std::string::npos);
 }
 
-}  // namespace gopher
+}  // namespace gopher::machine_test

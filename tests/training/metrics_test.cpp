@@ -15,7 +15,7 @@
 #include "tests/io/file_size_limit.hpp"
 #include "tests/io/temporary_directory.hpp"
 
-namespace gopher {
+namespace gopher::metrics_test {
 namespace {
 
 void write(const std::filesystem::path& path, std::string_view text) {
@@ -169,4 +169,4 @@ TEST_CASE("a file that cannot be opened is an error with its path") {
   CHECK_THROWS_WITH(MetricsLog{path}, Catch::Matchers::StartsWith(path.string() + " cannot be opened"));
 }
 
-}  // namespace gopher
+}  // namespace gopher::metrics_test

@@ -6,7 +6,7 @@
 
 #include "gopher_model/model/accounting.hpp"
 
-namespace gopher {
+namespace gopher::plan_test {
 namespace {
 
 using burrow::MeshShape;
@@ -134,4 +134,4 @@ TEST_CASE("a mesh that the run does not divide among is refused") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::plan_test

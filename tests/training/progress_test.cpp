@@ -12,7 +12,7 @@
 
 #include <burrow/core/key.hpp>
 
-namespace gopher {
+namespace gopher::progress_test {
 namespace {
 
 StepReport report_of(Index step) {
@@ -248,4 +248,4 @@ TEST_CASE("bits per byte are nats per token in other units") {
   CHECK(bits_per_byte(std::log(256.0), 4) == Approx(2));
 }
 
-}  // namespace gopher
+}  // namespace gopher::progress_test

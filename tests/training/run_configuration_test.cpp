@@ -11,7 +11,7 @@
 #include "gopher_model/training/run_fields.hpp"
 #include "tests/fuzz.hpp"
 
-namespace gopher {
+namespace gopher::run_configuration_test {
 namespace {
 
 using Catch::Contains;
@@ -358,4 +358,4 @@ TEST_CASE("a damaged file is read or refused, never more", "[fuzz]") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::run_configuration_test

@@ -16,7 +16,7 @@
 #include "gopher_model/training/checkpoint_files.hpp"
 #include "tests/io/temporary_directory.hpp"
 
-namespace gopher {
+namespace gopher::run_directory_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -255,4 +255,4 @@ TEST_CASE("a directory that cannot be used is an error with its path") {
   CHECK_THROWS_AS((RunDirectory{directory / "odd", false}), burrow::IoError);
 }
 
-}  // namespace gopher
+}  // namespace gopher::run_directory_test

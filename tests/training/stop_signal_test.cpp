@@ -10,7 +10,7 @@
 
 #include <burrow/core/error.hpp>
 
-namespace gopher {
+namespace gopher::stop_signal_test {
 namespace {
 
 volatile std::sig_atomic_t outer_calls = 0;
@@ -115,4 +115,4 @@ TEST_CASE("reads and writes that a signal interrupts go on") {
   ::close(pipe[1]);
 }
 
-}  // namespace gopher
+}  // namespace gopher::stop_signal_test

@@ -10,7 +10,7 @@
 #include "tests/threads.hpp"
 #include "tests/training/tiny_run.hpp"
 
-namespace gopher {
+namespace gopher::trainer_test {
 namespace {
 
 using Catch::Contains;
@@ -362,4 +362,4 @@ TEST_CASE("a mesh of more ranks than there are is refused in one sentence") {
 }
 
 }  // namespace
-}  // namespace gopher
+}  // namespace gopher::trainer_test
