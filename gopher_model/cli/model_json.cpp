@@ -2,6 +2,7 @@
 
 #include "gopher_model/cli/model_report.hpp"
 #include "gopher_model/model/accounting.hpp"
+#include "gopher_model/model/pass_memory.hpp"
 
 namespace gopher {
 namespace {
@@ -52,9 +53,9 @@ Json report(const RunConfiguration& c) {
   json["gradient_bytes"] = bytes.gradients;
   json["micro_batch"] = c.micro_batch;
   json["activation_bytes"] =
-      activation_bytes(size, c.micro_batch, c.precision, burrow::Rematerialization::selective());
+      pass_bytes(size, c.micro_batch, c.precision, burrow::Rematerialization::selective());
   json["activation_bytes_rematerialized"] =
-      activation_bytes(size, c.micro_batch, c.precision, burrow::Rematerialization::block());
+      pass_bytes(size, c.micro_batch, c.precision, burrow::Rematerialization::block());
   json["cache_bytes"] = cache_bytes(size, size.context, c.precision);
   json["tokens"] = c.tokens;
   json["train_flops"] = training_flops(size, tokens, Passes::rematerialized);

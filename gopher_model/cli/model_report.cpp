@@ -4,6 +4,7 @@
 
 #include "gopher_model/cli/report_line.hpp"
 #include "gopher_model/model/accounting.hpp"
+#include "gopher_model/model/pass_memory.hpp"
 #include "gopher_model/model/quantities.hpp"
 
 namespace gopher {
@@ -32,8 +33,8 @@ std::string memory_section(const RunConfiguration& c) {
   const StateBytes bytes = state_bytes(c.size, c.precision);
   const auto real = [](Index count) { return static_cast<double>(count); };
   const auto activations = [&](const char* name, burrow::Rematerialization choice) {
-    return bytes_line(name, activation_bytes(c.size, c.micro_batch, c.precision, choice),
-                      "estimated, micro_batch " + std::to_string(c.micro_batch));
+    return bytes_line(name, real(pass_bytes(c.size, c.micro_batch, c.precision, choice)),
+                      "micro_batch " + std::to_string(c.micro_batch));
   };
   return "\nbytes, " + std::string(name_of(c.precision)) + " with Adam\n" +
          bytes_line("parameters", real(bytes.parameters)) +

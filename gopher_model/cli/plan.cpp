@@ -74,7 +74,9 @@ std::string memory_section(const Plan& plan, const Machine& machine) {
          bytes_line("gradients", real(m.gradients)) +
          (m.fresh_gradients > 0 ? bytes_line("gradients under way", real(m.fresh_gradients)) : "") +
          (m.master > 0 ? bytes_line("float32 copy", real(m.master)) : "") +
-         bytes_line("moments", real(m.moments)) + bytes_line("activations", m.activations, "estimated") +
+         bytes_line("moments", real(m.moments)) + bytes_line("activations", real(m.activations)) +
+         bytes_line("encodings of positions", real(m.encodings)) +
+         (m.exchanges > 0 ? bytes_line("exchanges under way", real(m.exchanges)) : "") +
          bytes_line("together", m.total(),
                     (plan.fits(machine) ? "fits in " : "does not fit in ") + binary_bytes(machine.memory)) +
          (m.checkpoint_copy > 0 ? bytes_line("copy for checkpoints", real(m.checkpoint_copy),
@@ -167,6 +169,8 @@ Json json_of(const Plan& plan, const RunConfiguration& c, const Machine& machine
             {"master", m.master},
             {"moments", m.moments},
             {"activations", m.activations},
+            {"encodings", m.encodings},
+            {"exchanges", m.exchanges},
             {"checkpoint_copy", m.checkpoint_copy}}},
           {"state_bytes", plan.state},
           {"sent", sent_json(plan.messages)},

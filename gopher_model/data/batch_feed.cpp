@@ -7,7 +7,13 @@ namespace gopher {
 
 Batch read_batch(const Loader& loader, const SampleRange& range) {
   const burrow::Shape<burrow::dyn, burrow::dyn> shape{{range.count, loader.context()}};
-  Batch batch{Batch::Tokens{shape}, Batch::Tokens{shape}};
+  const auto tokens = [&] {  // beside what a step has, which does not depend on how far the reader is
+    burrow::Buffer<burrow::Cpu> room{shape.size() * burrow::Index{sizeof(std::int32_t)},
+                                     burrow::MemoryUse::scratch};
+    auto* const data = static_cast<std::int32_t*>(room.data());
+    return Batch::Tokens::over(std::move(room), data, shape);
+  };
+  Batch batch{tokens(), tokens(), range.first};
   const auto length = static_cast<std::size_t>(loader.context());
   const auto inputs = batch.inputs.values(), targets = batch.targets.values();
   const auto count = static_cast<std::size_t>(range.count);

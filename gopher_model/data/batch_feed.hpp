@@ -24,6 +24,7 @@ struct SampleRange {
 struct Batch {
   using Tokens = burrow::Tensor<std::int32_t, burrow::Shape<burrow::dyn, burrow::dyn>>;
   Tokens inputs, targets;
+  std::uint64_t first = 0;  ///< the number of its first sample
 };
 
 /// Reads samples now.

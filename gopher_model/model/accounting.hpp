@@ -3,10 +3,6 @@
 // V = vocabulary, S = context.
 #pragma once
 
-#include <algorithm>
-
-#include <burrow/nn/rematerialization.hpp>
-
 #include "gopher_model/model/configuration.hpp"
 
 namespace gopher {
@@ -127,69 +123,6 @@ constexpr StateBytes state_bytes(const ModelSize& size, Precision precision) {
 /// Bytes of one activation.
 constexpr Index activation_element_bytes(Precision precision) {
   return precision == Precision::float32 ? 4 : 2;
-}
-
-/// Bytes that one layer keeps for the backward pass of `sequences` sequences. Per token these are the input
-/// and the sum behind attention (2 d), query, key, value and attention's output (4 A), the feed-forward
-/// layer before its activation (f), a number of each head and norm; where no value is computed again, also
-/// the norms (2 d) and the activation (f). The projected positions (A for each of the context) are shared by
-/// the sequences; attention scores are never stored. Where ranks divide the rows between products, one of
-/// `row_parts` has its part of what is d wide, and where nothing is computed again also what products have
-/// gathered (2 d).
-constexpr double layer_activation_bytes(const ModelSize& size, Index sequences, Precision precision,
-                                        burrow::Rematerialization choice, Index row_parts = 1) {
-  const auto real = [](Index value) { return static_cast<double>(value); };
-  const bool kept = !choice.recomputes_values();
-  const double element = real(activation_element_bytes(precision)), d = real(size.width);
-  const double a = real(size.attention_width()), f = real(size.feed_forward);
-  const double rows = (kept ? 4 : 2) * d / real(row_parts) + (kept && row_parts > 1 ? 2 * d : 0);
-  const double token = element * (rows + 4 * a + (kept ? 2 : 1) * f) + 4 * real(size.heads + 2);
-  return real(sequences * size.context) * token + real(size.context) * element * a;
-}
-
-/// Bytes that the loss of `sequences` sequences needs at once: the gradients of the table (V d), of its bias
-/// and of the hidden state wait for the backward pass in float32, beside the last layer's output and its
-/// norm; a block of logits is whole, 32 MiB or 64 rows of it.
-constexpr double loss_bytes(const ModelSize& size, Index sequences, Precision precision) {
-  const Index v = size.vocabulary, tokens = sequences * size.context;
-  if (v == 0) return 0;
-  const Index rows = std::min(tokens, std::max<Index>((Index{32} << 20) / (4 * v), 64));
-  const Index element = activation_element_bytes(precision);
-  return 4 * static_cast<double>(v) * static_cast<double>(size.width + 1 + rows) +
-         static_cast<double>(tokens * size.width) * static_cast<double>(4 + 2 * element);
-}
-
-/// What `sequences` sequences keep until their backward pass: what layers keep, or with blocks computed again
-/// their inputs.
-constexpr double kept_activation_bytes(const ModelSize& size, Index sequences, Precision precision,
-                                       burrow::Rematerialization choice, Index row_parts = 1) {
-  const auto real = [](Index value) { return static_cast<double>(value); };
-  const Index group = std::min(choice.blocks(), size.layers);
-  if (group == 0)
-    return real(size.layers) * layer_activation_bytes(size, sequences, precision, choice, row_parts);
-  const double inputs = real((size.layers + group - 1) / group);
-  const double token = real(sequences * size.context) * real(activation_element_bytes(precision));
-  return inputs * token * real(size.width) / real(row_parts);
-}
-
-/// What the passes over `sequences` sequences need beside that: the loss, or the backward pass of a layer,
-/// whose feed-forward part needs most (2 f + 2 d), with blocks computed again one group of them whole.
-constexpr double passing_activation_bytes(const ModelSize& size, Index sequences, Precision precision,
-                                          burrow::Rematerialization choice, Index row_parts = 1) {
-  const auto real = [](Index value) { return static_cast<double>(value); };
-  const double token = real(sequences * size.context) * real(activation_element_bytes(precision));
-  const double backward = token * real(2 * size.feed_forward + 2 * size.width);
-  const double layer = layer_activation_bytes(size, sequences, precision, choice, row_parts);
-  const double whole = real(std::min(choice.blocks(), size.layers)) * layer;
-  return std::max(loss_bytes(size, sequences, precision), whole + backward);
-}
-
-/// An estimate of the bytes that the passes over `sequences` sequences need at once beside parameters and
-/// gradients.
-constexpr double activation_bytes(const ModelSize& size, Index sequences, Precision precision,
-                                  burrow::Rematerialization choice) {
-  return kept_activation_bytes(size, sequences, precision, choice) +
-         passing_activation_bytes(size, sequences, precision, choice);
 }
 
 /// Bytes of the keys and values that generation keeps for one sequence of `length` tokens.

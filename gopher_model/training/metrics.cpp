@@ -116,6 +116,7 @@ void MetricsLog::costs(Index step, const std::string& mesh, const RunCosts& cost
                   {"memory", costs.memory},
                   {"memory_of_all_ranks", costs.memory_of_all},
                   {"largest_peak", costs.largest_peak},
+                  {"passes", costs.passes},
                   {"checkpoint_seconds", costs.checkpoint_seconds},
                   {"checkpoint_waits", costs.checkpoint_waits}}));
 }

@@ -48,64 +48,6 @@ std::string obstacle(const RunConfiguration& c, const Layout& layout) {
   return "";
 }
 
-// An estimate for the ranks of a stage.
-double activations_of(const PlanParts& parts, int stage) {
-  const RunConfiguration& c = parts.configuration();
-  const Layout& layout = parts.layout();
-  const MeshShape& mesh = parts.mesh();
-  const Index rows = std::min(layout.micro_batch, parts.sequences());
-  const auto& blocks = parts.chunk_blocks(stage);
-  ModelSize part = c.size;
-  part.heads = (c.size.heads + mesh.tensor - 1) / mesh.tensor;
-  part.feed_forward = (c.size.feed_forward + mesh.tensor - 1) / mesh.tensor;
-  part.vocabulary = stage + 1 == mesh.pipeline ? (c.size.vocabulary + mesh.tensor - 1) / mesh.tensor : 0;
-  const auto kept = [&](int chunk) {
-    ModelSize chunk_part = part;
-    chunk_part.layers = blocks[static_cast<std::size_t>(chunk)];
-    return kept_activation_bytes(chunk_part, rows, c.precision, layout.rematerialize, layout.row_parts());
-  };
-  part.layers = *std::max_element(blocks.begin(), blocks.end());
-  return parts.schedule().most_in_memory(stage, kept) +
-         passing_activation_bytes(part, rows, c.precision, layout.rematerialize, layout.row_parts());
-}
-
-MemoryPlan memory_of(const PlanParts& parts, int data_rank, int stage, int tensor_rank) {
-  const bool divides = parts.mesh().data > 1, staged = parts.mesh().pipeline > 1;
-  const int zero = divides ? parts.layout().zero : 0;
-  const auto counts = parts.parameters(stage, tensor_rank);
-  const auto sharding = parts.sharding(stage, tensor_rank);
-  const StateBytes bytes = bytes_of_parameter(parts.configuration());
-  const Index gathered = parts.passages(stage).most_present * sharding.missing_of_block(data_rank);
-  Index fresh = zero >= 2 ? counts.all() : 0;
-  // A pass without a pipeline gives gradients of blocks back as they are reduced.
-  if (zero == 3 && !staged)
-    fresh = counts.before + std::min<Index>(2, counts.blocks) * counts.block + counts.after;
-  if (staged) fresh += counts.before;  // what is new of the table's gradient is added apart
-  MemoryPlan memory{.parameters = bytes.parameters * sharding.held(data_rank),
-                    .gathered = bytes.parameters * gathered,
-                    .gradients = bytes.gradients * sharding.kept_gradient(data_rank),
-                    .fresh_gradients = bytes.gradients * fresh,
-                    .master = bytes.master * sharding.updated(data_rank),
-                    .moments = bytes.moments * sharding.updated(data_rank),
-                    .activations = activations_of(parts, stage)};
-  if (copies_checkpoints(parts.configuration()))
-    memory.checkpoint_copy = bytes.total() * sharding.written(data_rank);
-  return memory;
-}
-
-// That of the rank which needs most.
-MemoryPlan most_memory(const PlanParts& parts) {
-  MemoryPlan most;
-  for (int stage = 0; stage < parts.mesh().pipeline; ++stage) {
-    int fullest = 0;
-    for (int t = 1; t < parts.mesh().tensor; ++t)
-      if (parts.parameters(stage, t).all() > parts.parameters(stage, fullest).all()) fullest = t;
-    const MemoryPlan memory = memory_of(parts, 0, stage, fullest);
-    if (memory.total() > most.total()) most = memory;
-  }
-  return most;
-}
-
 // Seconds for which `bytes` that all ranks together send keep each of them.
 double seconds(Index bytes, const Machine& machine, int ranks, bool near) {
   return real(bytes) / ranks / (near ? machine.near : machine.far);
@@ -201,11 +143,6 @@ const Machine& machine_called(std::string_view name) {
 burrow::ParameterCounts rank_parameters(const RunConfiguration& c, const Layout& layout, int stage,
                                         int tensor_rank) {
   return PlanParts{c, layout}.parameters(stage, tensor_rank);
-}
-
-MemoryPlan memory_of_rank(const RunConfiguration& c, const Layout& layout, int data_rank, int stage,
-                          int tensor_rank) {
-  return memory_of(PlanParts{c, layout}, data_rank, stage, tensor_rank);
 }
 
 Plan plan(const RunConfiguration& c, const Layout& layout, const Machine& machine) {

@@ -59,7 +59,7 @@ struct Layout {
 /// How the configuration's run is divided on a mesh.
 Layout layout_of(const RunConfiguration& configuration, const burrow::MeshShape& mesh);
 
-/// Bytes on a rank by category. All but activations, an estimate of accounting.hpp, are exact.
+/// Bytes on a rank by category, exact on the CPU. Not counted is scratch memory: see `PassMemory`.
 struct MemoryPlan {
   Index parameters = 0;
   Index gathered = 0;         ///< the most that is not this rank's of blocks at hand, with ZeRO stage 3
@@ -67,13 +67,15 @@ struct MemoryPlan {
   Index fresh_gradients = 0;  ///< of the micro-batch that is computed, or of what stages have in common
   Index master = 0;
   Index moments = 0;
-  double activations = 0;
+  Index activations = 0;      ///< values that passes have at once; see `PassMemory`
+  Index encodings = 0;        ///< of positions
+  Index exchanges = 0;        ///< scratch memory of reductions that can be under way at once
   Index checkpoint_copy = 0;  ///< in the host's memory: what checkpoints are written from
 
   /// In the device's memory.
   double total() const {
-    return static_cast<double>(parameters + gathered + gradients + fresh_gradients + master + moments) +
-           activations;
+    return static_cast<double>(parameters + gathered + gradients + fresh_gradients + master + moments +
+                               activations + encodings + exchanges);
   }
 };
 

@@ -54,6 +54,9 @@ constexpr Index even_part(Index count, int r, int ranks) {
 /// Bytes of one parameter, and of what is kept for it.
 StateBytes bytes_of_parameter(const RunConfiguration& configuration);
 
+/// The memory of the rank that needs most.
+MemoryPlan most_memory(const PlanParts& parts);
+
 /// What all ranks send in a step.
 MessagePlan messages_of(const PlanParts& parts);
 

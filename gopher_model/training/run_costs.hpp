@@ -17,6 +17,9 @@ struct RunCosts {
   std::map<std::string, Index> memory{};         ///< bytes by category, on the rank that has most of it
   std::map<std::string, Index> memory_of_all{};  ///< the same on all ranks together
   Index largest_peak = 0;                        ///< bytes in use at once on the rank that used most
+  /// Bytes of values that the last step's passes had at once beside those before it, on the rank with most,
+  /// without scratch memory: what they keep for the backward pass, and gradients that are not kept.
+  Index passes = 0;
   double checkpoint_seconds = 0;                 ///< for which rank 0's steps stood still for checkpoints
   Index checkpoint_waits = 0;  ///< checkpoints that came due before the one before was on disk, on rank 0
 };
@@ -44,7 +47,8 @@ void gather(RunCosts& costs, const C& world) {
   costs.memory_of_all = costs.memory;
   for (auto& [category, bytes] : costs.memory_of_all) bytes = world.all_reduce(bytes);
   for (auto& [category, bytes] : costs.memory) bytes = world.all_reduce(bytes, burrow::Reduction::max);
-  costs.largest_peak = world.all_reduce(costs.largest_peak, burrow::Reduction::max);
+  for (Index* const most : {&costs.largest_peak, &costs.passes})
+    *most = world.all_reduce(*most, burrow::Reduction::max);
 }
 
 }  // namespace gopher

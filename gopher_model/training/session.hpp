@@ -195,9 +195,14 @@ class Session {
     };
   }
 
-  Batch next_batch() {
+  /// The next micro-batch, which is to begin at that sample.
+  Batch next_batch(Index sample) {
     const burrow::Region data{"data"};
-    return feed_->next();
+    Batch batch = feed_->next();
+    if (batch.first != static_cast<std::uint64_t>(sample))
+      throw burrow::Error("the data went on at sample " + std::to_string(batch.first) +
+                          ", but the run was at sample " + std::to_string(sample));
+    return batch;
   }
 
   /// This rank's terms of the mean loss over the step's tokens; the optimizer keeps their gradient. A device
@@ -206,7 +211,12 @@ class Session {
     const float share = 1.0f / static_cast<float>(sequences * configuration_.size.context);
     const Index own = sequences / data_ranks().size(), most = configuration_.micro_batch;
     const Index count = (own + most - 1) / most;
-    const auto next = [&] { return next_batch(); };
+    Index sample = state_.sample + data_ranks().rank() * own;
+    const auto next = [&] {
+      Batch batch = next_batch(sample);
+      sample += batch.inputs.shape()[0];
+      return batch;
+    };
     const auto add = [&](auto& o) {
       if constexpr (DevicePasses<Policy>::exist)
         if (data_ranks().size() == 1 && !configuration_.profile)
@@ -214,6 +224,20 @@ class Session {
       return layout_.accumulate(model_, o, count, next, share);
     };
     return std::visit(add, optimizer_);
+  }
+
+  /// The same, and what it had of memory at once is kept for the record.
+  double accumulate_measured(Index sequences) {
+    note_peak();
+    const Index before = burrow::memory_statistics<D>().value_bytes_in_use;
+    const double loss = accumulate(sequences);
+    costs_.passes = burrow::memory_statistics<D>().peak_value_bytes - before;
+    return loss;
+  }
+  void note_peak() {
+    costs_.largest_peak = std::max(costs_.largest_peak, burrow::memory_statistics<Cpu>().peak_bytes_in_use);
+    burrow::reset_peak_memory<Cpu>();
+    if constexpr (!std::same_as<D, Cpu>) burrow::reset_peak_memory<D>();
   }
 
   auto reduced_gradient() {
@@ -247,7 +271,7 @@ class Session {
     const Index sequences = sequences_of(schedule_, state_.step, configuration_.size.context);
     const Index tokens = sequences * configuration_.size.context;
     const double rate = learning_rate();
-    const double loss = data_ranks().all_reduce(accumulate(sequences));
+    const double loss = data_ranks().all_reduce(accumulate_measured(sequences));
     const auto gradient = reduced_gradient();
     const double norm = gradient_norm(gradient);
     if (std::isfinite(norm) && std::isfinite(loss)) {
@@ -370,7 +394,7 @@ class Session {
 
   void record_costs() {
     std::visit([&](auto& o) { costs_.memory = kept_bytes(model_, o); }, optimizer_);
-    costs_.largest_peak = burrow::memory_statistics<Cpu>().peak_bytes_in_use;
+    note_peak();
     checkpoints_.add_to(costs_);
     gather(costs_, world());
     if (leads()) metrics_->costs(state_.step, parts_.ranks.shape().text(), costs_);

@@ -32,6 +32,7 @@ TEST_CASE("Blocks are large enough, aligned, disjoint, and waste little") {
     buffers.emplace_back(size);
     const Index block = memory_statistics().bytes_in_use - before;
     CHECK(block >= size);
+    CHECK(block == detail::HostPool::bytes_of_block(size));
     if (size >= 1024) CHECK(block <= size + size / 7);
     CHECK(reinterpret_cast<std::uintptr_t>(buffers.back().data()) % 64 == 0);
     std::memset(buffers.back().data(), static_cast<int>(buffers.size()), static_cast<std::size_t>(size));
@@ -51,7 +52,15 @@ TEST_CASE("Statistics count bytes in use and their peak") {
     Buffer<Cpu> a{5000};
     { Buffer<Cpu> b{7000}; }
     CHECK(memory_statistics().bytes_in_use >= before.bytes_in_use + 5000);
+    const auto values = memory_statistics();
+    CHECK(values.value_bytes_in_use - before.value_bytes_in_use == values.bytes_in_use - before.bytes_in_use);
+    Buffer<Cpu> scratch{60000, MemoryUse::scratch};
+    std::vector<int, PoolAllocator<int>> record(10000);
+    CHECK(memory_statistics().bytes_in_use >= values.bytes_in_use + 100000);
+    CHECK(memory_statistics().value_bytes_in_use == values.value_bytes_in_use);
+    CHECK(memory_statistics().peak_value_bytes < before.value_bytes_in_use + 16000);
   }
+  CHECK(memory_statistics().value_bytes_in_use == before.value_bytes_in_use);
   CHECK(memory_statistics().bytes_in_use == before.bytes_in_use);
   CHECK(memory_statistics().peak_bytes_in_use >= before.bytes_in_use + 12000);
 }

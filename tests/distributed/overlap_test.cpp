@@ -1,4 +1,5 @@
-// A bucket of a gradient is handed out when it is complete, and no later than the sweep allows.
+// A bucket of a gradient is handed out when it is complete, and no later than the sweep and those that are
+// under way allow.
 #include <burrow/autodiff/reduce.hpp>
 #include <burrow/distributed/overlap.hpp>
 #include <burrow/nn/combinators.hpp>
@@ -32,8 +33,28 @@ struct Handed {
   bool first_block_is_zero;
 };
 
-/// What is handed out, in order, for buckets of `size` elements.
-std::vector<Handed> handed_out(Rematerialization rematerialize, Index size, std::vector<float>& final) {
+/// How many exchanges are under way, and were at most.
+struct UnderWay {
+  Index now = 0, most = 0;
+};
+
+/// An exchange that is not done before somebody waits for it.
+class Exchange final : public Pending::Work {
+ public:
+  explicit Exchange(UnderWay& under_way) : under_way_{under_way} {
+    under_way.most = std::max(under_way.most, ++under_way.now);
+  }
+  ~Exchange() override { --under_way_.now; }
+  bool advance() override { return false; }
+  void wait() override {}
+
+ private:
+  UnderWay& under_way_;
+};
+
+/// What is handed out, in order, for buckets of `size` elements, of which `most` may be under way.
+std::vector<Handed> handed_out(Rematerialization rematerialize, Index size, Index most,
+                               std::vector<float>& final) {
   auto model = build<Model>(Key{1});
   model.blocks.rematerialize = rematerialize;
   Gradient gradient{model};
@@ -44,6 +65,7 @@ std::vector<Handed> handed_out(Rematerialization rematerialize, Index size, std:
   bounds.push_back(count);
   detail::PendingList begun;
   std::vector<Handed> handed;
+  UnderWay under_way;
   const auto start = [&](std::size_t b) {
     const auto part = gradient.values().subspan(static_cast<std::size_t>(bounds[b]),
                                                 static_cast<std::size_t>(bounds[b + 1] - bounds[b]));
@@ -51,17 +73,19 @@ std::vector<Handed> handed_out(Rematerialization rematerialize, Index size, std:
     handed.push_back({b, {part.begin(), part.end()}, std::all_of(first.begin(), first.end(), [](float g) {
                         return g == 0;
                       })});
-    return Pending{};
+    return Pending{std::make_unique<Exchange>(under_way)};
   };
   std::size_t done = bounds.size() - 1;
   const auto told = [&](std::size_t b) { CHECK(b == --done); };
-  detail::OverlappedReduction reduction{std::span<const Index>{bounds}, layout, begun, start, told};
+  detail::OverlappedReduction reduction{std::span<const Index>{bounds}, layout, begun, most, start, told};
   const Tensor<std::int32_t, Shape<3>> ids{0, 5, 2};
   accumulate_gradient(
       model, gradient, [&](Tape& tape) { return sum(square(model(tape.watch(ids)))); }, &reduction);
   reduction.finish();
   reduction.wait();
   CHECK(done == 0);
+  CHECK(under_way.most == std::min<Index>(most, static_cast<Index>(handed.size())));
+  CHECK(under_way.now == 0);
   final.assign(gradient.values().begin(), gradient.values().end());
   return handed;
 }
@@ -75,9 +99,10 @@ TEST_CASE("buckets of a gradient are handed out from the last to the first, when
   for (const auto rematerialize : {Rematerialization::none(), Rematerialization::selective(),
                                    Rematerialization::block(), Rematerialization::every(2)})
     for (const Index size : {1, 7, 20, 24, 1000}) {
+      const Index most = size % 4 + 1;
       INFO("buckets of " << size << ", rematerialised: " << rematerialize.text());
       std::vector<float> final;
-      const auto handed = handed_out(rematerialize, size, final);
+      const auto handed = handed_out(rematerialize, size, most, final);
       REQUIRE(handed.size() ==
               (final.size() + static_cast<std::size_t>(size) - 1) / static_cast<std::size_t>(size));
       for (std::size_t i = 0; i < handed.size(); ++i) {
@@ -93,7 +118,7 @@ TEST_CASE("the last block's bucket leaves before the first block has a gradient"
   for (const auto rematerialize : {Rematerialization::none(), Rematerialization::selective(),
                                    Rematerialization::block(), Rematerialization::every(2)}) {
     std::vector<float> final;
-    const auto handed = handed_out(rematerialize, 20, final);  // a block has 20 parameters
+    const auto handed = handed_out(rematerialize, 20, 4, final);  // a block has 20 parameters
     CHECK(handed[1].first_block_is_zero);
     CHECK(!handed.back().first_block_is_zero);
   }

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "gopher_model/model/pass_memory.hpp"
 #include "gopher_model/model/presets.hpp"
 #include "gopher_model/model/quantities.hpp"
 
@@ -175,7 +176,7 @@ TEST_CASE("counts follow an attention width and a feed-forward width of their ow
 TEST_CASE("rematerialisation and bf16 make activations smaller, more sequences larger") {
   for (const Preset& preset : presets) {
     const auto bytes = [&](Index sequences, Precision precision, Rematerialization choice) {
-      return activation_bytes(preset.size, sequences, precision, choice);
+      return pass_bytes(preset.size, sequences, precision, choice);
     };
     const auto none = Rematerialization::none(), selective = Rematerialization::selective();
     CHECK(bytes(1, Precision::float32, selective) < bytes(1, Precision::float32, none));

@@ -18,10 +18,15 @@ void fail(std::string_view how, const distributed::World& world) {
     if (how == "throw" || how == "caught") throw Error("the disk is full");
     if (how == "exit") std::exit(3);
     if (how == "kill") std::raise(SIGKILL);
-    if (how == "late") sleep(30);
+    if (how == "late" || how == "absent") sleep(30);
     if (how == "differ") world.all_reduce(std::span{x}.first(7), Reduction::max);
   }
-  world.all_reduce(std::span{x});
+  if (how != "absent")
+    world.all_reduce(std::span{x});
+  else if (world.rank() == 0)
+    world.receive(std::span{x}, 1);
+  else if (world.rank() == 1)
+    world.send(std::span<const float>{x}, 0);
 }
 
 }  // namespace

@@ -30,7 +30,13 @@ struct MemoryStatistics {
   Index bytes_from_system = 0;   ///< held now, in use or kept for later
   Index bytes_in_use = 0;        ///< by tensors that live
   Index peak_bytes_in_use = 0;   ///< the most of these at one time
+  Index value_bytes_in_use = 0;  ///< of these without scratch memory: the same whatever the threads
+  Index peak_value_bytes = 0;    ///< the most of these at one time
 };
+
+/// What memory is for: values, which are tensors and what is kept for backward passes; or scratch, which is
+/// what operations and exchanges need while they run, and the records of tapes.
+enum class MemoryUse { values, scratch };
 
 namespace detail {
 
@@ -45,8 +51,9 @@ struct Block {
   void (*release)(Block*) = nullptr;
   bool read_only = false;  // never written in place: whoever wants to write makes a copy
   KeptBlocks* keeper = nullptr;
-  bool idle = false;       // of a keeper's, in nobody's hands
-  bool unused = false;     // in the pool's own lists
+  bool idle = false;    // of a keeper's, in nobody's hands
+  bool unused = false;  // in the pool's own lists
+  MemoryUse use = MemoryUse::values;
   Block* whole = nullptr;  // what it was cut from
   Block* other = nullptr;  // the other part of that
 };
@@ -107,7 +114,7 @@ class BlockPool {
     return *pool;
   }
 
-  [[gnu::noinline]] Block* allocate(Index bytes) {
+  [[gnu::noinline]] Block* allocate(Index bytes, MemoryUse use = MemoryUse::values) {
     if (bytes > largest_block) throw out_of_memory(bytes);
     const int size_class = class_of(bytes);
     const std::lock_guard lock{lock_};
@@ -122,8 +129,8 @@ class BlockPool {
     if (block == nullptr) block = from_system(size_class);
     if (keeper_ != nullptr) adopt(block);
     block->references.store(1, std::memory_order_relaxed);
-    statistics_.bytes_in_use += block->bytes;
-    statistics_.peak_bytes_in_use = std::max(statistics_.peak_bytes_in_use, statistics_.bytes_in_use);
+    block->use = use;
+    count(*block, block->bytes);
     return block;
   }
 
@@ -138,7 +145,7 @@ class BlockPool {
       block->idle = true;
       return;
     }
-    statistics_.bytes_in_use -= block->bytes;
+    count(*block, -block->bytes);
     put_back(block);
   }
 
@@ -154,7 +161,7 @@ class BlockPool {
     for (Block* const block : keeper.all) {
       block->keeper = nullptr;
       if (!std::exchange(block->idle, false)) continue;
-      statistics_.bytes_in_use -= block->bytes;
+      count(*block, -block->bytes);
       put_back(block);
     }
     keeper = {};
@@ -165,9 +172,13 @@ class BlockPool {
     return statistics_;
   }
 
+  /// The bytes of the block that whoever asks for `bytes` gets.
+  static Index bytes_of_block(Index bytes) { return block_bytes(class_of(bytes)); }
+
   void reset_peak() {
     const std::lock_guard lock{lock_};
     statistics_.peak_bytes_in_use = statistics_.bytes_in_use;
+    statistics_.peak_value_bytes = statistics_.value_bytes_in_use;
   }
 
   /// Returns unused blocks to the system; not those that are parts of one in use.
@@ -253,6 +264,12 @@ class BlockPool {
     part->whole = whole;
     part->unused = false;
     return part;
+  }
+
+  void count(const Block& block, Index bytes) {
+    const auto add = [bytes](Index& now, Index& peak) { peak = std::max(peak, now += bytes); };
+    add(statistics_.bytes_in_use, statistics_.peak_bytes_in_use);
+    if (block.use == MemoryUse::values) add(statistics_.value_bytes_in_use, statistics_.peak_value_bytes);
   }
 
   void adopt(Block* block) {

@@ -72,8 +72,8 @@ template <class D>
 class Buffer : public Storage {
  public:
   Buffer() = default;
-  [[gnu::noinline]] explicit Buffer(Index bytes)
-      : Storage{bytes > 0 ? detail::pool_of<D>::get().allocate(bytes) : nullptr} {}
+  [[gnu::noinline]] explicit Buffer(Index bytes, MemoryUse use = MemoryUse::values)
+      : Storage{bytes > 0 ? detail::pool_of<D>::get().allocate(bytes, use) : nullptr} {}
   explicit Buffer(Storage storage) : Storage{std::move(storage)} {}
 };
 
@@ -150,7 +150,8 @@ struct PoolAllocator {
 
   /// Memory for `count` elements, not initialised.
   T* allocate(std::size_t count) {
-    auto* const block = detail::HostPool::instance().allocate(static_cast<Index>(count * sizeof(T)) + header);
+    auto* const block = detail::HostPool::instance().allocate(static_cast<Index>(count * sizeof(T)) + header,
+                                                              MemoryUse::scratch);
     std::memcpy(block->data, &block, sizeof(block));
     return reinterpret_cast<T*>(static_cast<std::byte*>(block->data) + header);
   }

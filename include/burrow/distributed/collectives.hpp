@@ -58,6 +58,19 @@ ElementKind reduced_kind(Reduction by) {
   return {Index{sizeof(T)}, dtype_name<T>(), combine};
 }
 
+/// How a reduction goes, of which the longest part has so many elements: segments of each part, in rounds.
+struct ReductionSegments {
+  Index elements, rounds, scratch_bytes;
+
+  ReductionSegments(Index longest_part, Index element_bytes, Index ranks, Index segment_bytes) {
+    const Index others = ranks - 1;
+    const Index room = std::max(segment_bytes * 8 / std::max<Index>(others, 8), Index{4096});
+    elements = std::min(std::max<Index>(room / element_bytes, 1), std::max<Index>(longest_part, 1));
+    rounds = (longest_part + elements - 1) / elements;
+    scratch_bytes = (rounds > 1 ? 2 : 1) * others * elements * element_bytes;  // of two rounds under way
+  }
+};
+
 /// Reduce-scatter, and with `share` all-reduce. In each round every rank sends a segment of each part to the
 /// rank that adds it, which passes the sum on at once where it is shared.
 class ReduceOperation final : public Operation {
@@ -71,12 +84,12 @@ class ReduceOperation final : public Operation {
         kind_{kind},
         share_{share} {
     const Index others = size() - 1;
-    const Index room = std::max(this->group().segment_bytes * 8 / std::max<Index>(others, 8), Index{4096});
     Index longest = 0;
     for (int r = 0; r < size(); ++r) longest = std::max(longest, partition.size(r));
-    segment_ = std::min(std::max<Index>(room / kind.bytes, 1), std::max<Index>(longest, 1));
-    rounds_ = (longest + segment_ - 1) / segment_;
-    scratch_ = Buffer<Cpu>{(rounds_ > 1 ? 2 : 1) * others * segment_ * kind.bytes};
+    const ReductionSegments segments{longest, kind.bytes, size(), this->group().segment_bytes};
+    segment_ = segments.elements;
+    rounds_ = segments.rounds;
+    scratch_ = Buffer<Cpu>{segments.scratch_bytes, MemoryUse::scratch};
     parts_.resize(static_cast<std::size_t>(size()));
     expect_messages(2 * others, share ? 2 * others * rounds_ : 0);
   }

@@ -113,7 +113,7 @@ class Sharded {
   auto accumulate_with(const Model& model, const Add& add, Location where = Location::here()) {
     if (options_.stage >= 2)
       return accumulate_own_with(
-          model, [&](auto& gradient, auto*) { return add(gradient); }, where);
+          model, [&](auto& gradient, auto*) { return add(gradient); }, all_under_way(), where);
     refuse_after_last(where);
     return add(whole_gradient(model));
   }
@@ -122,17 +122,13 @@ class Sharded {
   template <class F>
   auto accumulate_last(const Model& model, const F& f, Location where = Location::here()) {
     if (options_.stage >= 2) return accumulate_overlapped(model, f, where);
-    return accumulate_last_with(model, adding(model, f), where);
+    return accumulate_last_with(model, adding(model, f), reductions_under_way(options_.stage), where);
   }
   /// The same where add(gradient, listener) adds by itself, as a pipeline does for all micro-batches of a
   /// step, and tells the listener, a detail::SweepListener*, how far the last sweep has come.
   template <class Add>
   auto accumulate_last_with(const Model& model, const Add& add, Location where = Location::here()) {
-    if (options_.stage >= 2) return accumulate_own_with(model, add, where);
-    refuse_after_last(where);
-    reducing_ = true;
-    return overlapped(
-        whole_gradient(model), add, [](std::size_t) {}, false, where);
+    return accumulate_last_with(model, add, all_under_way(), where);
   }
 
   /// What `accumulate` has gathered since the last call of this, added over all ranks. Throws Error where
@@ -303,12 +299,26 @@ class Sharded {
     };
   }
 
-  /// Adds to a gradient, and begins to reduce its buckets as they become complete; calls done(b) for those
-  /// that are done. `begun_` has the others.
+  template <class Add>
+  auto accumulate_last_with(const Model& model, const Add& add, Index most, Location where) {
+    if (options_.stage >= 2) return accumulate_own_with(model, add, most, where);
+    refuse_after_last(where);
+    reducing_ = true;
+    return overlapped(
+        whole_gradient(model), add, most, [](std::size_t) {}, false, where);
+  }
+
+  /// Where ranks wait for others than those that reduce, as in a pipeline, none may wait for a bucket.
+  Index all_under_way() const { return static_cast<Index>(buckets_.size()) + 1; }
+
+  /// Adds to a gradient, and begins to reduce its buckets as they become complete, at most so many at a time;
+  /// calls done(b) for those that are done. `begun_` has the others.
   template <class Add, class Done>
-  auto overlapped(Gradient<Model>& gradient, const Add& add, const Done& done, bool wait, Location where) {
+  auto overlapped(Gradient<Model>& gradient, const Add& add, Index most, const Done& done, bool wait,
+                  Location where) {
     const auto start = [&](std::size_t b) { return start_reduction(b, gradient.values(), where); };
-    detail::OverlappedReduction reduction{std::span<const Index>{bounds_}, layout_, begun_, start, done};
+    detail::OverlappedReduction reduction{
+        std::span<const Index>{bounds_}, layout_, begun_, most, start, done};
     const auto value = add(gradient, &reduction);
     reduction.finish();
     if (wait) reduction.wait();
@@ -317,19 +327,20 @@ class Sharded {
 
   /// Adds to this rank's own part of the gradient what all ranks have of a whole one.
   template <class Add>
-  auto accumulate_own_with(const Model& model, const Add& add, Location where) {
+  auto accumulate_own_with(const Model& model, const Add& add, Index most, Location where) {
     begin_own();
     Gradient<Model> gradient{model};
     const auto done = [&](std::size_t b) { add_own(buckets_[b], gradient); };
-    return overlapped(gradient, add, done, true, where);
+    return overlapped(gradient, add, most, done, true, where);
   }
   template <class F>
   auto accumulate_overlapped(const Model& model, const F& f, Location where) {
-    if (options_.stage == 2) return accumulate_own_with(model, adding(model, f), where);
+    const Index most = reductions_under_way(options_.stage);
+    if (options_.stage == 2) return accumulate_own_with(model, adding(model, f), most, where);
     begin_own();
     if (!gradient_) gradient_.emplace(model, detail::Untouched{});
     return overlapped(
-        *gradient_, adding(model, f),
+        *gradient_, adding(model, f), most,
         [&](std::size_t b) {
           add_own(buckets_[b], *gradient_);
           detail::discard(gradient_->values().data() + buckets_[b].begin,

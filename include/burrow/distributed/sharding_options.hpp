@@ -15,4 +15,8 @@ struct ShardingOptions {
   Index bucket_elements = Index{1} << 22;
 };
 
+/// How many buckets of a gradient are added over the ranks at a time while the backward pass goes on. With
+/// stage 3 it is one, so that beside the gradient of the block at hand there is that of one other.
+constexpr Index reductions_under_way(int stage) { return stage == 3 ? 1 : 4; }
+
 }  // namespace burrow

@@ -117,6 +117,13 @@ class ShardingPlan {
     return options_.stage < 3 ? 0 : counts_.block - share({counts_.block, 1, true}, rank);
   }
 
+  /// Calls f(elements) for each bucket that is reduced at once.
+  template <class F>
+  void for_each_bucket(const F& f) const {
+    for (const Stretch& s : stretches_)
+      for (Index i = 0; i < s.count; ++i) f(s.size);
+  }
+
   /// What all ranks send for a step of `reductions` gradients, in whose passes `gathers` blocks are gathered.
   PlannedTraffic step(Index reductions, Index gathers, Index parameter_bytes, Index gradient_bytes) const {
     PlannedTraffic sent;

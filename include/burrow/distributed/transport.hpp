@@ -58,7 +58,8 @@ struct Group {
   double waited = 0;  // seconds in `wait` of exchanges
   bool check = environment_number("BURROW_CHECK_COLLECTIVES", 0) != 0;
   double patience = environment_number("BURROW_COLLECTIVE_TIMEOUT", 600);  // seconds; 0: without end
-  Index segment_bytes = Index{256} << 10;
+  static constexpr Index usual_segment_bytes = Index{256} << 10;
+  Index segment_bytes = usual_segment_bytes;
   Index message_bytes = Index{1} << 30;  // the largest message
 
   std::string name(int r) const { return "rank " + std::to_string(transport->world_rank(r)); }

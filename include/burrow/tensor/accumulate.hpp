@@ -95,7 +95,7 @@ struct Partial {
 
   void move_to_totals() const {
     const bool first = !*totals;
-    if (first) *totals = Buffer<Cpu>{size * Index{sizeof(wide)}};
+    if (first) *totals = Buffer<Cpu>{size * Index{sizeof(wide)}, MemoryUse::scratch};
     auto* const total = static_cast<wide*>(totals->data());
     for (Index j = 0; j < size; ++j) {
       total[j] = first ? static_cast<wide>(array[j]) : Op::combine(total[j], static_cast<wide>(array[j]));
@@ -248,7 +248,7 @@ class Partials {
   Partials(Index chunks, Index size)
       : chunks_{chunks},
         size_{size},
-        storage_{chunks * size * Index{sizeof(C)}},
+        storage_{chunks * size * Index{sizeof(C)}, MemoryUse::scratch},
         arrays_{static_cast<C*>(storage_.data())},
         totals_(static_cast<std::size_t>(chunks > 1 ? chunks : 0)) {}
   /// For a single chunk, in memory that takes the result.

@@ -1,4 +1,4 @@
-// What happens to a run when a rank is killed, at any moment, or its loss is no number.
+// What happens to a run when a rank is killed, at any moment, or stands still, or its loss is no number.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -244,6 +244,21 @@ TEST_CASE("a rank that is killed changes no bit of a run that goes on on the sam
     CHECK(place.numbers("run", "step", "loss") == place.numbers("whole", "step", "loss"));
     CHECK(difference(place, "run", "whole", steps) == 0);
   }
+}
+
+TEST_CASE("a rank that stands still is named, and ends the run") {
+  const Place place;
+  const std::string victim = "$(pgrep -P $launcher | sed -n 2p)";
+  const auto outcome = place.shell(  // it is ended here where nobody else does
+      "BURROW_COLLECTIVE_TIMEOUT=2 " + Place::command(2) + " " +
+      training("run", 1000000, "--checkpoint-every 0 --mesh data=2") +
+      " & launcher=$!\nuntil grep -q '\"step\":20,' run/metrics.jsonl 2> /dev/null; do\n" +
+      "kill -0 $launcher || break; sleep 0.02; done\nvictim=" + victim + "\nkill -STOP $victim\n" +
+      "for i in $(seq 75); do kill -0 $launcher 2> /dev/null || break; sleep 0.2; done\n" +
+      "kill -9 $victim 2> /dev/null\nwait $launcher");
+  INFO(outcome.text);
+  CHECK(outcome.code != 0);
+  CHECK_THAT(outcome.text, Contains("rank 0 has waited 2 s in vain for rank 1 ["));
 }
 
 TEST_CASE("steps whose loss is no number are left out by all ranks, until there are too many") {

@@ -84,6 +84,22 @@ void check_memory(const nlohmann::json& costs, const gopher::RunConfiguration& c
   check(costs.at("memory_of_all_ranks"), all);
 }
 
+/// The most that passes have at once on a rank: activations, and where it is made for each step the gradient
+/// that is divided among the data ranks then.
+void check_passes(const nlohmann::json& costs, const gopher::RunConfiguration& c,
+                  const gopher::Layout& layout) {
+  const bool staged = layout.mesh.pipeline > 1;
+  const bool fresh = layout.mesh.data > 1 && (layout.zero == 2 || (layout.zero == 3 && staged));
+  Index most = 0;
+  for (int s = 0; s < layout.mesh.pipeline; ++s)
+    for (int t = 0; t < layout.mesh.tensor; ++t) {
+      const Index gradient = fresh ? 4 * gopher::rank_parameters(c, layout, s, t).all() : 0;
+      most = std::max(most, gopher::memory_of_rank(c, layout, 0, s, t).activations +
+                                (fresh ? burrow::detail::HostPool::bytes_of_block(gradient) : 0));
+    }
+  CHECK(costs.at("passes").get<Index>() == most);
+}
+
 /// A run against its plan.
 void check_plan(const Place& place, const std::string& settings) {
   static int number = 0;
@@ -101,6 +117,7 @@ void check_plan(const Place& place, const std::string& settings) {
   CHECK(costs.at("steps") == steps);
   check_messages(costs, gopher::plan(c, layout, gopher::machine_called("h100")).messages);
   check_memory(costs, c, layout);
+  check_passes(costs, c, layout);
 }
 
 }  // namespace

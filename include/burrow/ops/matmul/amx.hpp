@@ -264,8 +264,9 @@ void multiply_amx(Index m, Index n, Index k, float alpha, const TileOperand& a, 
   const Index most = std::min(up(k, Size::positions), Size::depth);
   const Index block_columns = std::min(up(n, panel), Size::block_columns);
   const Index earlier_sums = k > most ? up(m, panel) * block_columns : 0;
-  const Buffer<Cpu> memory{(panel + block_columns) * most * Index{sizeof(bf16)} +
-                           (2 * sums + earlier_sums) * Index{sizeof(float)}};
+  const Buffer<Cpu> memory{
+      (panel + block_columns) * most * Index{sizeof(bf16)} + (2 * sums + earlier_sums) * Index{sizeof(float)},
+      MemoryUse::scratch};
   bf16* const left = static_cast<bf16*>(memory.data());
   bf16* const right = left + panel * most;
   float* const earlier = reinterpret_cast<float*>(right + block_columns * most);

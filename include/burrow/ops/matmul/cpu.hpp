@@ -38,7 +38,7 @@ namespace detail {
 template <class C>
 class Scratch {
  public:
-  explicit Scratch(Index count) : buffer_{std::max<Index>(count, 1) * Index{sizeof(C)}} {}
+  explicit Scratch(Index count) : buffer_{std::max<Index>(count, 1) * Index{sizeof(C)}, MemoryUse::scratch} {}
   C* data() const { return static_cast<C*>(buffer_.data()); }
 
  private:

@@ -170,8 +170,9 @@ void multiply_panels(Index m, Index n, Index k, compute_type<T> alpha, const Pac
   constexpr Index slack = Packet<C>::size;  // what pack writes too far
   const Index a_size = up(block_rows * words + slack, 64), b_size = up(block_columns * words + slack, 64);
   const bool waits = !direct && k > depth;  // sums wait in fp32 for those of the next block
-  const Buffer<Cpu> room{(a_size + b_size + (waits ? up(m, tile_rows) * block_columns : 0)) *
-                         Index{sizeof(C)}};
+  const Buffer<Cpu> room{
+      (a_size + b_size + (waits ? up(m, tile_rows) * block_columns : 0)) * Index{sizeof(C)},
+      MemoryUse::scratch};
   C* const packed_a = static_cast<C*>(room.data());
   C* const packed_b = packed_a + a_size;
   for (Index j = 0; j < n; j += block_columns) {

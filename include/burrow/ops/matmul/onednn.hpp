@@ -132,7 +132,7 @@ class OnednnPrimitive {
   bool fast() const { return primitive_ != nullptr; }
 
   void run(dnnl_stream_t stream, const void* a, const void* b, void* c, const void* row) const {
-    const Buffer<Cpu> scratch{std::max<Index>(scratch_bytes_, 1)};
+    const Buffer<Cpu> scratch{std::max<Index>(scratch_bytes_, 1), MemoryUse::scratch};
     void* const places[] = {const_cast<void*>(a), const_cast<void*>(b), c, scratch.data(),
                             const_cast<void*>(row)};
     for (int i = 0; i < count_; ++i)
@@ -215,7 +215,7 @@ class OnednnOperand {
       matrix = x;
     } else {
       const Index lines = x.transposed ? columns : rows, length = x.transposed ? rows : columns;
-      copy_ = Buffer<Cpu>{lines * length * Index{sizeof(T)}};
+      copy_ = Buffer<Cpu>{lines * length * Index{sizeof(T)}, MemoryUse::scratch};
       T* const to = static_cast<T*>(copy_.data());
       using P = Packet<compute_type<T>>;
       for (Index i = 0; i < lines; ++i)

@@ -120,7 +120,7 @@ class VectorProduct {
     }
     blocks_ = (rows + block_ - 1) / block_;
     padded_ = up(rows, block_);
-    room_ = Buffer<Cpu>{(up(k, 2 * P::size) + parts_ * padded_) * Index{sizeof(C)}};
+    room_ = Buffer<Cpu>{(up(k, 2 * P::size) + parts_ * padded_) * Index{sizeof(C)}, MemoryUse::scratch};
     sums_ = static_cast<C*>(room_.data()) + up(k, 2 * P::size);
     if (pairs && !matrix.transposed)
       for (Index l = 0; l < k; ++l) words()[l] = static_cast<T>(x[l * x_step]);

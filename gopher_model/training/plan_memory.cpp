@@ -1,0 +1,179 @@
+// The memory of a rank, counted as the library takes it.
+#include <algorithm>
+#include <numeric>
+#include <set>
+#include <tuple>
+
+#include <burrow/distributed/collectives.hpp>
+
+#include "gopher_model/model/pass_memory.hpp"
+#include "gopher_model/training/plan_parts.hpp"
+
+namespace gopher {
+namespace {
+
+using burrow::Pass;
+using burrow::PipelineAction;
+using burrow::PipelineSchedule;
+
+// The messages that a rank of a pipeline has received, and those that it has to receive before.
+class Mailbox {
+ public:
+  Mailbox(const PipelineSchedule& schedule, int rank)
+      : schedule_{schedule}, rank_{rank}, taken_(schedule.actions.size(), 0) {}
+
+  // How many messages an action has to receive until it has its own: each rank's come in their order.
+  Index receive(const PipelineAction& action) {
+    const int stage = schedule_.stage(rank_, action.chunk), ranks = schedule_.ranks;
+    const Message wanted{action.pass, action.micro_batch, stage};
+    const int from = (stage + (action.pass == Pass::forward ? ranks - 1 : 1)) % ranks;
+    const auto& sent = schedule_.actions[static_cast<std::size_t>(from)];
+    std::size_t& next = taken_[static_cast<std::size_t>(from)];
+    Index received = 0;
+    for (; !waiting_.contains(wanted); ++next) {
+      const PipelineAction& other = sent[next];
+      const int to = schedule_.stage(from, other.chunk) + (other.pass == Pass::forward ? 1 : -1);
+      if (to < 0 || to >= schedule_.stages() || to % ranks != rank_) continue;
+      waiting_.insert({other.pass, other.micro_batch, to});
+      ++received;
+    }
+    waiting_.erase(wanted);
+    return received;
+  }
+
+ private:
+  using Message = std::tuple<Pass, Index, int>;
+
+  const PipelineSchedule& schedule_;
+  int rank_;
+  std::vector<std::size_t> taken_;
+  std::set<Message> waiting_;
+};
+
+// The passes of a rank of a pipeline, in the order of the schedule.
+MemoryCourse staged_passes(const PassMemory& memory, const PipelineSchedule& schedule, int rank,
+                           const std::vector<Index>& chunk_blocks) {
+  const Index h = memory.hidden();
+  Mailbox mailbox{schedule, rank};
+  MemoryCourse all;
+  for (const PipelineAction& action : schedule.actions[static_cast<std::size_t>(rank)]) {
+    const int stage = schedule.stage(rank, action.chunk);
+    const bool first = stage == 0, last = stage + 1 == schedule.stages();
+    const Index blocks = chunk_blocks[static_cast<std::size_t>(action.chunk)];
+    if (action.pass == Pass::forward) {
+      all += first ? memory.embed() : mailbox.receive(action) * MemoryCourse{h};
+      all += memory.forward(blocks);
+      if (last) all += memory.loss();
+      continue;
+    }
+    if (last)
+      all += memory.loss_backward() + memory.backward(blocks);
+    else  // what is received, and the tape's copy of it
+      all += mailbox.receive(action) * MemoryCourse{h} + MemoryCourse{h} + memory.backward(blocks) +
+             MemoryCourse{-h};
+    // The tape has kept what entered, whose gradient is sent from a copy, and what was sent on.
+    all += first ? memory.embed_backward() : MemoryCourse{h, h, -h, -h, -h};
+    all += MemoryCourse{last ? -memory.loss_value() : -h};
+  }
+  return all;
+}
+
+PassMemory pass_memory_of(const PlanParts& parts, int tensor_rank) {
+  const Layout& layout = parts.layout();
+  const int ranks = parts.mesh().tensor;
+  ModelSize part = parts.size();
+  part.heads = even_part(part.heads, tensor_rank, ranks);
+  part.feed_forward = even_part(part.feed_forward, tensor_rank, ranks);
+  part.vocabulary = even_part(part.vocabulary, tensor_rank, ranks);
+  const DividedLayers divided{ranks > 1 || parts.mesh().pipeline > 1, layout.row_parts(),
+                              (parts.size().vocabulary + ranks - 1) / ranks, layout.gathers_rows_again()};
+  return {part, std::min(layout.micro_batch, parts.sequences()), parts.configuration().precision,
+          layout.rematerialize, divided};
+}
+
+Index activations_of(const PlanParts& parts, const PassMemory& memory, int stage) {
+  const auto& blocks = parts.chunk_blocks(stage);
+  if (parts.mesh().pipeline > 1) return staged_passes(memory, parts.schedule(), stage, blocks).most;
+  return (memory.embed() + memory.forward(blocks[0]) + memory.loss() + memory.loss_backward() +
+          memory.backward(blocks[0]) + memory.embed_backward())
+      .most;
+}
+
+// Of a reduction of so many elements among ranks.
+Index reduction_scratch(Index elements, Index element_bytes, int ranks) {
+  if (ranks == 1) return 0;
+  const burrow::detail::ReductionSegments one{(elements + ranks - 1) / ranks, element_bytes, ranks,
+                                              burrow::detail::Group::usual_segment_bytes};
+  return burrow::detail::HostPool::bytes_of_block(one.scratch_bytes);
+}
+
+// Of the largest buckets that data ranks can add at a time; in a pipeline all of them.
+Index bucket_scratch(const PlanParts& parts, int stage, int tensor_rank, int zero) {
+  std::vector<Index> all;
+  parts.sharding(stage, tensor_rank).for_each_bucket([&](Index elements) {
+    all.push_back(reduction_scratch(elements, sizeof(float), parts.mesh().data));
+  });
+  std::sort(all.rbegin(), all.rend());
+  const Index most =
+      parts.mesh().pipeline > 1 ? static_cast<Index>(all.size()) : burrow::reductions_under_way(zero);
+  all.resize(std::min(all.size(), static_cast<std::size_t>(most)));
+  return std::accumulate(all.begin(), all.end(), Index{0});
+}
+
+// Of what tensor ranks add at a time: a micro-batch, or four of its sequences where they divide the rows.
+Index activation_scratch(const PlanParts& parts) {
+  const Index sequences = std::min(parts.layout().micro_batch, parts.sequences());
+  const bool rows = parts.layout().row_parts() > 1;
+  const Index one = parts.size().context * parts.size().width;
+  return (rows ? std::min<Index>(sequences, 4) : 1) *
+         reduction_scratch((rows ? 1 : sequences) * one,
+                           activation_element_bytes(parts.configuration().precision), parts.mesh().tensor);
+}
+
+MemoryPlan memory_of(const PlanParts& parts, int data_rank, int stage, int tensor_rank) {
+  const bool divides = parts.mesh().data > 1, staged = parts.mesh().pipeline > 1;
+  const int zero = divides ? parts.layout().zero : 0;
+  const auto counts = parts.parameters(stage, tensor_rank);
+  const auto sharding = parts.sharding(stage, tensor_rank);
+  const StateBytes bytes = bytes_of_parameter(parts.configuration());
+  const Index gathered = parts.passages(stage).most_present * sharding.missing_of_block(data_rank);
+  const PassMemory passes = pass_memory_of(parts, tensor_rank);
+  Index fresh = zero >= 2 ? counts.all() : 0;
+  // A pass without a pipeline gives gradients of blocks back as they are reduced.
+  if (zero == 3 && !staged)
+    fresh = counts.before + std::min<Index>(2, counts.blocks) * counts.block + counts.after;
+  if (staged) fresh += counts.before;  // what is new of the table's gradient is added apart
+  MemoryPlan memory{.parameters = bytes.parameters * sharding.held(data_rank),
+                    .gathered = bytes.parameters * gathered,
+                    .gradients = bytes.gradients * sharding.kept_gradient(data_rank),
+                    .fresh_gradients = bytes.gradients * fresh,
+                    .master = bytes.master * sharding.updated(data_rank),
+                    .moments = bytes.moments * sharding.updated(data_rank),
+                    .activations = activations_of(parts, passes, stage),
+                    .encodings = passes.encodings(),
+                    .exchanges = bucket_scratch(parts, stage, tensor_rank, zero) + activation_scratch(parts)};
+  if (copies_checkpoints(parts.configuration()))
+    memory.checkpoint_copy = bytes.total() * sharding.written(data_rank);
+  return memory;
+}
+
+}  // namespace
+
+MemoryPlan memory_of_rank(const RunConfiguration& c, const Layout& layout, int data_rank, int stage,
+                          int tensor_rank) {
+  return memory_of(PlanParts{c, layout}, data_rank, stage, tensor_rank);
+}
+
+MemoryPlan most_memory(const PlanParts& parts) {
+  MemoryPlan most;
+  for (int stage = 0; stage < parts.mesh().pipeline; ++stage) {
+    int fullest = 0;
+    for (int t = 1; t < parts.mesh().tensor; ++t)
+      if (parts.parameters(stage, t).all() > parts.parameters(stage, fullest).all()) fullest = t;
+    const MemoryPlan memory = memory_of(parts, 0, stage, fullest);
+    if (memory.total() > most.total()) most = memory;
+  }
+  return most;
+}
+
+}  // namespace gopher
