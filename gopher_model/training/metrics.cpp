@@ -1,6 +1,7 @@
 #include "gopher_model/training/metrics.hpp"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,6 +20,13 @@ using Json = nlohmann::ordered_json;
 
 [[noreturn]] void fail(const std::filesystem::path& path, const std::string& what, int error) {
   throw burrow::IoError(path.string() + " " + what + ": " + std::generic_category().message(error) + ".");
+}
+
+// The most memory that this process has had at once, as the system counts it.
+Index largest_resident() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return Index{usage.ru_maxrss} << 10;
 }
 
 // The step that a line records; nothing if the line is not a record.
@@ -117,6 +125,7 @@ void MetricsLog::costs(Index step, const std::string& mesh, const RunCosts& cost
                   {"memory_of_all_ranks", costs.memory_of_all},
                   {"largest_peak", costs.largest_peak},
                   {"passes", costs.passes},
+                  {"resident_of_rank_0", largest_resident()},
                   {"checkpoint_seconds", costs.checkpoint_seconds},
                   {"checkpoint_waits", costs.checkpoint_waits}}));
 }

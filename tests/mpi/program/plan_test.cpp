@@ -143,6 +143,27 @@ TEST_CASE("a run sends and keeps what its plan says") {
     check_plan(place, settings);
 }
 
+TEST_CASE("what the system counts for a process grows as its plan does, within a twentieth") {
+  const Place place;
+  const std::string size =  // larger than what the machine's speed was measured with
+      " --mesh data=1 --width 512 --heads 8 --head-width 64 --feed-forward 2048 --vocabulary 320 --context 64"
+      " --batch-tokens 256 --micro-batch 4 --steps 3 --checkpoint-every 0";
+  const auto of_layers = [&](const std::string& layers) {
+    const std::string line = size + " --layers " + layers;
+    const auto c = configuration_of(line);
+    place.train(0, "run" + layers, line);
+    const gopher::Layout layout = gopher::layout_of(c, burrow::parse_mesh(c.mesh));
+    const auto costs = place.records("run" + layers, "costs").at(0);
+    return std::pair{costs.at("resident_of_rank_0").get<double>(),
+                     gopher::memory_of_rank(c, layout, 0, 0, 0).total()};
+  };
+  const auto [few, few_planned] = of_layers("5");
+  const auto [many, many_planned] = of_layers("9");
+  CHECK(many - few == Approx(many_planned - few_planned).epsilon(0.05));
+  CHECK(few - few_planned > 0);
+  CHECK(few - few_planned < 64e6);  // the program, its data and the scratch memory of threads
+}
+
 TEST_CASE("every run sends and keeps what its plan says", "[.]") {
   const Place place;
   for (const std::string mesh : {"data=2", "tensor=2", "pipeline=2", "data=4", "data=2,tensor=2",
