@@ -69,6 +69,11 @@ std::string stages_line(const Plan& plan) {
 std::string memory_section(const Plan& plan, const Machine& machine) {
   const auto real = [](Index bytes) { return static_cast<double>(bytes); };
   const MemoryPlan& m = plan.memory;
+  const auto of_host = [&](const char* name, Index bytes) {
+    return bytes == 0
+               ? ""
+               : bytes_line(name, real(bytes), machine.host ? "in the same memory" : "in the host's memory");
+  };
   return "\nbytes on the rank that needs most\n" + bytes_line("parameters", real(m.parameters)) +
          (m.gathered > 0 ? bytes_line("blocks that are gathered", real(m.gathered)) : "") +
          bytes_line("gradients", real(m.gradients)) +
@@ -76,12 +81,10 @@ std::string memory_section(const Plan& plan, const Machine& machine) {
          (m.master > 0 ? bytes_line("float32 copy", real(m.master)) : "") +
          bytes_line("moments", real(m.moments)) + bytes_line("activations", real(m.activations)) +
          bytes_line("encodings of positions", real(m.encodings)) +
-         (m.exchanges > 0 ? bytes_line("exchanges under way", real(m.exchanges)) : "") +
+         (m.sending > 0 ? bytes_line("gradients that are sent", real(m.sending)) : "") +
          bytes_line("together", m.total(),
                     (plan.fits(machine) ? "fits in " : "does not fit in ") + binary_bytes(machine.memory)) +
-         (m.checkpoint_copy > 0 ? bytes_line("copy for checkpoints", real(m.checkpoint_copy),
-                                             machine.host ? "in the same memory" : "in the host's memory")
-                                : "") +
+         of_host("exchanges under way", m.exchanges) + of_host("copy for checkpoints", m.checkpoint_copy) +
          bytes_line("state on all ranks, counted once", real(plan.state));
 }
 
@@ -170,6 +173,7 @@ Json json_of(const Plan& plan, const RunConfiguration& c, const Machine& machine
             {"moments", m.moments},
             {"activations", m.activations},
             {"encodings", m.encodings},
+            {"sending", m.sending},
             {"exchanges", m.exchanges},
             {"checkpoint_copy", m.checkpoint_copy}}},
           {"state_bytes", plan.state},

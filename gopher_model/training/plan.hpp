@@ -59,7 +59,8 @@ struct Layout {
 /// How the configuration's run is divided on a mesh.
 Layout layout_of(const RunConfiguration& configuration, const burrow::MeshShape& mesh);
 
-/// Bytes on a rank by category, exact on the CPU. Not counted is scratch memory: see `PassMemory`.
+/// Bytes on a rank by category: exact on the CPU, but for `sending` and `exchanges`, which are the most that
+/// there can be. Not counted is other scratch memory: see `PassMemory`.
 struct MemoryPlan {
   Index parameters = 0;
   Index gathered = 0;         ///< the most that is not this rank's of blocks at hand, with ZeRO stage 3
@@ -69,13 +70,16 @@ struct MemoryPlan {
   Index moments = 0;
   Index activations = 0;      ///< values that passes have at once; see `PassMemory`
   Index encodings = 0;        ///< of positions
-  Index exchanges = 0;        ///< scratch memory of reductions that can be under way at once
-  Index checkpoint_copy = 0;  ///< in the host's memory: what checkpoints are written from
+  Index sending = 0;          ///< gradients of hidden values that the stage before may not have received
+  Index exchanges = 0;        ///< of the host: scratch memory of reductions that can be under way at once
+  Index checkpoint_copy = 0;  ///< of the host: what checkpoints are written from
 
+  /// In the host's memory, whatever the device.
+  double of_host() const { return static_cast<double>(exchanges + checkpoint_copy); }
   /// In the device's memory.
   double total() const {
     return static_cast<double>(parameters + gathered + gradients + fresh_gradients + master + moments +
-                               activations + encodings + exchanges);
+                               activations + encodings + sending);
   }
 };
 
@@ -111,8 +115,7 @@ struct Plan {
 
   double step() const;  ///< seconds
   bool fits(const Machine& machine) const {
-    return memory.total() + (machine.host ? static_cast<double>(memory.checkpoint_copy) : 0) <=
-           machine.memory;
+    return memory.total() + (machine.host ? memory.of_host() : 0) <= machine.memory;
   }
 };
 

@@ -54,26 +54,33 @@ class Mailbox {
 MemoryCourse staged_passes(const PassMemory& memory, const PipelineSchedule& schedule, int rank,
                            const std::vector<Index>& chunk_blocks) {
   const Index h = memory.hidden();
+  const bool has_first = rank == 0, has_last = rank + 1 == schedule.ranks;
+  struct Chunk {
+    MemoryCourse forward, backward;
+  };
+  std::vector<Chunk> chunks;
+  for (const Index blocks : chunk_blocks) {
+    const auto chunk = static_cast<int>(chunks.size());
+    const bool first = has_first && chunk == 0, last = has_last && chunk + 1 == schedule.chunks;
+    chunks.push_back({memory.forward(blocks), memory.backward(blocks)});
+    auto& [forward, backward] = chunks.back();
+    if (first) forward = memory.embed() + forward;
+    if (last) forward += memory.loss();
+    // The tape copies the gradient that it is given, and has kept what entered, whose gradient is sent from a
+    // copy, and what was sent on.
+    backward = last ? memory.loss_backward() + backward : MemoryCourse{h} + backward + MemoryCourse{-h};
+    backward += first ? memory.embed_backward() : MemoryCourse{h, h, -h, -h, -h};
+    backward += MemoryCourse{last ? -memory.loss_value() : -h};
+  }
   Mailbox mailbox{schedule, rank};
   MemoryCourse all;
   for (const PipelineAction& action : schedule.actions[static_cast<std::size_t>(rank)]) {
     const int stage = schedule.stage(rank, action.chunk);
-    const bool first = stage == 0, last = stage + 1 == schedule.stages();
-    const Index blocks = chunk_blocks[static_cast<std::size_t>(action.chunk)];
-    if (action.pass == Pass::forward) {
-      all += first ? memory.embed() : mailbox.receive(action) * MemoryCourse{h};
-      all += memory.forward(blocks);
-      if (last) all += memory.loss();
-      continue;
-    }
-    if (last)
-      all += memory.loss_backward() + memory.backward(blocks);
-    else  // what is received, and the tape's copy of it
-      all += mailbox.receive(action) * MemoryCourse{h} + MemoryCourse{h} + memory.backward(blocks) +
-             MemoryCourse{-h};
-    // The tape has kept what entered, whose gradient is sent from a copy, and what was sent on.
-    all += first ? memory.embed_backward() : MemoryCourse{h, h, -h, -h, -h};
-    all += MemoryCourse{last ? -memory.loss_value() : -h};
+    const bool forward = action.pass == Pass::forward;
+    const bool receives = forward ? stage > 0 : stage + 1 < schedule.stages();
+    if (receives) all += mailbox.receive(action) * MemoryCourse{h};
+    const Chunk& chunk = chunks[static_cast<std::size_t>(action.chunk)];
+    all += forward ? chunk.forward : chunk.backward;
   }
   return all;
 }
@@ -97,6 +104,13 @@ Index activations_of(const PlanParts& parts, const PassMemory& memory, int stage
   return (memory.embed() + memory.forward(blocks[0]) + memory.loss() + memory.loss_backward() +
           memory.backward(blocks[0]) + memory.embed_backward())
       .most;
+}
+
+// Gradients that a rank may have sent and its neighbour not received: at most of what that one has in memory.
+Index sending_of(const PlanParts& parts, const PassMemory& memory, int stage) {
+  const PipelineSchedule& schedule = parts.schedule();
+  if (stage == 0 && schedule.chunks == 1) return 0;
+  return memory.hidden() * schedule.most_in_memory((stage + schedule.ranks - 1) % schedule.ranks);
 }
 
 // Of a reduction of so many elements among ranks.
@@ -151,6 +165,7 @@ MemoryPlan memory_of(const PlanParts& parts, int data_rank, int stage, int tenso
                     .moments = bytes.moments * sharding.updated(data_rank),
                     .activations = activations_of(parts, passes, stage),
                     .encodings = passes.encodings(),
+                    .sending = sending_of(parts, passes, stage),
                     .exchanges = bucket_scratch(parts, stage, tensor_rank, zero) + activation_scratch(parts)};
   if (copies_checkpoints(parts.configuration()))
     memory.checkpoint_copy = bytes.total() * sharding.written(data_rank);

@@ -85,19 +85,25 @@ void check_memory(const nlohmann::json& costs, const gopher::RunConfiguration& c
 }
 
 /// The most that passes have at once on a rank: activations, and where it is made for each step the gradient
-/// that is divided among the data ranks then.
+/// that is divided among the data ranks then. In a pipeline it depends on time which gradients of hidden
+/// values are still on their way.
 void check_passes(const nlohmann::json& costs, const gopher::RunConfiguration& c,
                   const gopher::Layout& layout) {
   const bool staged = layout.mesh.pipeline > 1;
   const bool fresh = layout.mesh.data > 1 && (layout.zero == 2 || (layout.zero == 3 && staged));
-  Index most = 0;
+  Index least = 0, most = 0;
   for (int s = 0; s < layout.mesh.pipeline; ++s)
     for (int t = 0; t < layout.mesh.tensor; ++t) {
+      const auto memory = gopher::memory_of_rank(c, layout, 0, s, t);
       const Index gradient = fresh ? 4 * gopher::rank_parameters(c, layout, s, t).all() : 0;
-      most = std::max(most, gopher::memory_of_rank(c, layout, 0, s, t).activations +
-                                (fresh ? burrow::detail::HostPool::bytes_of_block(gradient) : 0));
+      const Index exact =
+          memory.activations + (fresh ? burrow::detail::HostPool::bytes_of_block(gradient) : 0);
+      least = std::max(least, exact);
+      most = std::max(most, exact + memory.sending);
     }
-  CHECK(costs.at("passes").get<Index>() == most);
+  const Index passes = costs.at("passes").get<Index>();
+  CHECK(passes >= least);
+  CHECK(passes <= most);
 }
 
 /// A run against its plan.
