@@ -40,10 +40,10 @@ struct MemoryCourse {
 
 /// How ranks divide the layers of a model.
 struct DividedLayers {
-  bool parallel = false;  ///< of the policy TensorParallel, on one rank or several
-  Index row_parts = 1;    ///< in which the rows between products are divided
-  Index most_words = 0;   ///< the most words of the vocabulary that a rank has
-  bool gathers_again = false;
+  bool parallel = false;       ///< of the policy TensorParallel, on one rank or several
+  Index row_parts = 1;         ///< in which the rows between products are divided
+  Index most_words = 0;        ///< the most words of the vocabulary that a rank has
+  bool gathers_again = false;  ///< rows that products read, in the backward pass
 };
 
 /// What the passes of one micro-batch do to the memory of values: tensors, what is kept for backward passes,
@@ -95,8 +95,8 @@ class PassMemory {
   Index heads_, positions_;  // of queries, keys, values or results; of projected positions
   Index log_sums_, inner_;   // of attention; of the feed-forward layer
   Index offsets_;            // u or v as attention takes it, where that is a copy
-  Index vector_,
-      vector_sum_;  // the gradient of a norm or bias, and its sum over the ranks that have other rows
+  Index vector_;             // the gradient of a norm or bias before it is added to the flat one
+  Index vector_sum_;         // its sum over ranks that have other rows
   Index row_, inner_row_, encodings_;
 };
 
