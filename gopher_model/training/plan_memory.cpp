@@ -1,8 +1,7 @@
 // The memory of a rank, counted as the library takes it.
 #include <algorithm>
-#include <numeric>
-#include <set>
-#include <tuple>
+#include <limits>
+#include <utility>
 
 #include <burrow/distributed/collectives.hpp>
 
@@ -20,34 +19,40 @@ using burrow::PipelineSchedule;
 class Mailbox {
  public:
   Mailbox(const PipelineSchedule& schedule, int rank)
-      : schedule_{schedule}, rank_{rank}, taken_(schedule.actions.size(), 0) {}
+      : schedule_{schedule},
+        rank_{rank},
+        taken_(schedule.actions.size(), 0),
+        waiting_(static_cast<std::size_t>(2 * schedule.stages() * schedule.micro_batches), 0) {}
 
   // How many messages an action has to receive until it has its own: each rank's come in their order.
   Index receive(const PipelineAction& action) {
     const int stage = schedule_.stage(rank_, action.chunk), ranks = schedule_.ranks;
-    const Message wanted{action.pass, action.micro_batch, stage};
     const int from = (stage + (action.pass == Pass::forward ? ranks - 1 : 1)) % ranks;
     const auto& sent = schedule_.actions[static_cast<std::size_t>(from)];
     std::size_t& next = taken_[static_cast<std::size_t>(from)];
+    char& wanted = waiting_[place(action.pass, action.micro_batch, stage)];
     Index received = 0;
-    for (; !waiting_.contains(wanted); ++next) {
+    for (; wanted == 0; ++next) {
       const PipelineAction& other = sent[next];
       const int to = schedule_.stage(from, other.chunk) + (other.pass == Pass::forward ? 1 : -1);
       if (to < 0 || to >= schedule_.stages() || to % ranks != rank_) continue;
-      waiting_.insert({other.pass, other.micro_batch, to});
+      waiting_[place(other.pass, other.micro_batch, to)] = 1;
       ++received;
     }
-    waiting_.erase(wanted);
+    wanted = 0;
     return received;
   }
 
  private:
-  using Message = std::tuple<Pass, Index, int>;
+  std::size_t place(Pass pass, Index micro_batch, int stage) const {
+    return static_cast<std::size_t>(2 * (stage * schedule_.micro_batches + micro_batch) +
+                                    (pass == Pass::forward ? 1 : 0));
+  }
 
   const PipelineSchedule& schedule_;
   int rank_;
   std::vector<std::size_t> taken_;
-  std::set<Message> waiting_;
+  std::vector<char> waiting_;
 };
 
 // The passes of a rank of a pipeline, in the order of the schedule.
@@ -123,15 +128,19 @@ Index reduction_scratch(Index elements, Index element_bytes, int ranks) {
 
 // Of the largest buckets that data ranks can add at a time; in a pipeline all of them.
 Index bucket_scratch(const PlanParts& parts, int stage, int tensor_rank, int zero) {
-  std::vector<Index> all;
-  parts.sharding(stage, tensor_rank).for_each_bucket([&](Index elements) {
-    all.push_back(reduction_scratch(elements, sizeof(float), parts.mesh().data));
+  std::vector<std::pair<Index, Index>> sizes;
+  parts.sharding(stage, tensor_rank).for_each_bucket_size([&](Index elements, Index count) {
+    sizes.emplace_back(reduction_scratch(elements, sizeof(float), parts.mesh().data), count);
   });
-  std::sort(all.rbegin(), all.rend());
-  const Index most =
-      parts.mesh().pipeline > 1 ? static_cast<Index>(all.size()) : burrow::reductions_under_way(zero);
-  all.resize(std::min(all.size(), static_cast<std::size_t>(most)));
-  return std::accumulate(all.begin(), all.end(), Index{0});
+  std::sort(sizes.rbegin(), sizes.rend());
+  constexpr Index all = std::numeric_limits<Index>::max();
+  Index left = parts.mesh().pipeline > 1 ? all : burrow::reductions_under_way(zero), sum = 0;
+  for (const auto& [bytes, count] : sizes) {
+    const Index at_once = std::min(left, count);
+    sum += at_once * bytes;
+    left -= at_once;
+  }
+  return sum;
 }
 
 // Of what tensor ranks add at a time: a micro-batch, or four of its sequences where they divide the rows.

@@ -117,11 +117,10 @@ class ShardingPlan {
     return options_.stage < 3 ? 0 : counts_.block - share({counts_.block, 1, true}, rank);
   }
 
-  /// Calls f(elements) for each bucket that is reduced at once.
+  /// Calls f(elements, count) for so many buckets of equal size that are reduced one by one.
   template <class F>
-  void for_each_bucket(const F& f) const {
-    for (const Stretch& s : stretches_)
-      for (Index i = 0; i < s.count; ++i) f(s.size);
+  void for_each_bucket_size(const F& f) const {
+    for (const Stretch& s : stretches_) f(s.size, s.count);
   }
 
   /// What all ranks send for a step of `reductions` gradients, in whose passes `gathers` blocks are gathered.
