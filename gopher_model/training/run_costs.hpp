@@ -20,8 +20,8 @@ struct RunCosts {
   /// Bytes of values that the last step's passes had at once beside those before it, on the rank with most,
   /// without scratch memory: what they keep for the backward pass, and gradients that are not kept.
   Index passes = 0;
-  double checkpoint_seconds = 0;                 ///< for which rank 0's steps stood still for checkpoints
-  Index checkpoint_waits = 0;  ///< checkpoints that came due before the one before was on disk, on rank 0
+  double checkpoint_seconds = 0;  ///< for which rank 0's steps stood still for checkpoints
+  Index checkpoint_waits = 0;     ///< checkpoints that came due before the one before was on disk, on rank 0
 };
 
 /// The bytes that a rank keeps of parameters, gradient and optimizer's state, by category: "parameters",
