@@ -2,6 +2,7 @@
 #include <burrow/burrow.hpp>
 #include <burrow/io/model.hpp>
 #include <burrow/io/npz.hpp>
+#include <burrow/ops/linear_algebra/linear_algebra.hpp>
 #include <catch2/catch.hpp>
 #include <functional>
 
@@ -115,6 +116,7 @@ TEST_CASE("functions of run-time extents name the line of their call", "[debug]"
   const Tensor<std::int32_t, Shape<dyn>> ids{Shape<dyn>{{2}}, std::vector<std::int32_t>{0, 7}};
   const Tensor<float, Shape<dyn, dyn, dyn>> cube{Shape<dyn, dyn, dyn>{{2, 3, 5}}};
   const auto product = elementwise([](auto x, auto y) { return x * y; });
+  const Tensor<float, Shape<2, 2>> ragged{1, 1, 2, 2};
   check_lines(
       {MISUSE(maximum(a, b)), MISUSE(minimum(a, b)), MISUSE(pow(a, b)), MISUSE(atan2(a, b)),
        MISUSE(hypot(a, b)), MISUSE(fmod(a, b)), MISUSE(remainder(a, b)), MISUSE(floor_divide(a, b)),
@@ -133,7 +135,16 @@ TEST_CASE("functions of run-time extents name the line of their call", "[debug]"
        MISUSE(embedding(a, ids)), MISUSE(scatter_add<0>(a, ids, b)), MISUSE(one_hot<3>(ids)),
        MISUSE(topk<1>(a, 4)), MISUSE(argmax<0>(matrix(0, 3))), MISUSE(rms_norm(a, v)),
        MISUSE(layer_norm(a, v, v)), MISUSE(cross_entropy(b, ids)), MISUSE(dropout(a, Key{1}, 2.0)),
-       MISUSE(causal_attention(cube, cube, cube, 2)), MISUSE(rotary(cube, 2)), MISUSE(sinusoids<dyn>(2, 3))});
+       MISUSE(causal_attention(cube, cube, cube, 2)), MISUSE(rotary(cube, 2)), MISUSE(sinusoids<dyn>(2, 3)),
+       MISUSE(binary_cross_entropy(a, b)), MISUSE(soft_cross_entropy(a, b)),
+       MISUSE(smoothed_labels<3>(ids, 0.1)), MISUSE(masked_select(a, b < 1)), MISUSE(bincount<3>(ids)),
+       MISUSE(histogram(v, vector(1))), MISUSE(quantile(a, 2.0)),
+       MISUSE(vmap([](const auto& x) { return slice<0>(x, 0, static_cast<Index>(x(0))); })(ragged)),
+       MISUSE(quantile<0>(a, -1.0)), MISUSE(median(vector(0))),
+       // linear algebra
+       MISUSE(solve(a, v)), MISUSE(solve(matrix(2, 2), vector(2))), MISUSE(inverse(a)),
+       MISUSE(inverse(matrix(2, 2))), MISUSE(determinant(a)), MISUSE(log_determinant(a)), MISUSE(cholesky(a)),
+       MISUSE(cholesky(-matrix(2, 2))), MISUSE(solve_lower(a, v)), MISUSE(solve_upper(matrix(2, 2), v))});
 }
 
 TEST_CASE("tapes, models and optimizers name the line of their call", "[debug]") {
@@ -151,9 +162,23 @@ TEST_CASE("tapes, models and optimizers name the line of their call", "[debug]")
   const std::vector twice(2, tensor_entry<float>("x", {3}, three));
   const std::vector arrays(2, NamedArray{"x", {StoredType::f32, {3}, std::as_bytes(std::span{three})}});
   const Tensor<float, Shape<1, dyn, dyn>> tokens{Shape<1, dyn, dyn>{{1, 2, 4}}};
+  const auto loss = [&](Tape& t) { return model(t.watch(matrix(1, 4))); };
+  using Unbuilt = Linear<2, 3>;
+  const auto batch_norm = build(BatchNorm<dyn>::sized(4), Key{1});
+  const BatchStatistics statistics;
+  const auto group_norm = build<GroupNorm<4, 2>>(Key{1});
+  const auto switched = build<SwitchMixture<Mlp<4, 4>, 4, 2>>(Key{1});
+  const auto mixture = build<TopKMixture<Mlp<4, 4>, 4, 2, 1>>(Key{1});
+  const auto attention = build(GroupedQueryAttention<dyn, dyn, dyn>::sized(6, 2, 2), Key{1});
+  const auto relative = build(RelativeAttention<dyn, dyn, dyn>::sized(3, 1, 2), Key{1});
   check_lines({MISUSE(tape.backward(materialize(x * 2))),
                MISUSE(tape.gradient(x)),
                MISUSE(dual(a, matrix(1, 1))),
+               MISUSE(add_gradient(x, matrix(4, 3))),
+               MISUSE(add_gradient(x * 2, matrix(4, 3))),
+               MISUSE(value_and_grad(model, loss)),
+               MISUSE(value_and_grad(Unbuilt{}, loss)),
+               MISUSE(Gradient<Unbuilt>{Unbuilt{}}),
                MISUSE(model(a)),
                MISUSE(model(x)),
                MISUSE(build(Linear<dyn, dyn>{}, Key{1})),
@@ -166,7 +191,17 @@ TEST_CASE("tapes, models and optimizers name the line of their call", "[debug]")
                MISUSE(write_npz("never.npz", arrays)),
                MISUSE(cache.append(tokens, tokens)),
                MISUSE(PositionEmbedding<dyn, dyn>::sized(1, 3)(a)),
+               MISUSE(batch_norm(a)),
+               MISUSE(batch_norm(a, statistics)),
+               MISUSE(group_norm(a)),
+               MISUSE(switched(a)),
+               MISUSE(mixture(a)),
+               MISUSE(attention(Tensor<float, Shape<dyn, dyn, dyn>>{Shape<dyn, dyn, dyn>{{1, 2, 6}}})),
+               MISUSE(relative(Tensor<float, Shape<dyn, dyn, dyn>>{Shape<dyn, dyn, dyn>{{1, 2, 3}}})),
                MISUSE(optimizer.step(other, gradient)),
+               MISUSE(Adam{Unbuilt{}, {.learning_rate = 1}}),
+               MISUSE(decay_matrices_only(Unbuilt{})),
+               MISUSE(ParameterAverage{Unbuilt{}}),
                MISUSE(Adam{model, {.learning_rate = -1}}),
                MISUSE(Sgd{model, {.learning_rate = 1, .momentum = 2}}),
                MISUSE(Lion{model, {.beta1 = 2}}),

@@ -20,7 +20,7 @@ void add_given_gradient(const X& x, const Gradient& gradient) {
     static_assert(Expression<Gradient>, "custom_gradient: a gradient is a tensor or an expression");
     static_assert(Broadcastable<shape_of<Gradient>, shape_of<X>>,
                   "custom_gradient: a gradient does not have the shape of its argument");
-    add_gradient(x, gradient);
+    add_gradient(x, gradient, {});
   }
 }
 

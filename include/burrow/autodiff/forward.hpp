@@ -83,7 +83,7 @@ template <class F, class... Z>
 auto gradient_tangents(const F& f, const std::tuple<Z...>& z) {
   Tape tape;
   const auto watched = std::apply([&](const auto&... a) { return watched_all(tape, a...); }, z);
-  tape.backward(traced_result(f, watched));
+  tape.backward(traced_result(f, watched), Location{});
   return std::apply([&](const auto&... w) { return std::tuple{tangent_of(tape.gradient(w))...}; }, watched);
 }
 

@@ -122,7 +122,8 @@ class Tape {
   // What backward, watch and gradient refuse.
   template <Expression E, class... Keep>
   requires((!Traced<E> || !detail::Loss<element_of<E>, shape_of<E>>)&&(
-      sizeof...(Keep) == 0 || (std::same_as<Keep, KeepRecord> && ...))) auto backward(const E& loss, Keep...)
+      (std::same_as<Keep, KeepRecord> || std::same_as<Keep, Location>)&&...)) auto backward(const E& loss,
+                                                                                            Keep...)
       -> detail::LossMisuse<operation::backward, E>;
   template <Expression E, Expression Seed, class... Keep>
   auto backward(const E&, const Seed&, Keep...)

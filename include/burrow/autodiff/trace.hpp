@@ -93,6 +93,14 @@ inline constexpr bool takes_whole_gradient =
                               std::same_as<typename Leaf::element, typename N::element> &&
                               std::same_as<typename Leaf::shape_type, typename N::shape_type>);
 
+/// Throws ShapeError where run-time extents of a gradient do not broadcast to the shape of its operand.
+template <class Gradient, class X>
+void check_gradient_shape(const Gradient& gradient, const X& x, Location where) {
+  if (broadcast(gradient, x, "add_gradient", where).values() != x.values())
+    shapes_differ("add_gradient", "a gradient of ", gradient.values(), " for an operand of ", x.values(),
+                  where);
+}
+
 /// A sum whose operands all take its gradient as it is: they share one array.
 template <class N>
 inline constexpr bool shares_gradient = false;
@@ -131,28 +139,35 @@ namespace operation {
 struct add_gradient;
 }
 template <Expression X, Expression Gradient>
-requires(!detail::GradientOf<Gradient, X>) auto add_gradient(const X&, const Gradient&) -> std::conditional_t<
-    Traced<Gradient>, misuse::gradient_would_be_lost<operation::add_gradient, Gradient>,
-    misuse::shapes_do_not_fit<operation::add_gradient, shape_of<X>, shape_of<Gradient>>>;
+requires(!detail::GradientOf<Gradient, X>) auto add_gradient(const X&, const Gradient&, Location = {})
+    -> std::conditional_t<
+        Traced<Gradient>, misuse::gradient_would_be_lost<operation::add_gradient, Gradient>,
+        misuse::shapes_do_not_fit<operation::add_gradient, shape_of<X>, shape_of<Gradient>>>;
 
 /// Adds `gradient` (any untraced expression that broadcasts to x's shape) to the gradient of x: nothing where
-/// x is not traced, into its leaves where x is an expression.
+/// x is not traced, into its leaves where x is an expression. Throws ShapeError where run-time extents do not
+/// fit.
 template <Expression X, Expression Gradient>
 requires detail::GradientOf<Gradient, X>
-void add_gradient(const X& x, const Gradient& gradient) {
+void add_gradient(const X& x, const Gradient& gradient, Location where = Location::here()) {
   using Node = detail::node_of<X>;
   using Dense = Tensor<element_of<X>, shape_of<X>, device_of<X>>;
   if constexpr (!Traced<X> || !Real<element_of<X>>) {
     return;
   } else if constexpr (detail::shares_gradient<Node> && std::same_as<Gradient, Dense>) {
     const auto hand_over = [&](const auto& leaf) {
-      if constexpr (detail::differentiable<std::remove_cvref_t<decltype(leaf)>>) add_gradient(leaf, gradient);
+      if constexpr (detail::differentiable<std::remove_cvref_t<decltype(leaf)>>)
+        add_gradient(leaf, gradient, where);
     };
     detail::apply([&](const auto&... a) { (hand_over(a), ...); }, x.arguments());
   } else if constexpr (!Node::is_leaf) {
+    if constexpr (!shape_of<X>::is_static || !shape_of<Gradient>::is_static)
+      detail::check_gradient_shape(gradient.shape(), x.shape(), where);
     pull_back(device_of<X>{}, x, detail::as_node(gradient));
   } else {
     if (!x.wanted()) return;
+    if constexpr (!shape_of<X>::is_static || !shape_of<Gradient>::is_static)
+      detail::check_gradient_shape(gradient.shape(), x.shape(), where);
     if constexpr (std::same_as<Gradient, Dense>)
       if (x.adopt_gradient(gradient)) return;
     if (Node::contiguous && x.whole()) {

@@ -80,7 +80,7 @@ requires(sizeof...(X) > 0) auto value_and_grad(const F& f, const X&... x) {
   Tape tape;
   const auto watched = detail::watched_all(tape, x...);
   const auto loss = detail::traced_result(f, watched);
-  tape.backward(loss);
+  tape.backward(loss, Location{});
   return std::pair{detail::number_of(loss.value()), detail::gradients_of(tape, watched)};
 }
 

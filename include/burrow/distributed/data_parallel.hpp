@@ -32,7 +32,7 @@ LossSum all_reduce(const C& ranks, const LossSum& mine, Location where = Locatio
 /// are built with the same key are equal anyway.
 template <Module Model, Communicator C>
 void broadcast_parameters(Model& model, const C& ranks, int root = 0, Location where = Location::here()) {
-  ranks.broadcast(parameters(model).values(), root, where);
+  ranks.broadcast(parameters(model, where).values(), root, where);
 }
 
 }  // namespace burrow

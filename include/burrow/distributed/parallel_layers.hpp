@@ -103,14 +103,14 @@ struct Embedding<Vocabulary, Width, TensorParallel<Base, Ranks>> {
     return group.leave(embedding<compute>(table, beside(ids, own), where) * here, where);
   }
   /// Scores of every row of the whole table, on every rank: [..., Width] to [..., vocabulary].
-  auto scores(const auto& hidden) const {
-    return columns_of_parts(own_scores(hidden), group.ranks, part.parts);
+  auto scores(const auto& hidden, Location where = Location::here()) const {
+    return columns_of_parts(own_scores(hidden, where), group.ranks, part.parts);
   }
   /// Scores of this rank's rows.
-  auto own_scores(const auto& hidden) const {
-    const auto in = group.enter(hidden);
+  auto own_scores(const auto& hidden, Location where = Location::here()) const {
+    const auto in = group.enter(hidden, where);
     const auto rows = operand(tape_of(in), table);
-    return matmul(in, cast<compute>(transpose(rows)));
+    return matmul(in, cast<compute>(transpose(rows)), where);
   }
 };
 
@@ -133,14 +133,14 @@ struct TiedOutput<Vocabulary, TensorParallel<Base, Ranks>> {
   Index vocabulary() const { return part.parts.count(); }
 
   /// Scores of all words, on every rank: [..., Width] to [..., vocabulary].
-  auto scores(const auto& hidden, const auto& embedding) const {
-    return columns_of_parts(embedding.own_scores(hidden) + cast<typename Base::compute>(bias), group.ranks,
-                            part.parts);
+  auto scores(const auto& hidden, const auto& embedding, Location where = Location::here()) const {
+    return columns_of_parts(embedding.own_scores(hidden, where) + cast<typename Base::compute>(bias),
+                            group.ranks, part.parts);
   }
   /// As that of the whole layer, equal on all ranks; they exchange three numbers for each target.
   auto loss(const auto& hidden, const auto& embedding, const auto& targets,
             Location where = Location::here()) const {
-    const auto in = group.enter(hidden);
+    const auto in = group.enter(hidden, where);
     return detail::linear_cross_entropy(tape_of(in, embedding.table, bias, targets), in, embedding.table,
                                         bias, targets, where, part);
   }

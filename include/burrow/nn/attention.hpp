@@ -75,9 +75,9 @@ namespace detail {
 template <class Layer, class X>
 auto relative_heads(const Layer& layer, const X& x, Location where) {
   using C = typename Layer::compute;
-  const auto encodings = sinusoids<Layer::model_width, C, device_of<X>>(x.shape()[1], x.shape()[2]);
+  const auto encodings = sinusoids<Layer::model_width, C, device_of<X>>(x.shape()[1], x.shape()[2], where);
   return relative_attention(layer.query(x, where), layer.key(x, where), layer.value(x, where),
-                            layer.position(beside(x, encodings)), cast<C>(layer.content_bias),
+                            layer.position(beside(x, encodings), where), cast<C>(layer.content_bias),
                             cast<C>(layer.position_bias), layer.heads, where);
 }
 
@@ -233,10 +233,10 @@ struct GroupedQueryAttention {
 
   auto operator()(const auto& x, Location where = Location::here()) const {
     const auto in = operand(tape_of(x), x);
-    return output(
-        positions.attend(positions.turned(query(in, where), heads, 0),
-                         positions.turned(key(in, where), key_value_heads(), 0), value(in, where), heads),
-        where);
+    return output(positions.attend(positions.turned(query(in, where), heads, 0, where),
+                                   positions.turned(key(in, where), key_value_heads(), 0, where),
+                                   value(in, where), heads, where),
+                  where);
   }
 
   /// Room for `capacity` tokens. The cache holds the turned keys.
@@ -245,11 +245,11 @@ struct GroupedQueryAttention {
   /// The next tokens of one sequence [1, T, Width], given the cached ones before them, which they join.
   auto operator()(const auto& x, cache_type& past, Location where = Location::here()) const {
     const Index first = past.length;
-    past.append(positions.turned(key(x, where), key_value_heads(), first), value(x, where), where);
-    return output(
-        positions.attend(positions.turned(query(x, where), heads, first), past.filled(past.keys, past.length),
-                         past.filled(past.values, past.length), heads),
-        where);
+    past.append(positions.turned(key(x, where), key_value_heads(), first, where), value(x, where), where);
+    return output(positions.attend(positions.turned(query(x, where), heads, first, where),
+                                   past.filled(past.keys, past.length), past.filled(past.values, past.length),
+                                   heads, where),
+                  where);
   }
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <burrow/nn/module.hpp>
+#include <burrow/ops/rows.hpp>
 #include <burrow/ops/statistics/statistics.hpp>
 
 namespace burrow {
@@ -81,14 +82,16 @@ struct BatchNorm {
     return {{shape, init::ones}, {shape, init::zeros}, {shape, init::zeros}, {shape, init::ones}};
   }
 
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     using C = compute_type<element_of<decltype(x)>>;
+    detail::check_per_feature("BatchNorm", "gain", gain.shape(), x.shape(), where);
     return scaled<element_of<decltype(x)>>(detail::standardised(
         cast<C>(x), cast<C>(stop_gradient(running_mean)), cast<C>(stop_gradient(running_variance)), epsilon));
   }
 
-  auto operator()(const auto& x, const BatchStatistics& statistics) const {
+  auto operator()(const auto& x, const BatchStatistics& statistics, Location where = Location::here()) const {
     using C = compute_type<element_of<decltype(x)>>;
+    detail::check_per_feature("BatchNorm", "gain", gain.shape(), x.shape(), where);
     const auto in = dense_operand(tape_of(x), x);
     const Index count = in.shape().size() / std::max<Index>(in.shape()[-1], 1);
     const auto rows = reshape(in, Shape<dyn, Features>{{count, in.shape()[-1]}});
@@ -121,9 +124,10 @@ struct GroupNorm {
   Parameter<typename Policy::parameter, Shape<Features>, typename Policy::device> bias{init::zeros};
   double epsilon = 1e-5;
 
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     using Out = element_of<decltype(x)>;
     using C = compute_type<Out>;
+    detail::check_per_feature("GroupNorm", "gain", gain.shape(), x.shape(), where);
     const auto in = dense_operand(tape_of(x), x);
     static_assert(shape_of<decltype(in)>::rank >= 2, "GroupNorm: the input is [B, ..., Features]");
     const Index items = in.shape()[0], pixels = in.shape().size() / std::max<Index>(items * Features, 1);

@@ -23,7 +23,7 @@ requires(detail::is_dual<detail::module_element_of<Model>>) auto hvp(
     std::span<const decltype(detail::module_element_of<Model>::value)> direction,
     Location where = Location::here()) {
   using T = decltype(detail::module_element_of<Model>::value);
-  const auto values = parameters(model).values();
+  const auto values = parameters(model, where).values();
   if (values.size() != direction.size())
     throw ShapeError("hvp: a direction of " + std::to_string(direction.size()) + " elements for " +
                      std::to_string(values.size()) + " parameters" + at(where));
@@ -34,7 +34,7 @@ requires(detail::is_dual<detail::module_element_of<Model>>) auto hvp(
     }
   } const tangents{values};
   for (std::size_t i = 0; i < values.size(); ++i) values[i].tangent = direction[i];
-  const auto gradient = value_and_grad(model, f).second;
+  const auto gradient = value_and_grad(model, f, where).second;
   Tensor<T, Shape<dyn>> product{Shape<dyn>{{static_cast<Index>(values.size())}}};
   T* const to = product.data();
   for (std::size_t i = 0; i < values.size(); ++i) to[i] = gradient.values()[i].tangent;

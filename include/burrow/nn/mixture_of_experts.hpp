@@ -37,14 +37,15 @@ struct SwitchMixture {
       experts;
   double capacity_factor = 1.25;
 
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     using C = compute_type<typename Policy::compute>;
     const auto in = operand(tape_of(x), x);
     const Index width = in.shape()[-1], count = detail::rows_of(in.shape()).count;
     using S = shape_of<decltype(in)>;
     const auto tokens = reshape(in, Shape<dyn, S::extents.back()>{{count, width}});
-    const auto probabilities = detail::to_node(softmax(matmul(cast<C>(tokens), cast<C>(router.weight))));
-    const auto routing = detail::route(materialize(stop_gradient(probabilities)));
+    const auto probabilities =
+        detail::to_node(softmax(matmul(cast<C>(tokens), cast<C>(router.weight), where)));
+    const auto routing = detail::route(materialize(stop_gradient(probabilities)), where);
     const auto apply = [&](std::size_t e, const auto& ids) {
       return detail::to_node(materialize(experts[e](embedding(tokens, ids))));
     };
@@ -97,13 +98,13 @@ struct TopKMixture {
                      std::array<Expert, static_cast<std::size_t>(Count == dyn ? 0 : Count)>>
       experts;
 
-  auto operator()(const auto& x) const {
+  auto operator()(const auto& x, Location where = Location::here()) const {
     using C = compute_type<typename Policy::compute>;
     const auto in = operand(tape_of(x), x);
     const Index width = in.shape()[-1], count = detail::rows_of(in.shape()).count;
     const auto tokens = reshape(in, Shape<dyn, shape_of<decltype(in)>::extents.back()>{{count, width}});
-    const auto logits = matmul(cast<C>(tokens), cast<C>(router.weight));
-    const auto [best, ids] = topk<K>(logits);
+    const auto logits = matmul(cast<C>(tokens), cast<C>(router.weight), where);
+    const auto [best, ids] = topk<K>(logits, where);
     const auto number = static_cast<Index>(experts.size());
     const auto chosen = materialize(stop_gradient(ids));
     const detail::OrderedChoices choices{chosen, number};

@@ -165,13 +165,14 @@ class Gradient {
  public:
   using element = compute_type<detail::module_element_of<Model>>;
 
-  explicit Gradient(const Model& model)
-      : values_{Shape<dyn>{{parameters(model).store().size}}}, ranges_{ranges_of(model)} {
+  /// Throws Error where the model has no elements yet.
+  explicit Gradient(const Model& model, Location where = Location::here())
+      : values_{Shape<dyn>{{parameters(model, where).store().size}}}, ranges_{ranges_of(model)} {
     clear();
   }
   /// As above, of memory that is taken as it is written. Throws Error where the system cannot do that.
-  Gradient(const Model& model, detail::Untouched)
-      : values_{Shape<dyn>{{parameters(model).store().size}}}, ranges_{ranges_of(model)} {
+  Gradient(const Model& model, detail::Untouched, Location where = Location::here())
+      : values_{Shape<dyn>{{parameters(model, where).store().size}}}, ranges_{ranges_of(model)} {
     detail::discard(values_.data(), static_cast<Index>(values().size_bytes()));
   }
 
@@ -218,22 +219,22 @@ class Gradient {
 /// complete.
 template <Module Model, class F>
 auto accumulate_gradient(const Model& model, Gradient<Model>& gradient, const F& f,
-                         detail::SweepListener* listener = nullptr) {
+                         detail::SweepListener* listener = nullptr, Location where = Location::here()) {
   Tape tape{Tape::Inputs::constant};
-  tape.differentiate(parameters(model).store(), gradient.values().data(), gradient.ranges(), listener);
+  tape.differentiate(parameters(model, where).store(), gradient.values().data(), gradient.ranges(), listener);
   const auto loss = materialize(f(tape));
   static_assert(Traced<decltype(loss)>,
                 "value_and_grad: the loss is not traced; watch the input with tape.watch(x)");
-  tape.backward(loss);
+  tape.backward(loss, where);
   return detail::number_of(loss.value());
 }
 
 /// The value of f(tape), a traced scalar computed with the model, and its gradient with respect to the model.
 template <Module Model, class F>
 requires std::invocable<const F&, Tape&>
-auto value_and_grad(const Model& model, const F& f) {
-  Gradient<Model> gradient{model};
-  const auto value = accumulate_gradient(model, gradient, f);
+auto value_and_grad(const Model& model, const F& f, Location where = Location::here()) {
+  Gradient<Model> gradient{model, where};
+  const auto value = accumulate_gradient(model, gradient, f, nullptr, where);
   return std::pair{value, std::move(gradient)};
 }
 
@@ -244,15 +245,17 @@ struct parameters;
 struct value_and_grad;
 }  // namespace operation
 template <class Model>
-requires(!Module<Model>) auto build(Key) -> misuse::module_has_no_parameters<operation::build, Model>;
-template <class Model>
-requires(!Module<Model>) auto build(const Model&, Key)
+requires(!Module<Model>) auto build(Key, Location = {})
     -> misuse::module_has_no_parameters<operation::build, Model>;
 template <class Model>
-requires(!Module<Model>) auto parameters(const Model&)
+requires(!Module<Model>) auto build(const Model&, Key, Location = {})
+    -> misuse::module_has_no_parameters<operation::build, Model>;
+template <class Model>
+requires(!Module<Model>) auto parameters(const Model&, Location = {})
     -> misuse::module_has_no_parameters<operation::parameters, Model>;
 template <class Model, class F>
-requires(!Module<Model> && std::invocable<const F&, Tape&>) auto value_and_grad(const Model&, const F&)
+requires(!Module<Model> && std::invocable<const F&, Tape&>) auto value_and_grad(const Model&, const F&,
+                                                                                Location = {})
     -> misuse::module_has_no_parameters<operation::value_and_grad, Model>;
 
 }  // namespace burrow

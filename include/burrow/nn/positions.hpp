@@ -38,10 +38,11 @@ struct PositionEmbedding {
 /// Positions unknown but for causality.
 struct NoPositions {
   /// Queries or keys x, [B, T, heads width], as those of positions from `first` on.
-  auto turned(const auto& x, Index, Index) const { return x; }
+  auto turned(const auto& x, Index, Index, Location = {}) const { return x; }
   /// The attention of queries to keys and values, [B, T, heads width].
-  auto attend(const auto& q, const auto& k, const auto& v, Index heads) const {
-    return causal_attention(q, k, v, heads);
+  auto attend(const auto& q, const auto& k, const auto& v, Index heads,
+              Location where = Location::here()) const {
+    return causal_attention(q, k, v, heads, where);
   }
 };
 
@@ -50,10 +51,13 @@ struct RotaryEmbedding {
   double base = 10000.0;  ///< of the angles; see `rotary`
 
   /// Queries or keys x, [B, T, heads width], as those of positions from `first` on.
-  auto turned(const auto& x, Index heads, Index first) const { return rotary(x, heads, first, base); }
+  auto turned(const auto& x, Index heads, Index first, Location where = Location::here()) const {
+    return rotary(x, heads, first, base, where);
+  }
   /// The attention of queries to keys and values, [B, T, heads width].
-  auto attend(const auto& q, const auto& k, const auto& v, Index heads) const {
-    return causal_attention(q, k, v, heads);
+  auto attend(const auto& q, const auto& k, const auto& v, Index heads,
+              Location where = Location::here()) const {
+    return causal_attention(q, k, v, heads, where);
   }
 };
 
@@ -61,10 +65,11 @@ struct RotaryEmbedding {
 /// head; see `alibi_attention` and `alibi_slopes`.
 struct AlibiBiases {
   /// Queries or keys x, [B, T, heads width], as those of positions from `first` on.
-  auto turned(const auto& x, Index, Index) const { return x; }
+  auto turned(const auto& x, Index, Index, Location = {}) const { return x; }
   /// The attention of queries to keys and values, [B, T, heads width].
-  auto attend(const auto& q, const auto& k, const auto& v, Index heads) const {
-    return alibi_attention(q, k, v, alibi_slopes<compute_type<element_of<decltype(q)>>>(heads), heads);
+  auto attend(const auto& q, const auto& k, const auto& v, Index heads,
+              Location where = Location::here()) const {
+    return alibi_attention(q, k, v, alibi_slopes<compute_type<element_of<decltype(q)>>>(heads), heads, where);
   }
 };
 

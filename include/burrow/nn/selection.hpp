@@ -52,7 +52,7 @@ std::vector<Range> joined_ranges(std::vector<Range> ranges) {
 
 /// The whole model's flat parameters, of which a part is selected.
 template <class T, class D>
-auto parameters(const ParameterSelection<T, D>& selection) {
+auto parameters(const ParameterSelection<T, D>& selection, Location = {}) {
   return FlatParameters<T>{selection.store()};
 }
 

@@ -16,7 +16,8 @@ struct TiedOutput {
 
   /// hidden table^T + bias: [..., Width] to [..., Vocabulary].
   auto scores(const auto& hidden, const auto& embedding, Location where = Location::here()) const {
-    return embedding.scores(hidden, where) + cast<typename Policy::compute>(bias);
+    return detail::map_pair(functors::Add{}, embedding.scores(hidden, where),
+                            cast<typename Policy::compute>(bias), where);
   }
   /// Summed negative log-likelihood of the targets [...], in nats, and their number; see
   /// `linear_cross_entropy`. The scores are never all in memory.

@@ -103,18 +103,18 @@ class ParameterAverage {
   /// Throws ValueError unless 0 <= decay < 1.
   explicit ParameterAverage(const Model& model, const AverageOptions& options = {},
                             Location where = Location::here())
-      : slice_{parameters(model).values(), options, where} {}
+      : slice_{parameters(model, where).values(), options, where} {}
 
   /// Takes the parameters in; to be called after each optimizer step.
   void update(const Model& model, Location where = Location::here()) {
-    slice_.update(parameters(model).values(), where);
+    slice_.update(parameters(model, where).values(), where);
   }
 
   /// While it lives, the model's parameters are the average; then they are again what they were, bit for bit.
   class [[nodiscard]] Exchange {
    public:
     Exchange(const AverageSlice<P>& average, Model& model, Location where) : model_{&model} {
-      const auto values = parameters(model).values();
+      const auto values = parameters(model, where).values();
       before_.assign(values.begin(), values.end());
       average.write(values, where);
     }
@@ -133,7 +133,7 @@ class ParameterAverage {
 
   /// Makes the average the model's parameters, for good: to save it, say.
   void write(Model& model, Location where = Location::here()) const {
-    slice_.write(parameters(model).values(), where);
+    slice_.write(parameters(model, where).values(), where);
   }
 
   /// "average", for checkpoints.

@@ -216,7 +216,7 @@ template <Module Model, class... Rules>
 ParameterLayout parameter_groups(const Model& model, const Rules&... rules) {
   detail::GroupedParameters found;
   found.layout.reserve(64);
-  (void)parameters(model);  // an unbuilt model is refused by its name
+  (void)parameters(model, {});  // an unbuilt model is refused by its name
   detail::walk_parameters(model, [&]<class P>(const detail::ModulePath& path, const P& p) {
     found.add(path, p.offset(), p.shape().values(), p.share(), P::is_trained);
   });
@@ -230,7 +230,8 @@ ParameterLayout parameter_groups(const Model& model, const Rules&... rules) {
 
 /// The groups in which only parameters of two or more axes decay: no biases and no gains.
 template <Module Model>
-ParameterLayout decay_matrices_only(const Model& model) {
+ParameterLayout decay_matrices_only(const Model& model, Location where = Location::here()) {
+  (void)parameters(model, where);
   return parameter_groups(model, vectors({.weight_decay = 0}));
 }
 

@@ -46,7 +46,7 @@ class ModelOptimizer {
   /// ValueError for options out of range, ShapeError for the groups of another model.
   explicit ModelOptimizer(const Model& model, const Options& options = {}, ParameterLayout groups = {},
                           Location where = Location::here())
-      : parameters_{parameters(model)},
+      : parameters_{parameters(model, where)},
         layout_{detail::layout_for(model, std::move(groups), where)},
         slice_{std::span<const Parameter>{}, 0, options, layout_, where} {}
 
@@ -57,7 +57,7 @@ class ModelOptimizer {
             Location where = Location::here()) {
     using G = detail::flat_element<Gradient>;
     if constexpr (requires { gradient.ranges(); }) now.only = gradient.ranges();
-    slice().step(parameters(model).values(), std::span<const G>{gradient.values()}, now, where);
+    slice().step(parameters(model, where).values(), std::span<const G>{gradient.values()}, now, where);
   }
 
   template <class Other>

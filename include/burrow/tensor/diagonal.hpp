@@ -87,7 +87,7 @@ struct diagonal_matrix;
 struct meshgrid;
 }  // namespace operation
 template <Index Offset = 0, Expression E>
-requires(shape_of<E>::rank < 2) auto diagonal(const E&)
+requires(shape_of<E>::rank < 2) auto diagonal(const E&, Location = {})
     -> misuse::shapes_do_not_fit<operation::diagonal, shape_of<E>>;
 template <Expression E>
 requires(shape_of<E>::rank < 1) auto diagonal_matrix(const E&)

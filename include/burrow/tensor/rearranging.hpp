@@ -363,28 +363,29 @@ struct broadcast_to;
 struct reshape;
 }  // namespace operation
 template <int... Axes, Expression E>
-requires(!detail::PermutationOf<shape_of<E>, Axes...>) auto permute(const E&)
+requires(!detail::PermutationOf<shape_of<E>, Axes...>) auto permute(const E&, Location = {})
     -> misuse::axes_do_not_fit<operation::permute, shape_of<E>, Axes...>;
 template <int A = -2, int B = -1, Expression E>
-requires(!detail::HasAxis<shape_of<E>, A> || !detail::HasAxis<shape_of<E>, B>) auto transpose(const E&)
+requires(!detail::HasAxis<shape_of<E>, A> || !detail::HasAxis<shape_of<E>, B>) auto transpose(const E&,
+                                                                                              Location = {})
     -> misuse::axes_do_not_fit<operation::transpose, shape_of<E>, A, B>;
 template <int... Axes, Expression E>
-requires(!(detail::HasAxis<shape_of<E>, Axes> && ...)) auto flip(const E&)
+requires(!(detail::HasAxis<shape_of<E>, Axes> && ...)) auto flip(const E&, Location = {})
     -> misuse::axes_do_not_fit<operation::flip, shape_of<E>, Axes...>;
 template <int Axis, Expression E>
-requires(Axis<-shape_of<E>::rank - 1 || Axis> shape_of<E>::rank) auto expand_dims(const E&)
+requires(Axis<-shape_of<E>::rank - 1 || Axis> shape_of<E>::rank) auto expand_dims(const E&, Location = {})
     -> misuse::axes_do_not_fit<operation::expand_dims, shape_of<E>, Axis>;
 template <int... Axes, Expression E>
-requires(!(detail::MayHaveExtentOne<shape_of<E>, Axes> && ...)) auto squeeze(const E&)
+requires(!(detail::MayHaveExtentOne<shape_of<E>, Axes> && ...)) auto squeeze(const E&, Location = {})
     -> misuse::axes_do_not_fit<operation::squeeze, shape_of<E>, Axes...>;
 template <class To, Expression E>
-requires(!detail::broadcasts_to<shape_of<E>, To>()) auto broadcast_to(const E&, const To& = {})
+requires(!detail::broadcasts_to<shape_of<E>, To>()) auto broadcast_to(const E&, const To& = {}, Location = {})
     -> misuse::shapes_do_not_fit<operation::broadcast_to, shape_of<E>, To>;
 template <class To, Expression E>
-requires(!detail::SameCount<shape_of<E>, To>) auto reshape(const E&, const To&)
+requires(!detail::SameCount<shape_of<E>, To>) auto reshape(const E&, const To&, Location = {})
     -> misuse::shapes_do_not_fit<operation::reshape, shape_of<E>, To>;
 template <class To, Expression E>
-requires(!detail::Fills<shape_of<E>, To>) auto reshape(const E&)
+requires(!detail::Fills<shape_of<E>, To>) auto reshape(const E&, Location = {})
     -> misuse::shapes_do_not_fit<operation::reshape, shape_of<E>, To>;
 
 }  // namespace burrow

@@ -270,13 +270,13 @@ template <Expression E, AxisIndexing... I>
 requires(!detail::IndicesFit<shape_of<E>, I...>) auto view(const E&, const I&...)
     -> misuse::indices_do_not_fit<operation::view, shape_of<E>, I...>;
 template <int Axis = 0, Expression E>
-requires(!detail::HasAxis<shape_of<E>, Axis>) auto at(const E&, Index)
+requires(!detail::HasAxis<shape_of<E>, Axis>) auto at(const E&, Index, Location = {})
     -> misuse::axes_do_not_fit<operation::at, shape_of<E>, Axis>;
 template <int Axis, Index Length = dyn, Expression E>
 requires(!detail::HasAxis<shape_of<E>, Axis>) auto slice(const E&, Index, Index = Length, Index = 1)
     -> misuse::axes_do_not_fit<operation::slice, shape_of<E>, Axis>;
 template <Index N, int Axis = 0, Expression E>
-requires(!detail::Divisible<shape_of<E>, Axis, N>) auto split(const E&)
+requires(!detail::Divisible<shape_of<E>, Axis, N>) auto split(const E&, Location = {})
     -> misuse::axes_do_not_fit<operation::split, shape_of<E>, Axis>;
 
 }  // namespace burrow

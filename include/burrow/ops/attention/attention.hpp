@@ -185,13 +185,14 @@ struct relative_attention;
 }  // namespace operation
 template <Expression Q, Expression K, Expression V>
 requires(!detail::AttentionShapes<Q, K> ||
-         !detail::AttentionShapes<Q, V>) auto causal_attention(const Q&, const K&, const V&, Index)
+         !detail::AttentionShapes<Q, V>) auto causal_attention(const Q&, const K&, const V&, Index,
+                                                               Location = {})
     -> misuse::shapes_do_not_fit<operation::causal_attention, shape_of<Q>, shape_of<K>, shape_of<V>>;
 template <Expression Q, Expression K, Expression V, Expression R, Expression U, Expression W>
 requires(!detail::AttentionShapes<Q, K> || !detail::AttentionShapes<Q, V> || shape_of<R>::rank != 2 ||
-         shape_of<U>::rank != 1 || shape_of<W>::rank != 1) auto relative_attention(const Q&, const K&,
-                                                                                   const V&, const R&,
-                                                                                   const U&, const W&, Index)
+         shape_of<U>::rank != 1 ||
+         shape_of<W>::rank != 1) auto relative_attention(const Q&, const K&, const V&, const R&, const U&,
+                                                         const W&, Index, Location = {})
     -> misuse::shapes_do_not_fit<operation::relative_attention, shape_of<Q>, shape_of<K>, shape_of<V>,
                                  shape_of<R>, shape_of<U>, shape_of<W>>;
 

@@ -121,10 +121,10 @@ using ConvolutionMisuse =
                        misuse::element_types_are_refused<Operation, element_of<X>, element_of<W>>>;
 }  // namespace detail
 template <Window<2> How = Window<2>{}, Expression X, Expression W>
-requires(!Convolvable<X, W, 2>) auto convolution2d(const X&, const W&)
+requires(!Convolvable<X, W, 2>) auto convolution2d(const X&, const W&, Location = {})
     -> detail::ConvolutionMisuse<operation::convolution2d, X, W>;
 template <Window<1> How = Window<1>{}, Expression X, Expression W>
-requires(!Convolvable<X, W, 1>) auto convolution1d(const X&, const W&)
+requires(!Convolvable<X, W, 1>) auto convolution1d(const X&, const W&, Location = {})
     -> detail::ConvolutionMisuse<operation::convolution1d, X, W>;
 
 }  // namespace burrow

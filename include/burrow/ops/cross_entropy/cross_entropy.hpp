@@ -129,10 +129,11 @@ using TargetsMisuse =
                        misuse::element_types_are_refused<Operation, element_of<Logits>, element_of<Targets>>>;
 }  // namespace detail
 template <Expression Logits, Expression Targets>
-requires(!detail::TargetsOf<Targets, Logits>) auto cross_entropy(const Logits&, const Targets&)
+requires(!detail::TargetsOf<Targets, Logits>) auto cross_entropy(const Logits&, const Targets&, Location = {})
     -> detail::TargetsMisuse<operation::cross_entropy, Logits, Targets>;
 template <Expression Logits, Expression Targets>
-requires(!detail::TargetsOf<Targets, Logits>) auto token_log_likelihoods(const Logits&, const Targets&)
+requires(!detail::TargetsOf<Targets, Logits>) auto token_log_likelihoods(const Logits&, const Targets&,
+                                                                         Location = {})
     -> detail::TargetsMisuse<operation::token_log_likelihoods, Logits, Targets>;
 
 }  // namespace burrow

@@ -84,7 +84,7 @@ namespace operation {
 struct dropout;
 }
 template <Expression X, RandomKey K>
-requires(!Real<element_of<X>>) auto dropout(const X&, K, double)
+requires(!Real<element_of<X>>) auto dropout(const X&, K, double, Location = {})
     -> misuse::element_types_are_refused<operation::dropout, element_of<X>>;
 
 }  // namespace burrow

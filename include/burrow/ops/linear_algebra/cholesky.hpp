@@ -114,12 +114,13 @@ struct solve_lower;
 struct solve_upper;
 }  // namespace operation
 template <Expression X>
-requires(!SquareMatrices<X>) auto cholesky(const X&) -> detail::MatricesMisuse<operation::cholesky, X>;
+requires(!SquareMatrices<X>) auto cholesky(const X&, Location = {})
+    -> detail::MatricesMisuse<operation::cholesky, X>;
 template <Expression L, Expression B>
-requires(!detail::SolveOperands<L, B>) auto solve_lower(const L&, const B&)
+requires(!detail::SolveOperands<L, B>) auto solve_lower(const L&, const B&, Location = {})
     -> detail::MatricesMisuse<operation::solve_lower, L, B>;
 template <Expression U, Expression B>
-requires(!detail::SolveOperands<U, B>) auto solve_upper(const U&, const B&)
+requires(!detail::SolveOperands<U, B>) auto solve_upper(const U&, const B&, Location = {})
     -> detail::MatricesMisuse<operation::solve_upper, U, B>;
 
 }  // namespace burrow

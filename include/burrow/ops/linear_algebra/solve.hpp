@@ -161,14 +161,16 @@ struct determinant;
 struct log_determinant;
 }  // namespace operation
 template <Expression A, Expression B>
-requires(!detail::SolveOperands<A, B>) auto solve(const A&, const B&)
+requires(!detail::SolveOperands<A, B>) auto solve(const A&, const B&, Location = {})
     -> detail::MatricesMisuse<operation::solve, A, B>;
 template <Expression X>
-requires(!SquareMatrices<X>) auto inverse(const X&) -> detail::MatricesMisuse<operation::inverse, X>;
+requires(!SquareMatrices<X>) auto inverse(const X&, Location = {})
+    -> detail::MatricesMisuse<operation::inverse, X>;
 template <Expression X>
-requires(!SquareMatrices<X>) auto determinant(const X&) -> detail::MatricesMisuse<operation::determinant, X>;
+requires(!SquareMatrices<X>) auto determinant(const X&, Location = {})
+    -> detail::MatricesMisuse<operation::determinant, X>;
 template <Expression X>
-requires(!SquareMatrices<X>) auto log_determinant(const X&)
+requires(!SquareMatrices<X>) auto log_determinant(const X&, Location = {})
     -> detail::MatricesMisuse<operation::log_determinant, X>;
 
 }  // namespace burrow

@@ -221,11 +221,12 @@ using LinearLossMisuse = std::conditional_t<
 template <Expression H, Expression Table, Expression Bias, Expression Targets>
 requires(!detail::LinearLossOperands<H, Table, Targets> ||
          !detail::OneForEachWord<Bias, Table>) auto linear_cross_entropy(const H&, const Table&, const Bias&,
-                                                                         const Targets&)
+                                                                         const Targets&, Location = {})
     -> detail::LinearLossMisuse<H, Table, Bias, Targets>;
 template <Expression H, Expression Table, Expression Targets>
 requires(!detail::LinearLossOperands<H, Table, Targets>) auto linear_cross_entropy(const H&, const Table&,
-                                                                                   const Targets&)
+                                                                                   const Targets&,
+                                                                                   Location = {})
     -> detail::LinearLossMisuse<H, Table, H, Targets>;
 
 }  // namespace burrow

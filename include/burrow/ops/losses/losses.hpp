@@ -21,8 +21,8 @@ auto huber(const E& e, double delta = 1) {
 /// targets t in [0, 1]: softplus(x) - x t, which does not overflow. Gradient: dx = (p - t) dy.
 template <Expression Logits, class Targets>
 requires(Real<element_of<Logits>>&& Elementwise<Logits, Targets>) auto binary_cross_entropy(
-    const Logits& logits, const Targets& targets) {
-  return softplus(logits) - logits * targets;
+    const Logits& logits, const Targets& targets, Location where = Location::here()) {
+  return softplus(logits) - detail::map_pair(functors::Multiply{}, logits, targets, where);
 }
 
 /// -sum(t log(softmax(x))) over each row of the last axis, in nats: logits x and targets t, [..., V] both,
@@ -30,8 +30,8 @@ requires(Real<element_of<Logits>>&& Elementwise<Logits, Targets>) auto binary_cr
 /// - t) dy. For integer targets `cross_entropy` needs no rows of targets.
 template <RealRows Logits, Expression Targets>
 requires Matching<shape_of<Logits>, shape_of<Targets>>
-auto soft_cross_entropy(const Logits& logits, const Targets& targets) {
-  return -sum<-1>(targets * log_softmax(logits));
+auto soft_cross_entropy(const Logits& logits, const Targets& targets, Location where = Location::here()) {
+  return -sum<-1>(detail::map_pair(functors::Multiply{}, targets, log_softmax(logits), where));
 }
 
 /// Targets of `soft_cross_entropy` for integer ids [...]: 1 - smoothing + smoothing / Classes at the id and
@@ -49,9 +49,8 @@ namespace operation {
 struct soft_cross_entropy;
 }
 template <Expression Logits, Expression Targets>
-requires(RealRows<Logits> &&
-         !Matching<shape_of<Logits>, shape_of<Targets>>) auto soft_cross_entropy(const Logits&,
-                                                                                 const Targets&)
+requires(RealRows<Logits> && !Matching<shape_of<Logits>, shape_of<Targets>>) auto soft_cross_entropy(
+    const Logits&, const Targets&, Location = {})
     -> misuse::shapes_do_not_fit<operation::soft_cross_entropy, shape_of<Logits>, shape_of<Targets>>;
 
 }  // namespace burrow

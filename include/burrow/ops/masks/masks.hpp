@@ -87,9 +87,10 @@ namespace operation {
 struct masked_select;
 }
 template <Expression X, Expression Mask>
-requires(!detail::MaskOf<X, Mask>) auto masked_select(const X&, const Mask&) -> std::conditional_t<
-    std::same_as<element_of<Mask>, bool>,
-    misuse::shapes_do_not_fit<operation::masked_select, shape_of<X>, shape_of<Mask>>,
-    misuse::element_types_are_refused<operation::masked_select, element_of<X>, element_of<Mask>>>;
+requires(!detail::MaskOf<X, Mask>) auto masked_select(const X&, const Mask&, Location = {})
+    -> std::conditional_t<
+        std::same_as<element_of<Mask>, bool>,
+        misuse::shapes_do_not_fit<operation::masked_select, shape_of<X>, shape_of<Mask>>,
+        misuse::element_types_are_refused<operation::masked_select, element_of<X>, element_of<Mask>>>;
 
 }  // namespace burrow

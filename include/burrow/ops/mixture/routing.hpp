@@ -32,11 +32,11 @@ struct Routing {
 
 /// Each token chooses the expert of the largest probability [tokens, experts], the first where several are.
 template <class T, class S, class D>
-Routing<D> route(const Tensor<T, S, D>& probabilities) {
+Routing<D> route(const Tensor<T, S, D>& probabilities, Location where) {
   const Index count = probabilities.shape()[0], experts = probabilities.shape()[1];
   Routing<D> result{Tensor<std::int32_t, Shape<dyn>, D>{Shape<dyn>{{count}}},
                     Pooled<Index>(static_cast<std::size_t>(experts))};
-  const auto choices = argmax<1>(probabilities);
+  const auto choices = argmax<1>(probabilities, where);
   sort_by_choice(D{}, choices.data(), count, result.tokens.data(), result.chosen);
   return result;
 }

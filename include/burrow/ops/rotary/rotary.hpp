@@ -81,7 +81,7 @@ namespace operation {
 struct rotary;
 }
 template <Expression X>
-requires(!RotaryOperand<X>) auto rotary(const X&, Index, Index = 0, double = 0)
+requires(!RotaryOperand<X>) auto rotary(const X&, Index, Index = 0, double = 0, Location = {})
     -> std::conditional_t<Real<element_of<X>>, misuse::shapes_do_not_fit<operation::rotary, shape_of<X>>,
                           misuse::element_types_are_refused<operation::rotary, element_of<X>>>;
 

@@ -142,13 +142,14 @@ requires(!detail::Sequence<Sorted> ||
         misuse::element_types_are_refused<operation::searchsorted, element_of<Sorted>, element_of<X>>>;
 template <Expression X, Expression Edges>
 requires(!detail::Sequence<Edges> ||
-         !std::same_as<element_of<X>, element_of<Edges>>) auto histogram(const X&, const Edges&)
+         !std::same_as<element_of<X>, element_of<Edges>>) auto histogram(const X&, const Edges&,
+                                                                         Location = {})
     -> std::conditional_t<
         std::same_as<element_of<X>, element_of<Edges>>,
         misuse::shapes_do_not_fit<operation::histogram, shape_of<X>, shape_of<Edges>>,
         misuse::element_types_are_refused<operation::histogram, element_of<X>, element_of<Edges>>>;
 template <Index Classes, Expression Ids>
-requires(!detail::IndexElement<element_of<Ids>>) auto bincount(const Ids&)
+requires(!detail::IndexElement<element_of<Ids>>) auto bincount(const Ids&, Location = {})
     -> misuse::element_types_are_refused<operation::bincount, element_of<Ids>>;
 
 }  // namespace burrow

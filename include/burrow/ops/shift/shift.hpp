@@ -44,9 +44,9 @@ struct diff;
 }  // namespace operation
 template <int Axis, Expression X>
 requires(!detail::HasAxis<shape_of<X>, Axis>)
-    misuse::axes_do_not_fit<operation::roll, shape_of<X>, Axis> roll(const X&, Index);
+    misuse::axes_do_not_fit<operation::roll, shape_of<X>, Axis> roll(const X&, Index, Location = {});
 template <int Axis = -1, Expression X>
 requires(!detail::HasAxis<shape_of<X>, Axis>)
-    misuse::axes_do_not_fit<operation::diff, shape_of<X>, Axis> diff(const X&);
+    misuse::axes_do_not_fit<operation::diff, shape_of<X>, Axis> diff(const X&, Location = {});
 
 }  // namespace burrow

@@ -66,10 +66,10 @@ struct quantile;
 struct median;
 }  // namespace operation
 template <int... Axis, Expression X>
-requires(!detail::QuantilesOf<X, Axis...>) auto quantile(const X&, double)
+requires(!detail::QuantilesOf<X, Axis...>) auto quantile(const X&, double, Location = {})
     -> detail::QuantileMisuse<operation::quantile, X, Axis...>;
 template <int... Axis, Expression X>
-requires(!detail::QuantilesOf<X, Axis...>) auto median(const X&)
+requires(!detail::QuantilesOf<X, Axis...>) auto median(const X&, Location = {})
     -> detail::QuantileMisuse<operation::median, X, Axis...>;
 
 }  // namespace burrow

@@ -33,8 +33,8 @@ constexpr bool have_examples() {
 
 /// One result for each example, along a leading axis.
 template <Index Count, class Results>
-auto stacked_examples(const Results& results) {
-  const auto stacked = stack<0>(results);
+auto stacked_examples(const Results& results, Location where) {
+  const auto stacked = stack<0>(results, where);
   using S = ShapeOf<resized<shape_of<decltype(stacked)>, 0, Count>>;
   return materialize(reshape(stacked, S{stacked.shape().values()}));
 }
@@ -51,7 +51,7 @@ auto map_examples(const F& f, Location where, const X&... x) {
   std::vector<Result, PoolAllocator<Result>> results;
   results.reserve(static_cast<std::size_t>(counts[0]));
   for (Index i = 0; i < counts[0]; ++i) results.push_back(call(i));
-  return stacked_examples<leading_extent<shape_of<X>...>>(results);
+  return stacked_examples<leading_extent<shape_of<X>...>>(results, where);
 }
 
 }  // namespace detail
