@@ -13,7 +13,7 @@ namespace {
 // Only these settings change what is counted.
 bool is_counted(const Field& field) {
   return field.group == "model" || field.key == "tokens" || field.key == "precision" ||
-         field.key == "micro_batch";
+         field.key == "micro_batch" || field.key == "optimizer" || field.key == "beta1";
 }
 
 }  // namespace

@@ -37,7 +37,7 @@ Json training(const ModelSize& size, double tokens) {
 
 Json report(const RunConfiguration& c) {
   const ModelSize& size = c.size;
-  const StateBytes bytes = state_bytes(size, c.precision);
+  const StateBytes bytes = state_bytes(c);
   const std::string name = preset_of(c);
   const auto tokens = static_cast<double>(c.tokens);
   Json json;
@@ -48,6 +48,7 @@ Json report(const RunConfiguration& c) {
   json["parameters_small"] = parameters(size).small();
   json["parameters_by_part"] = parts(parameters(size));
   json["precision"] = name_of(c.precision);
+  json["optimizer"] = name_of(c.optimizer);
   json["state_bytes"] = bytes.total();
   json["state_bytes_by_part"] = parts(bytes);
   json["gradient_bytes"] = bytes.gradients;

@@ -30,16 +30,16 @@ std::string parameter_section(const ModelSize& size) {
 }
 
 std::string memory_section(const RunConfiguration& c) {
-  const StateBytes bytes = state_bytes(c.size, c.precision);
+  const StateBytes bytes = state_bytes(c);
   const auto real = [](Index count) { return static_cast<double>(count); };
   const auto activations = [&](const char* name, burrow::Rematerialization choice) {
     return bytes_line(name, real(pass_bytes(c.size, c.micro_batch, c.precision, choice)),
                       "micro_batch " + std::to_string(c.micro_batch));
   };
-  return "\nbytes, " + std::string(name_of(c.precision)) + " with Adam\n" +
-         bytes_line("parameters", real(bytes.parameters)) +
+  return "\nbytes, " + std::string(name_of(c.precision)) + " with " + std::string(name_of(c.optimizer)) +
+         "\n" + bytes_line("parameters", real(bytes.parameters)) +
          (bytes.master > 0 ? bytes_line("float32 copy", real(bytes.master)) : "") +
-         bytes_line("moments", real(bytes.moments)) +
+         (bytes.moments > 0 ? bytes_line("moments", real(bytes.moments)) : "") +
          bytes_line("state: all of these", real(bytes.total()),
                     std::to_string(bytes.total() / parameters(c.size).full()) + " per parameter") +
          bytes_line("gradients, float32", real(bytes.gradients)) +

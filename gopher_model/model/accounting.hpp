@@ -105,8 +105,6 @@ struct StateBytes {
 
   /// What a checkpoint holds: everything but the gradients.
   constexpr Index total() const { return parameters + master + moments; }
-  /// What memory holds between the backward pass and the update.
-  constexpr Index with_gradients() const { return total() + gradients; }
 };
 
 /// Bytes of parameters and of Adam's state. bf16 parameters without a copy take 10 bytes each, which makes

@@ -27,12 +27,6 @@ struct BatchSchedule {
 
   /// Tokens that step `step` (from 0) takes.
   constexpr Index batch_tokens(Index step) const { return step < ramp_step ? first_batch : second_batch; }
-
-  /// Tokens taken by all steps before `step`.
-  constexpr Index tokens_before(Index step) const {
-    const Index small = step < ramp_step ? step : ramp_step;
-    return small * first_batch + (step - small) * second_batch;
-  }
 };
 
 /// The schedule of a run that ends at `steps` or `tokens`, whichever comes first (0 = no such limit).

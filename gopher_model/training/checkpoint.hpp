@@ -117,8 +117,7 @@ void reserve(CheckpointCopy& copy, const Model& model, Optimizer& optimizer) {
 template <class Model, class Optimizer>
 CheckpointContent checkpoint_content(std::filesystem::path path, const Model& model, Optimizer& optimizer,
                                      const std::string& tokenizer,
-                                     std::map<std::string, std::string> metadata,
-                                     CheckpointCopy* copy = nullptr) {
+                                     std::map<std::string, std::string> metadata, CheckpointCopy* copy) {
   const std::span<const std::uint8_t> bytes{reinterpret_cast<const std::uint8_t*>(tokenizer.data()),
                                             tokenizer.size()};
   return {std::move(path),
@@ -126,17 +125,6 @@ CheckpointContent checkpoint_content(std::filesystem::path path, const Model& mo
           {burrow::tensor_entry<std::uint8_t>(std::string(tokenizer_tensor),
                                               {static_cast<Index>(tokenizer.size())}, bytes)},
           std::move(metadata)};
-}
-
-/// Writes a checkpoint, whole or not at all: one file for one rank, otherwise a part for each rank and, when
-/// all are on disk, the manifest. All ranks of `world` call it. Throws IoError.
-template <class Model, class Optimizer, burrow::Communicator C>
-void write_checkpoint(const std::filesystem::path& path, const Model& model, Optimizer& optimizer,
-                      const std::string& tokenizer, std::map<std::string, std::string> metadata,
-                      const C& world) {
-  CheckpointWriter writer{world};
-  writer.start(checkpoint_content(path, model, optimizer, tokenizer, std::move(metadata)));
-  writer.finish();
 }
 
 namespace detail {

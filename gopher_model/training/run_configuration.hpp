@@ -18,6 +18,10 @@ namespace gopher {
 
 enum class OptimizerKind { adam, adamw, sgd };
 inline constexpr std::array<std::string_view, 3> optimizer_names{"adam", "adamw", "sgd"};
+/// "adam", "adamw", "sgd".
+constexpr std::string_view name_of(OptimizerKind optimizer) {
+  return optimizer_names[static_cast<std::size_t>(optimizer)];
+}
 
 /// One training run. The meaning and the range of each member stand in run_fields.cpp.
 struct RunConfiguration {

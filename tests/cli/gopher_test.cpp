@@ -168,6 +168,16 @@ TEST_CASE("info counts the paper's largest model", "[cli]") {
   CHECK(report.at("state_bytes") == 2'797'103'178'240);
   CHECK(report.at("train_flops").get<double>() == Approx(6.31e23).epsilon(0.005));
   CHECK(report.at("layers") == 80);
+  const auto kept = [](const char* optimizer) {
+    const std::string command = std::string("info --preset 44M --json --optimizer ") + optimizer;
+    const auto of = nlohmann::json::parse(gopher(command.c_str()).out);
+    return of.at("state_bytes").get<std::int64_t>() / of.at("parameters").get<std::int64_t>();
+  };
+  CHECK(kept("adamw") == 12);
+  CHECK(kept("sgd") == 8);
+  CHECK(kept("sgd --beta1 0") == 4);
+  CHECK_THAT(gopher("info --preset 44M --optimizer sgd --beta1 0").out,
+             Contains("mixed-bf16 with sgd") && !Contains("moments"));
   const auto all = nlohmann::json::parse(gopher("info --json").out);
   REQUIRE(all.size() == 8);
   CHECK(all[0].at("preset") == "44M");

@@ -8,8 +8,8 @@
 #include <sstream>
 
 #include "gopher_model/generation/decoder.hpp"
-#include "gopher_model/training/checkpoint.hpp"
 #include "tests/io/temporary_directory.hpp"
+#include "tests/training/write_checkpoint.hpp"
 
 namespace gopher::generate_test {
 namespace {

@@ -10,7 +10,7 @@ namespace {
 
 using burrow::IoError;
 using burrow::MappedFile;
-using burrow::read_file;
+using burrow::read_text;
 using burrow::write_atomically;
 using Catch::Matchers::EndsWith;
 using Catch::Matchers::StartsWith;
@@ -33,8 +33,7 @@ TEST_CASE("what is written atomically is read and mapped back", "[file]") {
   for (const std::string& content :
        {std::string{}, std::string{"burrow\0bytes", 12}, std::string(100'001, 'x')}) {
     write_atomically(path, content);
-    REQUIRE(text_of(read_file(path)) == content);
-    REQUIRE(burrow::read_text(path) == content);
+    REQUIRE(read_text(path) == content);
     REQUIRE(text_of(MappedFile{path}.bytes()) == content);
     REQUIRE(files_in(directory) == 1);
   }
@@ -58,11 +57,11 @@ TEST_CASE("a file that cannot be opened is named, with the reason", "[file]") {
   const auto missing = directory / "missing";
   const auto starts = StartsWith(missing.string() + ": ");
   const auto ends = EndsWith("No such file or directory");
-  REQUIRE_THROWS_WITH(read_file(missing), starts && ends);
+  REQUIRE_THROWS_WITH(read_text(missing), starts && ends);
   REQUIRE_THROWS_WITH(MappedFile{missing}, starts && ends);
   REQUIRE_THROWS_WITH(write_atomically(missing / "below", "text"),
                       StartsWith((missing / "below").string() + ": ") && ends);
-  REQUIRE_THROWS_AS(read_file(directory.path()), IoError);
+  REQUIRE_THROWS_AS(read_text(directory.path()), IoError);
   REQUIRE_THROWS_WITH(MappedFile{directory.path()}, EndsWith(": not a regular file"));
   REQUIRE_THROWS_WITH(MappedFile{"/dev/null"}, "/dev/null: not a regular file");
 }
@@ -84,7 +83,7 @@ TEST_CASE("a failed write leaves the previous file and nothing else", "[file]") 
     };
     REQUIRE_THROWS_WITH(write_atomically(path, writer), "interrupted");
   }
-  REQUIRE(text_of(read_file(path)) == "previous");
+  REQUIRE(read_text(path) == "previous");
   REQUIRE(files_in(directory) == 1);
 }
 
@@ -118,5 +117,5 @@ TEST_CASE("a relative path without a directory is written in the current one", "
   std::filesystem::current_path(directory.path());
   write_atomically("data", "here");
   std::filesystem::current_path(before);
-  REQUIRE(text_of(read_file(directory / "data")) == "here");
+  REQUIRE(read_text(directory / "data") == "here");
 }

@@ -40,7 +40,7 @@ TEST_CASE("writing to a mapped tensor changes neither the file nor other tensors
   const TemporaryDirectory directory;
   const auto path = directory / "a.safetensors";
   write_safetensors(path, std::vector{tensor_entry("six", six)});
-  const auto before = read_file(path);
+  const auto before = read_text(path);
   const SafetensorsFile file{path};
   auto written = mapped_tensor<float, Shape<2, 3>>(file, "six");
   const auto other = mapped_tensor<float, Shape<2, 3>>(file, "six");
@@ -48,7 +48,7 @@ TEST_CASE("writing to a mapped tensor changes neither the file nor other tensors
   written += other;
   CHECK(written(0, 0) == 8);
   CHECK(holds_six(other));
-  CHECK(read_file(path) == before);
+  CHECK(read_text(path) == before);
 }
 
 TEST_CASE("a mapped tensor is of the type and shape that was asked for", "[mapped]") {

@@ -118,9 +118,9 @@ TEST_CASE("arrays come back from an .npz file", "[npz]") {
     REQUIRE(std::equal(array.bytes.begin(), array.bytes.end(), expected.bytes.begin(), expected.bytes.end()));
   }
   REQUIRE_THROWS_WITH(file.at("seven"), path.string() + ": has no array 'seven'");
-  const auto bytes = burrow::read_file(path);
+  const auto bytes = burrow::read_text(path);
   write_npz(path, arrays);
-  REQUIRE(burrow::read_file(path) == bytes);
+  REQUIRE(burrow::read_text(path) == bytes);
   write_npz(path, {});
   REQUIRE(NpzFile{path}.names().empty());
 }

@@ -15,6 +15,7 @@
 #include "tests/io/file_size_limit.hpp"
 #include "tests/io/same_tensors.hpp"
 #include "tests/mpi/world.hpp"
+#include "tests/training/write_checkpoint.hpp"
 
 using namespace burrow;
 using mpi_test::world;

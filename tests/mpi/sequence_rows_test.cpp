@@ -131,8 +131,8 @@ std::vector<double> train_stages(const Mesh<Ranks>& mesh, const Way& way, Index*
   const Pipeline pipeline{ranks, one_forward_one_backward(ranks.size(), micro_batches)};
   const Traffic before = ranks.traffic();
   const auto found = train(model, mesh, way.stage, [&](auto& optimizer, const auto& micro, float share) {
-    return optimizer.accumulate_with(model, [&](Gradient<Stages>& gradient) {
-      return pipeline.accumulate(model, gradient, micro, share);
+    return optimizer.accumulate_last_with(model, [&](auto& gradient, auto* listener) {
+      return pipeline.accumulate(model, gradient, micro, share, listener);
     });
   });
   if (sent != nullptr) *sent = (ranks.traffic() - before)[Collective::point_to_point].bytes;

@@ -15,6 +15,12 @@ RunConfiguration run_of(Index steps, Index tokens, Index batch, const char* ramp
   return configuration;
 }
 
+/// Tokens of all steps before `step`.
+Index tokens_before(const BatchSchedule& schedule, Index step) {
+  const Index small = std::min(step, schedule.ramp_step);
+  return small * schedule.batch_tokens(0) + (step - small) * schedule.batch_tokens(schedule.ramp_step);
+}
+
 TEST_CASE("the paper's runs take the steps that their tokens need") {
   RunConfiguration configuration;
   apply_preset(configuration, gopher_44m);
@@ -26,7 +32,7 @@ TEST_CASE("the paper's runs take the steps that their tokens need") {
   CHECK(schedule.steps == Approx(71.5e3).epsilon(1e-3));
   CHECK(schedule.batch_tokens(0) == 3'145'728);
   CHECK(schedule.batch_tokens(schedule.steps - 1) == 6'291'456);
-  CHECK(static_cast<double>(schedule.tokens_before(schedule.ramp_step)) == Approx(150e9).epsilon(1e-4));
+  CHECK(static_cast<double>(tokens_before(schedule, schedule.ramp_step)) == Approx(150e9).epsilon(1e-4));
 }
 
 TEST_CASE("the last step reaches the tokens and the step before it does not") {
@@ -35,26 +41,17 @@ TEST_CASE("the last step reaches the tokens and the step before it does not") {
       for (const Index batch : {1, 3, 50, 1000}) {
         const BatchSchedule schedule = batch_schedule(run_of(0, tokens, batch, ramp));
         INFO(ramp << ", " << tokens << " tokens in batches of " << batch);
-        CHECK(schedule.tokens_before(schedule.steps) >= tokens);
-        CHECK(schedule.tokens_before(schedule.steps - 1) < tokens);
+        CHECK(tokens_before(schedule, schedule.steps) >= tokens);
+        CHECK(tokens_before(schedule, schedule.steps - 1) < tokens);
       }
     }
-  }
-}
-
-TEST_CASE("tokens before a step are the batches of the steps before it") {
-  const BatchSchedule schedule = batch_schedule(run_of(0, 1000, 10, "0.3:4"));
-  Index total = 0;
-  for (Index step = 0; step <= schedule.steps; ++step) {
-    CHECK(schedule.tokens_before(step) == total);
-    total += schedule.batch_tokens(step);
   }
 }
 
 TEST_CASE("a ramp in a run of so many steps comes at the fraction of its tokens") {
   const BatchSchedule schedule = batch_schedule(run_of(900, 0, 10, "0.5:2"));
   CHECK(schedule.steps == 900);
-  CHECK(schedule.tokens_before(schedule.ramp_step) * 2 == schedule.tokens_before(900));
+  CHECK(tokens_before(schedule, schedule.ramp_step) * 2 == tokens_before(schedule, 900));
 }
 
 TEST_CASE("the earlier of two limits ends a run, without limits there is none") {

@@ -15,6 +15,7 @@
 #include "gopher_model/model/gopher.hpp"
 #include "gopher_model/training/corpus.hpp"
 #include "tests/training/tiny_run.hpp"
+#include "tests/training/write_checkpoint.hpp"
 
 namespace gopher::checkpoint_test {
 namespace {

@@ -8,10 +8,10 @@
 #include <burrow/optim/adam.hpp>
 #include <catch2/catch.hpp>
 
-#include "gopher_model/training/checkpoint.hpp"
 #include "tests/held_sync.hpp"
 #include "tests/io/file_size_limit.hpp"
 #include "tests/training/tiny_run.hpp"
+#include "tests/training/write_checkpoint.hpp"
 
 namespace gopher::checkpoint_writer_test {
 namespace {

@@ -199,8 +199,6 @@ class Parameter : public detail::OperatorsOf<Parameter<T, S, D>, S::is_static> {
   const S& shape() const { return shape_; }
   Index size() const { return shape_.size(); }
   const Initializer& initializer() const { return initializer_; }
-  /// Another rule for the first values; before `build`.
-  void set_initializer(Initializer initializer) { initializer_ = initializer; }
 
   const ParameterShare& share() const { return share_; }
   /// Says how it is shared with other ranks; before an optimizer is made.

@@ -108,15 +108,6 @@ class Sharded {
     refuse_after_last(where);
     return accumulate_gradient(model, whole_gradient(model), f);
   }
-  /// As `accumulate`, where add(gradient) adds to the gradient by itself and returns a value.
-  template <class Add>
-  auto accumulate_with(const Model& model, const Add& add, Location where = Location::here()) {
-    if (options_.stage >= 2)
-      return accumulate_own_with(
-          model, [&](auto& gradient, auto*) { return add(gradient); }, all_under_way(), where);
-    refuse_after_last(where);
-    return add(whole_gradient(model));
-  }
   /// As `accumulate`, for the last micro-batch of a step: with every stage, buckets of the gradient are added
   /// over the ranks as soon as they are complete, while the backward pass goes on. The bits are the same.
   template <class F>

@@ -55,38 +55,24 @@ inline struct stat status_of(const Descriptor& file, const std::filesystem::path
 
 }  // namespace detail
 
-namespace detail {
-
-template <class Bytes>
-Bytes read_whole(const std::filesystem::path& path) {
+/// The bytes of a whole file as text, whatever they are. Throws IoError.
+inline std::string read_text(const std::filesystem::path& path) {
   constexpr std::size_t least = std::size_t{1} << 16;  // pipes have no size
-  const Descriptor file{path, O_RDONLY};
-  if (!file.is_open()) throw_io_error(path, "cannot be opened", errno);
-  const auto expected = static_cast<std::size_t>(status_of(file, path).st_size);
-  Bytes bytes(expected > 0 ? expected + 1 : least, typename Bytes::value_type{});
+  const detail::Descriptor file{path, O_RDONLY};
+  if (!file.is_open()) detail::throw_io_error(path, "cannot be opened", errno);
+  const auto expected = static_cast<std::size_t>(detail::status_of(file, path).st_size);
+  std::string bytes(expected > 0 ? expected + 1 : least, '\0');
   std::size_t size = 0;
   for (;;) {
     const ssize_t count = ::read(file.value(), bytes.data() + size, bytes.size() - size);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw_io_error(path, "cannot be read", errno);
+    if (count < 0) detail::throw_io_error(path, "cannot be read", errno);
     if (count == 0) break;
     size += static_cast<std::size_t>(count);
     if (size == bytes.size()) bytes.resize(2 * size);
   }
   bytes.resize(size);
   return bytes;
-}
-
-}  // namespace detail
-
-/// The bytes of a whole file. Throws IoError.
-inline std::vector<std::byte> read_file(const std::filesystem::path& path) {
-  return detail::read_whole<std::vector<std::byte>>(path);
-}
-
-/// The bytes of a whole file as text, whatever they are. Throws IoError.
-inline std::string read_text(const std::filesystem::path& path) {
-  return detail::read_whole<std::string>(path);
 }
 
 /// A regular file mapped into memory, read-only. Pages are read on first use. The file must not be shortened

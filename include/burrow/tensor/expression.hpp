@@ -321,14 +321,6 @@ Pair<F, A, B> map_pair(F f, const A& a, const B& b, Location where = {}) {
   return Pair<F, A, B>{where, f, pair_node<F, B>(a), pair_node<F, A>(b)};
 }
 
-template <class A, class B>
-inline constexpr bool shapes_meet = true;
-template <Expression A, Expression B>
-inline constexpr bool shapes_meet<A, B> = Broadcastable<shape_of<A>, shape_of<B>>;
 }  // namespace detail
-
-/// Two operands whose shapes broadcast (a number fits every shape).
-template <class A, class B>
-concept Compatible = Elementwise<A, B> && detail::shapes_meet<A, B>;
 
 }  // namespace burrow
