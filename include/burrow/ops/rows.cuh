@@ -38,6 +38,15 @@ __device__ void put_elements(const DenseTarget<T>& target, Index i, C (&values)[
   cuda::store_elements(target.data + i, values);
 }
 
+/// Multiplies Each elements by those that lie from `factors` on.
+template <int Each, class C, class G>
+__device__ void multiply_elements(const G* factors, C (&values)[Each]) {
+  C own[Each];
+  cuda::load_elements(factors, own);
+#pragma unroll
+  for (int e = 0; e < Each; ++e) values[e] *= own[e];
+}
+
 template <int Each, class Body>
 __global__ void rows_kernel(Index rows, Body body) {
   for (Index r = blockIdx.x; r < rows; r += gridDim.x) body.template operator()<Each>(r);

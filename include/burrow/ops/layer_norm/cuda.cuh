@@ -79,14 +79,14 @@ struct LayerNormBackward {
     for_elements<Each>(width, [&](Index i) {
       C n[Each], h[Each];
       load(r, i, n, h);
-      multiply_by_gain(i, h);
+      multiply_elements(gain + i, h);
       add(sums, n, h);
     });
     sums = cuda::block_reduce<SumPairOf>(sums);
     for_elements<Each>(width, [&](Index i) {
       C n[Each], h[Each];
       load(r, i, n, h);
-      multiply_by_gain(i, h);
+      multiply_elements(gain + i, h);
       put(r, i, sums, n, h);
     });
   }
@@ -104,7 +104,7 @@ struct LayerNormBackward {
         of_columns[0][e] += n[e] * h[e];
         of_columns[1][e] += h[e];
       }
-      multiply_by_gain(i, h);
+      multiply_elements(gain + i, h);
       add(sums, n, h);
     }
     sums = cuda::block_reduce<SumPairOf>(sums);
@@ -120,14 +120,6 @@ struct LayerNormBackward {
     cuda::load_elements(dy + r * width + i, d);
 #pragma unroll
     for (int e = 0; e < Each; ++e) n[e] = (n[e] - mean) * rho;
-  }
-  /// dy becomes h.
-  template <int Each>
-  __device__ void multiply_by_gain(Index i, C (&d)[Each]) const {
-    C gains[Each];
-    cuda::load_elements(gain + i, gains);
-#pragma unroll
-    for (int e = 0; e < Each; ++e) d[e] *= gains[e];
   }
   template <int Each>
   __device__ static void add(SumPair<C>& sums, const C (&n)[Each], const C (&h)[Each]) {

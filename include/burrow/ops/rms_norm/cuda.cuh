@@ -57,14 +57,14 @@ struct RmsNormBackward {
     const C dot = fold_elements<SumOf, Each, C>(width, [&](Index i, C(&products)[Each]) {
       C h[Each];
       load(r, i, products, h);
-      multiply_by_gain(i, h);
+      multiply_elements(gain + i, h);
 #pragma unroll
       for (int e = 0; e < Each; ++e) products[e] *= rho[r] * h[e];
     });
     for_elements<Each>(width, [&](Index i) {
       C values[Each], h[Each];
       load(r, i, values, h);
-      multiply_by_gain(i, h);
+      multiply_elements(gain + i, h);
       put(r, i, dot, values, h);
     });
   }
@@ -79,7 +79,7 @@ struct RmsNormBackward {
       load(r, i, values, h);
 #pragma unroll
       for (int e = 0; e < Each; ++e) of_columns[0][e] += values[e] * rho[r] * h[e];
-      multiply_by_gain(i, h);
+      multiply_elements(gain + i, h);
 #pragma unroll
       for (int e = 0; e < Each; ++e) dot += values[e] * (rho[r] * h[e]);
     }
@@ -93,14 +93,6 @@ struct RmsNormBackward {
   __device__ void load(Index r, Index i, C (&values)[Each], C (&d)[Each]) const {
     cuda::load_elements(x + r * width + i, values);
     cuda::load_elements(dy + r * width + i, d);
-  }
-  /// dy becomes h.
-  template <int Each>
-  __device__ void multiply_by_gain(Index i, C (&d)[Each]) const {
-    C gains[Each];
-    cuda::load_elements(gain + i, gains);
-#pragma unroll
-    for (int e = 0; e < Each; ++e) d[e] *= gains[e];
   }
   template <int Each>
   __device__ void put(Index r, Index i, C dot, C (&values)[Each], const C (&h)[Each]) const {
