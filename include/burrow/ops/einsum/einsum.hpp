@@ -137,13 +137,13 @@ auto einsum(const A& a, const B& b, const C& c, Location where = Location::here(
 
 // Subscripts that do not fit; see core/misuse.hpp.
 template <FixedString Text, Expression A>
-requires(!detail::einsum_fits<Text, shape_of<A>>) detail::EinsumMisuse<Text, A> einsum(
-    const A&, Location = Location::here());
+requires(!detail::einsum_fits<Text, shape_of<A>>) detail::EinsumMisuse<Text, A> einsum(const A&,
+                                                                                       Location = {});
 template <FixedString Text, Expression A, Expression B>
 requires(!detail::einsum_fits<Text, shape_of<A>, shape_of<B>>) detail::EinsumMisuse<Text, A, B> einsum(
-    const A&, const B&, Location = Location::here());
+    const A&, const B&, Location = {});
 template <FixedString Text, Expression A, Expression B, Expression C>
 requires(!detail::einsum_fits<Text, shape_of<A>, shape_of<B>, shape_of<C>>)
-    detail::EinsumMisuse<Text, A, B, C> einsum(const A&, const B&, const C&, Location = Location::here());
+    detail::EinsumMisuse<Text, A, B, C> einsum(const A&, const B&, const C&, Location = {});
 
 }  // namespace burrow

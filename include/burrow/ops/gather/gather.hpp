@@ -170,14 +170,15 @@ auto scatter_add(const Base& base, const Ids& ids, const Updates& updates,
 // Operands that do not fit; see core/misuse.hpp.
 template <int Axis, Expression X, Expression Ids>
 requires(!detail::GatherOperands<Axis, X, Ids>) detail::GatherMisuse<operation::gather, Axis, X, Ids> gather(
-    const X&, const Ids&, Location = Location::here());
+    const X&, const Ids&, Location = {});
 template <int Axis, Expression X, Expression Ids>
 requires(!detail::AlongOperands<Axis, X, Ids>)
-    detail::GatherMisuse<operation::take_along, Axis, X, Ids> take_along(const X&, const Ids&,
-                                                                         Location = Location::here());
+    detail::GatherMisuse<operation::take_along, Axis, X, Ids> take_along(const X&, const Ids&, Location = {});
 template <int Axis, Expression Base, Expression Ids, Expression Updates>
 requires(!detail::ScatterOperands<Axis, Base, Ids, Updates>)
-    detail::GatherMisuse<operation::scatter_add, Axis, Base, Ids, Updates> scatter_add(
-        const Base&, const Ids&, const Updates&, Location = Location::here());
+    detail::GatherMisuse<operation::scatter_add, Axis, Base, Ids, Updates> scatter_add(const Base&,
+                                                                                       const Ids&,
+                                                                                       const Updates&,
+                                                                                       Location = {});
 
 }  // namespace burrow

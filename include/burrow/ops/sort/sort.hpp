@@ -104,7 +104,6 @@ requires(!detail::HasAxis<shape_of<X>, Axis>)
     misuse::axes_do_not_fit<operation::argsort, shape_of<X>, Axis> argsort(const X&);
 template <int Axis = -1, Expression X>
 requires(!detail::HasAxis<shape_of<X>, Axis>)
-    misuse::axes_do_not_fit<operation::topk, shape_of<X>, Axis> topk(const X&, Index,
-                                                                     Location = Location::here());
+    misuse::axes_do_not_fit<operation::topk, shape_of<X>, Axis> topk(const X&, Index, Location = {});
 
 }  // namespace burrow
