@@ -18,7 +18,7 @@ namespace gopher {
 namespace {
 
 constexpr std::size_t columns = 11;
-constexpr std::array<std::string_view, columns> names{
+constexpr std::array<std::string_view, columns> column_names{
     "step", "tokens", "loss", "bits/byte", "lr", "gradient", "tok/s", "util", "elapsed", "left", "skipped"};
 constexpr std::array<std::size_t, columns> widths{15, 6, 7, 9, 8, 8, 7, 6, 8, 8, 7};
 // For each column, how many are more important.
@@ -104,7 +104,7 @@ std::string table_row(const StepReport& report, std::size_t shown) {
 
 std::string header(std::size_t shown) {
   Cells cells;
-  std::copy(names.begin(), names.end(), cells.begin());
+  std::copy(column_names.begin(), column_names.end(), cells.begin());
   return row(cells, shown);
 }
 

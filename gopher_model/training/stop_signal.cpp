@@ -12,7 +12,7 @@ namespace gopher {
 namespace {
 
 std::atomic<bool> living{false};
-std::atomic<bool> stop{false};
+std::atomic<bool> stop_asked{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may only touch lock-free atomics");
 
 constexpr std::string_view notice = "\nfinishing the step, then saving; Ctrl-C ends at once and loses it\n";
@@ -20,7 +20,7 @@ constexpr std::string_view notice = "\nfinishing the step, then saving; Ctrl-C e
 // Only async-signal-safe calls here. The raised signal waits until this handler returns.
 extern "C" void ask_to_stop(int signal) {
   const int error = errno;
-  const bool asked_before = stop.exchange(true);
+  const bool asked_before = stop_asked.exchange(true);
   if (asked_before && signal == SIGINT) {
     struct sigaction action {};
     action.sa_handler = SIG_DFL;
@@ -37,7 +37,7 @@ extern "C" void ask_to_stop(int signal) {
 
 StopSignal::StopSignal() {
   if (living.exchange(true)) throw burrow::Error("StopSignal: another one is alive; there can be only one.");
-  stop = false;
+  stop_asked = false;
   struct sigaction action {};
   action.sa_flags = SA_RESTART;
   ::sigemptyset(&action.sa_mask);
@@ -54,6 +54,6 @@ StopSignal::~StopSignal() {
   living = false;
 }
 
-bool StopSignal::requested() const { return stop.load(std::memory_order_relaxed); }
+bool StopSignal::requested() const { return stop_asked.load(std::memory_order_relaxed); }
 
 }  // namespace gopher
