@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <burrow/distributed/stage_division.hpp>
+#include <burrow/nn/rematerialization.hpp>
 
 #include "gopher_model/model/accounting.hpp"
 
