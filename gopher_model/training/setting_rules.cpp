@@ -50,7 +50,7 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-std::string quoted(std::string_view text) {
+std::string toml_string(std::string_view text) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   std::string out = "\"";
   for (const char c : text) {
@@ -208,11 +208,11 @@ std::string to_toml(const Value& value) {
                           const std::string text = written(number);
                           return text.find_first_of(".enai") == text.npos ? text + ".0" : text;
                         },
-                        [](const std::string& text) { return quoted(text); },
+                        [](const std::string& text) { return toml_string(text); },
                         [](const std::vector<std::string>& texts) {
                           std::string list;
                           for (const std::string& text : texts)
-                            list += (list.empty() ? "" : ", ") + quoted(text);
+                            list += (list.empty() ? "" : ", ") + toml_string(text);
                           return "[" + list + "]";
                         },
                     },
