@@ -102,6 +102,7 @@ int steps_of(const RunConfiguration& c) {
 
 TEST_CASE("steps go on while a checkpoint is written, and it has the bits of one that they waited for") {
   const Workplace place;
+  const Threads scope{1};  // how much scratch memory several take at once is theirs to decide
   auto c = place.configuration("beside");
   c.precision = Precision::bf16_master;
   c.checkpoint_every = 4;
