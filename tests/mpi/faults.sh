@@ -10,13 +10,14 @@ failed=0
 
 ends_with() {  # how, and what the messages say
   started=$(date +%s)
-  if timeout 60 "$mpirun" --oversubscribe --bind-to none -n 3 "$program" "$1" > "$log" 2>&1; then
+  if timeout --kill-after 5 60 "$mpirun" --oversubscribe --bind-to none -n 3 "$program" "$1" > "$log" 2>&1; then
     echo "$1: all ranks end well"
     failed=1
   fi
   seconds=$(($(date +%s) - started))
   if [ "$seconds" -gt 15 ]; then
-    echo "$1: it took $seconds s until all had ended"
+    echo "$1: it took $seconds s until all had ended, after these messages:"
+    cat "$log"
     failed=1
   fi
   if ! grep -q "$2" "$log"; then

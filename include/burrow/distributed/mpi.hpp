@@ -52,6 +52,7 @@ class MpiSession {
   ~MpiSession() {
     if (!owner_) return;
     if (std::uncaught_exceptions() > 0) return;  // whoever catches it may say why; the exit then ends all
+    wait_for_all();
     running_rank() = -1;
     MPI_Finalize();
   }
@@ -72,6 +73,15 @@ class MpiSession {
   int rank = 0, size = 1;
 
  private:
+  /// Open MPI's mpirun may hang where a rank fails while others are in MPI_Finalize; so they wait before it.
+  static void wait_for_all() {
+    MPI_Request request;
+    int all = MPI_Ibarrier(MPI_COMM_WORLD, &request) == MPI_SUCCESS ? 0 : 1;
+    while (all == 0) {
+      usleep(500);
+      if (MPI_Test(&request, &all, MPI_STATUS_IGNORE) != MPI_SUCCESS) return;
+    }
+  }
   static std::string what_was_thrown() {
     try {
       if (const auto error = std::current_exception()) std::rethrow_exception(error);
