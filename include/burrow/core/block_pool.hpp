@@ -4,7 +4,6 @@
 // for huge pages, as many as they fill, and keep them.
 #pragma once
 
-#include <sched.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -14,12 +13,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <burrow/core/error.hpp>
+#include <burrow/core/locks.hpp>
 #include <burrow/core/shape.hpp>
 
 namespace burrow {
@@ -68,20 +67,6 @@ struct KeptBlocks {
   std::vector<Block*> all;
 };
 
-/// A lock for sections of a few instructions: it costs one exchange where nobody else is there.
-class SpinLock {
- public:
-  void lock() {
-    while (held_.exchange(true, std::memory_order_acquire))
-      for (int spin = 0; held_.load(std::memory_order_relaxed); ++spin)
-        if (spin >= 100) sched_yield();
-  }
-  void unlock() { held_.store(false, std::memory_order_release); }
-
- private:
-  std::atomic<bool> held_{false};
-};
-
 /// Where the host's blocks come from.
 struct HostMemory {
   static constexpr const char* owner = "the system";
@@ -117,7 +102,7 @@ class BlockPool {
   [[gnu::noinline]] Block* allocate(Index bytes, MemoryUse use = MemoryUse::values) {
     if (bytes > largest_block) throw out_of_memory(bytes);
     const int size_class = class_of(bytes);
-    const std::lock_guard lock{lock_};
+    const Hold lock{lock_};
     if (keeper_ != nullptr)
       if (Block* const kept = pop(keeper_->free, size_class)) {
         kept->idle = false;
@@ -135,7 +120,7 @@ class BlockPool {
   }
 
   [[gnu::noinline]] void release(Block* block) {
-    const std::lock_guard lock{lock_};
+    const Hold lock{lock_};
     if (block->keeper != nullptr) {
       block->idle = true;
       return push(block->keeper->free, block);
@@ -152,12 +137,12 @@ class BlockPool {
   /// From now on, blocks that are allocated or released are kept for `keeper`, which outlives this; null ends
   /// it.
   void keep_in(KeptBlocks* keeper) {
-    const std::lock_guard lock{lock_};
+    const Hold lock{lock_};
     keeper_ = keeper;
   }
   /// Takes back what was kept. Blocks that are in use return when they are released.
   void give_back(KeptBlocks& keeper) {
-    const std::lock_guard lock{lock_};
+    const Hold lock{lock_};
     for (Block* const block : keeper.all) {
       block->keeper = nullptr;
       if (!std::exchange(block->idle, false)) continue;
@@ -168,7 +153,7 @@ class BlockPool {
   }
 
   MemoryStatistics statistics() {
-    const std::lock_guard lock{lock_};
+    const Hold lock{lock_};
     return statistics_;
   }
 
@@ -176,14 +161,14 @@ class BlockPool {
   static Index bytes_of_block(Index bytes) { return block_bytes(class_of(bytes)); }
 
   void reset_peak() {
-    const std::lock_guard lock{lock_};
+    const Hold lock{lock_};
     statistics_.peak_bytes_in_use = statistics_.bytes_in_use;
     statistics_.peak_value_bytes = statistics_.value_bytes_in_use;
   }
 
   /// Returns unused blocks to the system; not those that are parts of one in use.
   void trim() {
-    const std::lock_guard lock{lock_};
+    const Hold lock{lock_};
     give_back_unused();
   }
 
@@ -280,8 +265,15 @@ class BlockPool {
   static constexpr Index largest_block = Index{1} << 47;  // what processors address
 
   [[gnu::cold, gnu::noinline]] Error out_of_memory(Index bytes) const {
-    return Error("memory: " + std::string{Memory::owner} + " has no " + std::to_string(bytes >> 20) +
-                 " MiB left (" + std::to_string(statistics_.bytes_in_use >> 20) + " MiB are in use)");
+    return Error(Message{}
+                     .add("memory: ")
+                     .add(Memory::owner)
+                     .add(" has no ")
+                     .add(bytes >> 20)
+                     .add(" MiB left (")
+                     .add(statistics_.bytes_in_use >> 20)
+                     .add(" MiB are in use)")
+                     .text());
   }
 
   static int class_of(Index bytes) {

@@ -1,6 +1,7 @@
 // The errors burrow throws. A message is one sentence: what was wrong, where, and what would be right.
 #pragma once
 
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -51,12 +52,41 @@ struct Location {
   }
 };
 
+namespace detail {
+
+/// A message in the making, of no more than a kilobyte, for errors that nearly every program can throw:
+/// functions of std::string are compiled again in each.
+class Message {
+ public:
+  [[gnu::cold, gnu::noinline]] Message& add(std::string_view text) {
+    const std::size_t room = sizeof(text_) - 1 - size_;
+    size_ += text.copy(text_ + size_, text.size() < room ? text.size() : room);
+    text_[size_] = '\0';
+    return *this;
+  }
+  [[gnu::cold, gnu::noinline]] Message& add(long long number) {
+    char digits[24];
+    std::snprintf(digits, sizeof(digits), "%lld", number);
+    return add(digits);
+  }
+  /// " [file:line]"; nothing where that is not known.
+  [[gnu::cold, gnu::noinline]] Message& add(const Location& where) {
+    if (where.file == nullptr) return *this;
+    std::string_view file = where.file;
+    if (const auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
+    return add(" [").add(file).add(":").add(where.line).add("]");
+  }
+
+  const char* text() const { return text_; }
+
+ private:
+  std::size_t size_ = 0;
+  char text_[1024] = "";
+};
+
+}  // namespace detail
+
 /// " [file:line]" of the user's call, appended to messages of errors; nothing where it is not known.
-[[gnu::cold]] inline std::string at(const Location& where) {
-  if (where.file == nullptr) return {};
-  std::string_view file = where.file;
-  if (const auto slash = file.rfind('/'); slash != file.npos) file.remove_prefix(slash + 1);
-  return " [" + std::string(file) + ":" + std::to_string(where.line) + "]";
-}
+[[gnu::cold]] inline std::string at(const Location& where) { return detail::Message{}.add(where).text(); }
 
 }  // namespace burrow

@@ -10,9 +10,9 @@
 #include <cstring>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <vector>
 
+#include <burrow/core/locks.hpp>
 #include <burrow/core/shape.hpp>
 
 namespace burrow {
@@ -52,7 +52,7 @@ class ThreadPool {
     int count;
     std::atomic<int> next{0};
     std::exception_ptr error{};
-    std::mutex error_mutex{};
+    Mutex error_mutex{};
   };
 
   static constexpr int spins = 4000;
@@ -63,7 +63,7 @@ class ThreadPool {
       for (int i = 0; i < count; ++i) call(task, i);
       return;
     }
-    const std::lock_guard entry{entry_};
+    const Hold entry{entry_};
     start();
     Job job{call, task, count};
     job_ = &job;
@@ -95,7 +95,7 @@ class ThreadPool {
       try {
         job.call(job.task, i);
       } catch (...) {
-        const std::lock_guard lock{job.error_mutex};
+        const Hold lock{job.error_mutex};
         if (!job.error) job.error = std::current_exception();
       }
     }
@@ -118,8 +118,14 @@ class ThreadPool {
   }
 
   [[noreturn, gnu::cold, gnu::noinline]] void no_thread(int error) const {
-    throw Error("threads: the system gives no more than " + std::to_string(threads_.size() + 1) + " of " +
-                std::to_string(size_) + ": " + std::strerror(error));
+    throw Error(Message{}
+                    .add("threads: the system gives no more than ")
+                    .add(static_cast<Index>(threads_.size() + 1))
+                    .add(" of ")
+                    .add(size_)
+                    .add(": ")
+                    .add(std::strerror(error))
+                    .text());
   }
 
   /// What a thread of the pool does: the jobs of all generations after the one in which it was made.
@@ -148,7 +154,7 @@ class ThreadPool {
   }
 
   int size_;
-  std::mutex entry_;
+  Mutex entry_;
   std::atomic<unsigned> generation_{0};
   unsigned first_seen_ = 0;  // of the threads that were made last
   std::atomic<int> busy_{0};

@@ -21,20 +21,31 @@ using Index = std::int64_t;
 inline constexpr Index dyn = -1;
 
 namespace detail {
-[[gnu::cold]] inline std::string shape_text(const Index* extents, std::size_t rank) {
-  std::string text = "Shape<";
+[[gnu::cold, gnu::noinline]] inline void add_shape(Message& message, const Index* extents, std::size_t rank) {
+  message.add("Shape<");
   for (std::size_t i = 0; i < rank; ++i) {
-    if (i > 0) text += ", ";
-    text += extents[i] == dyn ? "dyn" : std::to_string(extents[i]);
+    if (i > 0) message.add(", ");
+    if (extents[i] == dyn)
+      message.add("dyn");
+    else
+      message.add(extents[i]);
   }
-  return text + ">";
+  message.add(">");
+}
+
+[[gnu::cold]] inline std::string shape_text(const Index* extents, std::size_t rank) {
+  Message message;
+  add_shape(message, extents, rank);
+  return message.text();
 }
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void shape_does_not_fit(const Index* values,
                                                                       const Index* extents, std::size_t rank,
                                                                       Location where) {
-  throw ShapeError("Shape: " + shape_text(values, rank) + " does not fit " + shape_text(extents, rank) +
-                   at(where));
+  Message message;
+  add_shape(message.add("Shape: "), values, rank);
+  add_shape(message.add(" does not fit "), extents, rank);
+  throw ShapeError(message.add(where).text());
 }
 }  // namespace detail
 

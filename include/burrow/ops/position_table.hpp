@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <mutex>
+#include <utility>
 #include <vector>
 
+#include <burrow/core/locks.hpp>
+#include <burrow/core/parallel.hpp>
 #include <burrow/tensor/functions.hpp>
 #include <burrow/tensor/tensor.hpp>
 
@@ -19,9 +21,9 @@ enum class AngleOrder { sines_first, cosines_first };
 /// again computes nothing; one that is too short grows to twice its rows at least.
 template <AngleOrder Order, class T, class S, class D>
 Tensor<T, S, D> position_table(Index at_least, Index width, double base) {
-  static std::mutex mutex;
+  static Mutex mutex;
   static std::vector<std::pair<double, Tensor<T, S, D>>> known;  // with their bases
-  const std::lock_guard lock{mutex};
+  const Hold lock{mutex};
   const auto place = std::find_if(known.begin(), known.end(), [&](const auto& other) {
     return other.first == base && other.second.shape()[1] == width;
   });

@@ -49,10 +49,10 @@ requires(Real<element_of<Logits>>&& shape_of<Logits>::rank >=
 
 /// The numbers 0 ... count - 1 in a random order, as int64: `gather<0>(x, permutation(key, n))` shuffles
 /// rows.
-template <std::integral Count>
+template <std::integral Count, class S = Shape<dyn>>
 auto permutation(Key key, Count count, Location where = Location::here()) {
   const Index range = std::numeric_limits<Index>::max();
-  const Shape<dyn> shape{{static_cast<Index>(count)}, where};
+  const S shape{{static_cast<Index>(count)}, where};
   return argsort(random_integers(key, 0, range, shape, where));
 }
 
