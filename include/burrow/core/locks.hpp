@@ -1,5 +1,5 @@
-// Locks, of which one thread at a time is the holder. The standard library's are left out: their header brings
-// calendars and clocks, which take long to compile.
+// Locks, of which one thread at a time is the holder. The standard library's are left out: their header
+// brings calendars and clocks, which take long to compile.
 #pragma once
 
 #include <pthread.h>
