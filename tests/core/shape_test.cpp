@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <concepts>
 #include <sstream>
+#include <vector>
 
 using namespace burrow;
 
@@ -82,4 +83,12 @@ TEST_CASE("Shapes match where a tensor of the one can become a tensor of the oth
 TEST_CASE("Row-major strides") {
   CHECK(detail::row_major_strides(std::array<Index, 3>{2, 3, 4}) == std::array<Index, 3>{12, 4, 1});
   CHECK(detail::row_major_strides(std::array<Index, 1>{9}) == std::array<Index, 1>{1});
+}
+
+TEST_CASE("The text of a shape of any rank is cut where a message is full") {
+  const std::vector<Index> few{2, dyn, 4}, many(600, 1234567);
+  CHECK(detail::shape_text(few.data(), few.size()) == "Shape<2, dyn, 4>");
+  const std::string text = detail::shape_text(many.data(), many.size());
+  CHECK(text.size() == 1023);
+  CHECK(text.starts_with("Shape<1234567, 1234567, "));
 }
