@@ -241,6 +241,55 @@ TEST_CASE("what is sent is the least that is possible", "[mpi]") {
   CHECK(sent(Collective::all_to_all).first == (n - 1) * 40);
 }
 
+TEST_CASE("where calls are compared, all ranks name the one that differs, and go on in step", "[mpi]") {
+  const auto w = world().split(0, world().rank());
+  w.check_calls(true);
+  const bool differs = w.rank() == w.size() - 1;
+  const std::string name = "rank " + std::to_string(w.size() - 1);
+  const auto check = [&](const auto& usual, const auto& other, const std::string& text) {
+    const auto call = [&] { differs ? other() : usual(); };
+    if (w.size() == 1) return call();
+    CHECK_THROWS_WITH(call(), Catch::Contains("collectives differ: " + name + " calls " + text + " [") &&
+                                  Catch::Contains("collectives_test.cpp:"));
+  };
+  std::vector<float> x(8);
+  std::vector<std::int32_t> whole(8);
+  std::vector<bf16> narrow(8);
+  std::vector<half> halves(8);
+  const auto sum = [&] { w.all_reduce(std::span{x}); };
+  check(
+      sum, [&] { w.barrier(); }, "barrier");
+  check(
+      sum, [&] { (void)w.split(0, 0); }, "split");
+  check(
+      sum, [&] { w.all_reduce(std::span{x}.first(7)); }, "all_reduce (sum) of 7 float");
+  check(
+      sum, [&] { w.all_reduce(std::span{x}, Reduction::max); }, "all_reduce (max) of 8 float");
+  check(
+      sum, [&] { w.all_reduce(std::span{whole}); }, "all_reduce (sum) of 8 int32");
+  check([&] { w.all_reduce(std::span{narrow}); }, [&] { w.all_reduce(std::span{halves}); },
+        "all_reduce (sum) of 8 half");
+  check([&] { w.broadcast(std::span{x}, 0); }, [&] { w.broadcast(std::span{x}, w.size() - 1); },
+        "broadcast of 8 float from " + name);
+  std::vector<Index> bounds(static_cast<std::size_t>(w.size() + 1), 8);  // all for rank 0
+  bounds[0] = 0;
+  const auto scatter = [&](const Partition& parts) {
+    w.reduce_scatter<float>(x, parts.part(std::span{x}, w.rank()), parts);
+  };
+  check(
+      [&] {
+        scatter({8, w.size()});
+      },
+      [&] { scatter(Partition{bounds}); }, "reduce_scatter (sum) of 8 float");
+
+  const Traffic before = w.traffic();
+  CHECK(w.all_reduce(1) == w.size());
+  const Traffic compared = w.traffic() - before;
+  w.check_calls(false);
+  CHECK(w.all_reduce(1) == w.size());
+  CHECK((w.traffic() - before - compared).total().bytes == compared.total().bytes);
+}
+
 TEST_CASE("buffers of the wrong size are refused", "[mpi]") {
   const auto& w = world();
   std::vector<float> x(10), own(11);

@@ -13,15 +13,17 @@ namespace {
 void fail(std::string_view how, const distributed::World& world) {
   std::vector<float> x(8);
   if (how == "differ") world.check_calls(true);
-  if (how == "late") world.set_patience(1);
+  if (how == "late" || how == "split") world.set_patience(1);
   if (world.rank() == 1) {
     if (how == "throw" || how == "caught") throw Error("the disk is full");
     if (how == "exit") std::exit(3);
     if (how == "kill") std::raise(SIGKILL);
-    if (how == "late" || how == "absent") sleep(30);
+    if (how == "late" || how == "split" || how == "absent") sleep(30);
     if (how == "differ") world.all_reduce(std::span{x}.first(7), Reduction::max);
   }
-  if (how != "absent")
+  if (how == "split")
+    (void)world.split(0, world.rank());
+  else if (how != "absent")
     world.all_reduce(std::span{x});
   else if (world.rank() == 0)
     world.receive(std::span{x}, 1);

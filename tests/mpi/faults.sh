@@ -33,6 +33,7 @@ ends_with caught 'rank 1 of 3, on .*, ends all ranks: it exits while others may 
 ends_with exit 'rank 1 of 3, on .*, ends all ranks: it exits while others may wait for it'
 ends_with kill 'process rank 1 .* exited on signal 9'
 ends_with late 'all_reduce: rank [02] has waited 1 s in vain for rank 1 \['
+ends_with split 'split: rank [02] has waited 1 s in vain for rank 1 \[faults.cpp:[0-9]*\]'
 ends_with differ 'rank 1 calls all_reduce (max) of 7 float \[faults.cpp:[0-9]*\]; rank 0 and others call all_reduce (sum) of 8 float \[faults.cpp:[0-9]*\]'
 export BURROW_COLLECTIVE_TIMEOUT=2
 ends_with absent 'point_to_point: rank 0 has waited 2 s in vain for rank 1 \['

@@ -273,11 +273,12 @@ class PairOperation final : public Operation {
   int peer_;
 };
 
-/// Nobody is done before all have come: in round k every rank tells the one 2^k after it.
+/// A barrier, or what stands before a split. Nobody is done before all have come: in round k every rank tells
+/// the one 2^k after it.
 class BarrierOperation final : public Operation {
  public:
-  BarrierOperation(std::shared_ptr<Group> group, Location where)
-      : Operation{std::move(group), Collective::barrier, where, 1} {}
+  BarrierOperation(std::shared_ptr<Group> group, Collective kind, Location where)
+      : Operation{std::move(group), kind, where, 1} {}
 
  private:
   bool post(Index round) override {
@@ -306,7 +307,7 @@ struct CallRecord {
     const char* const names[] = {"", " (sum)", " (max)", " (min)"};
     std::string result = name_of(static_cast<Collective>(collective));
     result += names[reduction];
-    result += " of " + std::to_string(count) + " " + dtype.data();
+    if (dtype[0] != '\0') result += " of " + std::to_string(count) + " " + dtype.data();
     if (static_cast<Collective>(collective) == Collective::broadcast)
       result += " from rank " + std::to_string(root);
     return result + at({file.data(), line});

@@ -80,15 +80,17 @@ enum class Collective {
   broadcast,
   all_to_all,
   point_to_point,
-  barrier
+  barrier,
+  split
 };
 /// The number of kinds.
-inline constexpr std::size_t collective_count = 7;
+inline constexpr std::size_t collective_count = 8;
 
 /// "all_reduce", "reduce_scatter", ...
 constexpr const char* name_of(Collective collective) {
-  constexpr std::array<const char*, collective_count> names{
-      "all_reduce", "reduce_scatter", "all_gather", "broadcast", "all_to_all", "point_to_point", "barrier"};
+  constexpr std::array<const char*, collective_count> names{"all_reduce", "reduce_scatter", "all_gather",
+                                                            "broadcast",  "all_to_all",     "point_to_point",
+                                                            "barrier",    "split"};
   return names[static_cast<std::size_t>(collective)];
 }
 

@@ -257,12 +257,14 @@ class MpiCommunicator : public WaitingCalls<MpiCommunicator> {
   void barrier(Location where = Location::here()) const {
     if (size() == 1) return;
     check(Collective::barrier, 0, "", where, {});
-    start<detail::BarrierOperation>(where).wait();
+    start<detail::BarrierOperation>(Collective::barrier, where).wait();
   }
 
   /// The group of the ranks that give the same `color`, ordered by `key` and then by rank. All ranks call it.
-  MpiCommunicator split(int color, int key) const {
+  MpiCommunicator split(int color, int key, Location where = Location::here()) const {
     if (size() == 1) return *this;
+    check(Collective::split, 0, "", where, {});
+    start<detail::BarrierOperation>(Collective::split, where).wait();  // MPI's own waits without end
     return MpiCommunicator{group_->transport->split(color, key)};
   }
 
