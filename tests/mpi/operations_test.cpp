@@ -61,6 +61,52 @@ TEST_CASE("gradients of exchanges are those of the sum of all losses", "[mpi]") 
   check_against_differences(1, [&](const auto& x) { return all_reduce(x * 2.0, w) + x; });
   check_against_differences(2, [&](const auto& x) { return all_gather<-1>(x, w); });
   check_against_differences(2, [&](const auto& x) { return reduce_scatter<1>(all_gather<1>(x, w), w); });
+  check_against_differences(2 * w.size(), [&](const auto& x) { return all_to_all(x, w); });
+  check_against_differences(2, [&](const auto& x) { return broadcast(x, w, w.size() - 1) * x; });
+}
+
+namespace {
+
+/// The exchanges of values that fit T give those of double, rounded, and so do their gradients.
+template <class T>
+void check_narrow(double epsilon) {
+  const auto& w = world();
+  const auto r = static_cast<std::uint64_t>(w.rank());
+  const auto rounded = [](Rows x) {
+    for (double& value : x.values()) value = static_cast<double>(static_cast<T>(static_cast<float>(value)));
+    return x;
+  };
+  const auto wide = rounded(random_rows(2 * w.size(), 30 + r));
+  const auto weights = rounded(random_rows(2 * w.size() * w.size(), 40 + r));
+  const auto check = [&](const auto& operation) {
+    const auto loss = [&](const auto& in) {
+      const auto y = materialize(operation(in));
+      using Y = std::remove_cvref_t<decltype(y)>;
+      const auto given = materialize(slice<0>(weights, 0, y.shape()[0]));
+      return sum(y * materialize(cast<element_of<Y>>(given)));
+    };
+    const auto [expected, gradient] = value_and_grad(loss, wide);
+    const auto [value, narrow] = value_and_grad(loss, materialize(cast<T>(wide)));
+    static_assert(std::same_as<element_of<std::remove_cvref_t<decltype(narrow)>>, T>);
+    CHECK(static_cast<double>(value) == Approx(expected).epsilon(epsilon).margin(8 * epsilon));
+    for (Index i = 0; i < gradient.size(); ++i)
+      CHECK(static_cast<double>(narrow.data()[i]) ==
+            Approx(gradient.data()[i]).epsilon(epsilon).margin(epsilon));
+  };
+  check([&](const auto& x) { return all_reduce(x, w); });
+  check([&](const auto& x) { return all_gather(x, w); });
+  check([&](const auto& x) { return reduce_scatter(x, w); });
+  check([&](const auto& x) { return all_to_all(x, w); });
+  check([&](const auto& x) { return broadcast(x, w, w.size() - 1); });
+  check([&](const auto& x) { return copy_to_parts(x, w); });
+  check([&](const auto& x) { return sum_of_parts(x, w); });
+}
+
+}  // namespace
+
+TEST_CASE("exchanges in fp32 and bf16, and their gradients, are those in double, rounded", "[mpi]") {
+  check_narrow<float>(1e-6);
+  check_narrow<bf16>(1.0 / 128);
 }
 
 TEST_CASE("an axis that is not the first is gathered and scattered in its place", "[mpi]") {
@@ -87,6 +133,7 @@ TEST_CASE("rows that do not divide are refused", "[mpi]") {
   if (w.size() == 1) return;
   CHECK_THROWS_WITH(reduce_scatter(random_rows(w.size() + 1, 1), w),
                     Catch::Contains("is not a multiple of " + std::to_string(w.size()) + " ranks"));
+  CHECK_THROWS_WITH(all_to_all(random_rows(w.size() + 1, 1), w), Catch::Contains("all_to_all: extent"));
 }
 
 TEST_CASE("two products that ranks share are the whole products", "[mpi]") {

@@ -122,6 +122,53 @@ auto scattering(const C& ranks, Location where) {
   };
 }
 
+/// Equal blocks of the first axis, one for each rank, and those of all ranks for this one.
+template <class C>
+auto exchanging(const C& ranks, Location where) {
+  return [ranks, where]<class X>(const X& x) {
+    using T = element_of<X>;
+    Tensor<T, shape_of<X>, device_of<X>> y{x.shape()};
+    ranks.template all_to_all<T>(std::span{elements(x), static_cast<std::size_t>(y.size())}, y.values(),
+                                 where);
+    return y;
+  };
+}
+
+/// What rank `root` has.
+template <class C>
+auto spreading(const C& ranks, int root, Location where) {
+  return [ranks, root, where](const auto& x) {
+    auto y = copy_of(x);
+    ranks.broadcast(y.values(), root, where);
+    return y;
+  };
+}
+
+/// The sum over the ranks on rank `root`, which alone receives anything; zero on the others.
+template <class C>
+auto summing_at(const C& ranks, int root, Location where) {
+  return [ranks, root, where]<class X>(const X& x) {
+    using T = element_of<X>;
+    Tensor<T, shape_of<X>, device_of<X>> y{x.shape()};
+    std::vector<Index> bounds(static_cast<std::size_t>(ranks.size()) + 1, y.size());
+    std::fill_n(bounds.begin(), root + 1, 0);
+    const Partition parts{std::span<const Index>{bounds}};
+    if (ranks.rank() != root) fill_zero(device_of<X>{}, y.data(), y.size() * Index{sizeof(T)});
+    ranks.template reduce_scatter<T>(std::span{elements(x), static_cast<std::size_t>(y.size())},
+                                     parts.part(y.values(), ranks.rank()), parts, Reduction::sum, where);
+    return y;
+  };
+}
+
+/// Throws ShapeError where an extent does not divide among the ranks.
+template <class S>
+void require_multiple(const char* operation, const S& shape, int axis, int ranks, Location where) {
+  const Index extent = shape[axis];
+  if (extent % ranks != 0)
+    throw ShapeError(std::string(operation) + ": extent " + std::to_string(extent) + " of " + shape.text() +
+                     " is not a multiple of " + std::to_string(ranks) + " ranks" + at(where));
+}
+
 /// A dense leaf whose elements are needed in the backward pass, where they are kept or computed again.
 template <class X>
 class AvailableAgain {
@@ -208,11 +255,29 @@ requires(Real<element_of<X>>&& detail::HasAxis<shape_of<X>, Axis>) auto all_gath
 template <int Axis = 0, Expression X, Communicator C>
 requires(Real<element_of<X>>&& detail::HasAxis<shape_of<X>, Axis>) auto reduce_scatter(
     const X& x, const C& ranks, Location where = Location::here()) {
-  if (x.shape()[Axis] % ranks.size() != 0)
-    throw ShapeError("reduce_scatter: extent " + std::to_string(x.shape()[Axis]) + " of " + x.shape().text() +
-                     " is not a multiple of " + std::to_string(ranks.size()) + " ranks" + at(where));
+  detail::require_multiple("reduce_scatter", x.shape(), Axis, ranks.size(), where);
   return detail::exchange("reduce_scatter", x, detail::scattering<Axis>(ranks, where),
                           detail::gathering<Axis>(ranks, where));
+}
+
+/// Block r of x's first axis goes to rank r; block r of the result is what rank r sent here, as [N n, ...] to
+/// [N n, ...]. Throws ShapeError where the extent is not a multiple of the ranks. Gradient: blocks of dy go
+/// back to where they came from.
+template <Expression X, Communicator C>
+requires(Real<element_of<X>>&& shape_of<X>::rank > 0) auto all_to_all(const X& x, const C& ranks,
+                                                                      Location where = Location::here()) {
+  detail::require_multiple("all_to_all", x.shape(), 0, ranks.size(), where);
+  return detail::exchange("all_to_all", x, detail::exchanging(ranks, where),
+                          detail::exchanging(ranks, where));
+}
+
+/// The x of rank `root`, on every rank; x has the same shape on all of them. Gradient: on `root` the sum of
+/// all ranks' dy, on the others zero.
+template <Expression X, Communicator C>
+requires Real<element_of<X>>
+auto broadcast(const X& x, const C& ranks, int root = 0, Location where = Location::here()) {
+  return detail::exchange("broadcast", x, detail::spreading(ranks, root, where),
+                          detail::summing_at(ranks, root, where));
 }
 
 /// x, which is equal on all ranks and goes into a part of a computation on each (Megatron's f: Shoeybi et al.
