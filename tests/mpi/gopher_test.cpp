@@ -83,7 +83,7 @@ TEST_CASE("the parts of a Gopher have the elements of the whole one", "[mpi]") {
     Index inner = 1;
     for (std::size_t a = axis + 1; a < own.size(); ++a) inner *= own[a];
     const Index unit = name.find("attention") != name.npos ? size.head_width : 1;
-    const Index n = world().size(), r = world().rank();
+    const Index n = world().size(), r = mesh.tensor().rank();
     const Index first = own[axis] == extents[axis] ? 0 : extents[axis] / unit * r / n * unit;
     bool same = true;
     for (Index i = 0; i < p.size(); ++i) {

@@ -293,7 +293,7 @@ TEST_CASE("batches go through stages without a trace, and the last rank has thei
       CHECK(loss.count == expected.count);
       ++found;
     });
-    CHECK(found == (world().rank() == n - 1 ? count : 0));
+    CHECK(found == (mesh.pipeline().rank() == n - 1 ? count : 0));
   }
 }
 

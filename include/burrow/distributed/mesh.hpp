@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include <burrow/distributed/communicator.hpp>
+#include <burrow/distributed/machines.hpp>
 
 namespace burrow {
 
@@ -68,15 +69,16 @@ inline MeshShape parse_mesh(std::string_view text) {
   return shape;
 }
 
-/// Ranks arranged as data x pipeline x tensor. Those of a tensor group are neighbours in the world, then come
-/// those of a data group; stages of a pipeline, which exchange the least, lie farthest apart.
+/// Ranks arranged as data x pipeline x tensor, machine by machine, whatever the order in which a launcher has
+/// numbered them. Those of a tensor group are neighbours, then come those of a data group; stages of a
+/// pipeline, which exchange the least, lie farthest apart.
 template <Communicator C>
 class Mesh {
  public:
   /// All ranks of `world` call it. Throws ConfigError where the shape has not as many ranks as the world.
   Mesh(C world, const MeshShape& shape, Location where = Location::here())
       : shape_{checked(shape, world.size(), where)}, world_{std::move(world)} {
-    const int rank = world_.rank();
+    const int rank = detail::place_by_machine(world_, detail::machine_number());
     tensor_rank_ = rank % shape_.tensor;
     data_rank_ = rank / shape_.tensor % shape_.data;
     stage_ = rank / shape_.tensor / shape_.data;
