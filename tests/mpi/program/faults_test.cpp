@@ -262,27 +262,34 @@ TEST_CASE("a rank that stands still is named, and ends the run") {
 }
 
 TEST_CASE("steps whose loss is no number are left out by all ranks, until there are too many") {
-  const Place place;
-  const auto outcome = place.gopher(  // each step multiplies the parameters by 1 - 10 * 10
-      2, Place::training("run",
-                         "--steps 200 --optimizer adamw --weight-decay 10 --learning-rate 10 "
-                         "--initial-learning-rate 10 --warmup-steps 0 --checkpoint-every 1"));
-  INFO(outcome.text);
-  CHECK(outcome.code != 0);
-  CHECK_THAT(outcome.text, Contains("left the model as it was, since its loss or gradient was not finite") &&
-                               Contains("gopher: the loss was not finite in 21 steps in a row") &&
-                               Contains("The last checkpoint is intact"));
-  CHECK(outcome.text.find("in a row") == outcome.text.rfind("in a row"));
-  const auto steps = place.numbers("run", "step", "step"), tokens = place.numbers("run", "step", "tokens");
-  CHECK(steps.size() > 20);
-  for (std::size_t i = 0; i < steps.size(); ++i) {
-    CHECK(steps[i] == static_cast<double>(i + 1));
-    CHECK(tokens[i] == 256 * steps[i]);
-  }
-  const auto newest = gopher::RunFiles{place / "run"}.newest_checkpoint();
-  REQUIRE(newest);
-  for (const auto& [name, values] : tensors_of(newest->path)) {
-    CAPTURE(name);
-    CHECK(std::ranges::all_of(values, [](float x) { return std::isfinite(x); }));
+  for (const auto& [ranks, settings] : {std::pair{2, "--mesh data=2"},
+                                        {4, "--mesh data=2,tensor=2 --zero 3"},
+                                        {4, "--mesh data=2,pipeline=2 --zero 2"}}) {
+    CAPTURE(settings);
+    const Place place;
+    const auto outcome = place.gopher(  // each step multiplies the parameters by 1 - 10 * 10
+        ranks,
+        Place::training("run", std::string(settings) +
+                                   " --steps 200 --optimizer adamw --weight-decay 10 --learning-rate 10 "
+                                   "--initial-learning-rate 10 --warmup-steps 0 --checkpoint-every 1"));
+    INFO(outcome.text);
+    CHECK(outcome.code != 0);
+    CHECK_THAT(outcome.text,
+               Contains("left the model as it was, since its loss or gradient was not finite") &&
+                   Contains("gopher: the loss was not finite in 21 steps in a row") &&
+                   Contains("The last checkpoint is intact"));
+    CHECK(outcome.text.find("in a row") == outcome.text.rfind("in a row"));
+    const auto steps = place.numbers("run", "step", "step"), tokens = place.numbers("run", "step", "tokens");
+    CHECK(steps.size() > 20);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      CHECK(steps[i] == static_cast<double>(i + 1));
+      CHECK(tokens[i] == 256 * steps[i]);
+    }
+    const auto newest = gopher::RunFiles{place / "run"}.newest_checkpoint();
+    REQUIRE(newest);
+    for (const auto& [name, values] : tensors_of(newest->path)) {
+      CAPTURE(name);
+      CHECK(std::ranges::all_of(values, [](float x) { return std::isfinite(x); }));
+    }
   }
 }

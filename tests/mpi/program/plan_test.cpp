@@ -11,6 +11,7 @@ using mpi_program::Place;
 namespace {
 
 constexpr Index steps = 2;
+int runs = 0;  // made so far, which have a name each
 
 /// Heads, columns and layers that no two ranks can divide evenly.
 const std::string model =
@@ -108,7 +109,6 @@ void check_passes(const nlohmann::json& costs, const gopher::RunConfiguration& c
 
 /// A run against its plan.
 void check_plan(const Place& place, const std::string& settings) {
-  static int number = 0;
   CAPTURE(settings);
   const auto unless = [&](const std::string& name, const std::string& value) {
     return settings.find(name) == settings.npos ? " " + name + " " + value : "";
@@ -117,7 +117,7 @@ void check_plan(const Place& place, const std::string& settings) {
   const auto c = configuration_of(line);
   const burrow::MeshShape mesh = burrow::parse_mesh(c.mesh);
   const gopher::Layout layout = gopher::layout_of(c, mesh);
-  const std::string run = "run" + std::to_string(++number);
+  const std::string run = "run" + std::to_string(++runs);
   place.train(mesh.ranks(), run, line);
   const auto costs = place.records(run, "costs").at(0);
   CHECK(costs.at("steps") == steps);
@@ -149,25 +149,29 @@ TEST_CASE("a run sends and keeps what its plan says") {
     check_plan(place, settings);
 }
 
-TEST_CASE("what the system counts for a process grows as its plan does, within a twentieth") {
+TEST_CASE("what the system counts for a rank grows as its plan does, within a fiftieth") {
   const Place place;
   const std::string size =  // larger than what the machine's speed was measured with
-      " --mesh data=1 --width 512 --heads 8 --head-width 64 --feed-forward 2048 --vocabulary 320 --context 64"
-      " --batch-tokens 256 --micro-batch 4 --steps 3 --checkpoint-every 0";
-  const auto of_layers = [&](const std::string& layers) {
-    const std::string line = size + " --layers " + layers;
-    const auto c = configuration_of(line);
-    place.train(0, "run" + layers, line);
-    const gopher::Layout layout = gopher::layout_of(c, burrow::parse_mesh(c.mesh));
-    const auto costs = place.records("run" + layers, "costs").at(0);
-    return std::pair{costs.at("resident_of_rank_0").get<double>(),
-                     gopher::memory_of_rank(c, layout, 0, 0, 0).total()};
-  };
-  const auto [few, few_planned] = of_layers("5");
-  const auto [many, many_planned] = of_layers("9");
-  CHECK(many - few == Approx(many_planned - few_planned).epsilon(0.05));
-  CHECK(few - few_planned > 0);
-  CHECK(few - few_planned < 64e6);  // the program, its data and the scratch memory of threads
+      " --width 512 --heads 8 --head-width 64 --feed-forward 2048 --vocabulary 320 --context 64"
+      " --batch-tokens 256 --micro-batch 2 --steps 2 --checkpoint-every 0";
+  for (const std::string mesh : {"data=2 --zero 1", "data=2 --zero 3"}) {
+    CAPTURE(mesh);
+    const auto of_layers = [&](const std::string& layers) {
+      const std::string line = "--mesh " + mesh + size + " --layers " + layers;
+      const std::string run = "run" + std::to_string(++runs);
+      const auto c = configuration_of(line);
+      place.train(2, run, line);
+      const gopher::Layout layout = gopher::layout_of(c, burrow::parse_mesh(c.mesh));
+      const auto costs = place.records(run, "costs").at(0);
+      return std::pair{costs.at("resident_of_rank_0").get<double>(),
+                       gopher::memory_of_rank(c, layout, 0, 0, 0).total()};
+    };
+    const auto [few, few_planned] = of_layers("5");
+    const auto [many, many_planned] = of_layers("9");
+    CHECK(many - few == Approx(many_planned - few_planned).epsilon(0.02));
+    CHECK(few - few_planned > 0);
+    CHECK(few - few_planned < 64e6);  // the program, its data and the scratch memory of threads
+  }
 }
 
 TEST_CASE("every run sends and keeps what its plan says", "[.]") {
