@@ -1,7 +1,6 @@
 #include "gopher_model/training/ranks.hpp"
 
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -32,17 +31,12 @@ MeshShape asked_shape(const World& world, const std::string& mesh) {
 
 // The same number on ranks that may use the same processors.
 std::uint64_t processors() {
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
   cpu_set_t set;
   CPU_ZERO(&set);
   ::sched_getaffinity(0, sizeof set, &set);
-  std::uint64_t hash = 0xcbf29ce484222325;
-  const auto mix = [&](std::string_view bytes) {
-    for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  };
-  mix(host.data());
-  mix({reinterpret_cast<const char*>(&set), sizeof set});
+  auto hash = static_cast<std::uint64_t>(burrow::detail::machine_number());
+  for (const char c : std::string_view{reinterpret_cast<const char*>(&set), sizeof set})
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   return hash;
 }
 
@@ -50,8 +44,14 @@ std::uint64_t processors() {
 
 Ranks arranged(const World& world, const RunConfiguration& c) {
   const MeshShape shape = asked_shape(world, c.mesh);
-  if (c.device == DeviceKind::cuda && shape.ranks() > 1)
-    throw ConfigError("mesh " + shape.text() + ": several ranks train on the device cpu, not yet on cuda.");
+  if (c.device == DeviceKind::cuda && shape.pipeline * shape.tensor > 1)
+    throw ConfigError("mesh " + shape.text() +
+                      ": on the device cuda ranks divide the batch, not the model: take --mesh data=" +
+                      std::to_string(shape.ranks()) + ", or --device cpu.");
+  if (c.device == DeviceKind::cuda && shape.data > 1 && c.zero == 3)
+    throw ConfigError(
+        "zero = 3: on the device cuda ranks divide gradients and the optimizer's state at most: "
+        "take --zero 0, 1 or 2, or --device cpu.");
   Ranks ranks{world, shape};
   require_divisible(c, layout_of(c, shape));
   return ranks;

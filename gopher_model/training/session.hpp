@@ -13,6 +13,7 @@
 #include "gopher_model/model/accounting.hpp"
 #include "gopher_model/training/batch_schedule.hpp"
 #include "gopher_model/training/device_passes.hpp"
+#include "gopher_model/training/device_ranks.hpp"
 #include "gopher_model/training/held_out.hpp"
 #include "gopher_model/training/machine.hpp"
 #include "gopher_model/training/metrics.hpp"
@@ -33,7 +34,7 @@ class Session {
   using D = typename Policy::device;
   using Model = typename Layout::model_type;
   template <template <class> class Whole>
-  using Divided = burrow::Sharded<Whole<Model>, World>;
+  using Divided = burrow::Sharded<Whole<Model>, typename DeviceRanks<D>::communicator>;
   using Optimizer = std::variant<Divided<Adam>, Divided<Sgd>>;
 
  public:
@@ -65,13 +66,13 @@ class Session {
     agree();
     while (!finished() && !stopping_) {
       if (profile_) profile_->step_begins();
-      const Traffic before = layout_.sent();
+      const Traffic before = sent();
       const StepReport report = step();
       if (profile_) profile_->step_ends();
       const burrow::Region between{"report"};
       if (leads()) tell(report);
       agree();
-      costs_.sent += layout_.sent() - before;
+      costs_.sent += sent() - before;
       ++costs_.steps;
       const bool last = finished() || stopping_;
       if (is_due(configuration_.evaluate_every) && !last) evaluate(configuration_.evaluate_tokens);
@@ -87,6 +88,12 @@ class Session {
   const World& world() const { return parts_.ranks.world(); }
   const World& data_ranks() const { return parts_.ranks.data(); }
   bool leads() const { return world().rank() == 0; }
+  Traffic sent() const {
+    Traffic all = layout_.sent();
+    if constexpr (!burrow::detail::on_host<D>)
+      all += std::visit([](const auto& o) { return o.ranks().traffic(); }, optimizer_);
+    return all;
+  }
 
   void tell(const StepReport& report) {
     const bool due = state_.step % configuration_.log_every == 0 || state_.step == 1 || finished();
@@ -123,7 +130,7 @@ class Session {
                                                         .weight_decay = c.weight_decay,
                                                         .bf16_update = update,
                                                         .key = key}},
-                          parts_.ranks, sharding};
+                          DeviceRanks<D>::of(parts_.ranks), sharding};
     const double decay = c.optimizer == OptimizerKind::adamw ? c.weight_decay : 0.0;
     return Divided<Adam>{Adam<Model>{model_, AdamOptions{.beta1 = c.beta1,
                                                          .beta2 = c.beta2,
@@ -131,7 +138,7 @@ class Session {
                                                          .weight_decay = decay,
                                                          .bf16_update = update,
                                                          .key = key}},
-                         parts_.ranks, sharding};
+                         DeviceRanks<D>::of(parts_.ranks), sharding};
   }
 
   void restore(const ResumePoint& point) {

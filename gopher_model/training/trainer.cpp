@@ -97,7 +97,7 @@ Corpus shared_corpus(const World& world, const RunConfiguration& asked, const Ru
 
 int train(const World& world, const RunConfiguration& asked) {
   const Ranks ranks = arranged(world, asked);
-  if (asked.device == DeviceKind::cuda) require_cuda();
+  if (asked.device == DeviceKind::cuda) take_gpu(burrow::number_on_machine(world), world.size());
   if (asked.threads > 0)
     burrow::set_threads(static_cast<int>(asked.threads));
   else if (world.size() > 1)

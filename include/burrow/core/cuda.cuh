@@ -141,6 +141,14 @@ inline bool available() {
   return found;
 }
 
+/// Makes the GPU of that number the one of this process, counted around those that it sees, so that processes
+/// of one machine, numbered from 0, have one each. To be called before anything else is done on a GPU.
+inline void use_device(int number) {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess && count > 0)
+    check(cudaSetDevice(number % count), "to choose a device");
+}
+
 /// Waits until the device has done all work. Throws what it found wrong with operands: ids and targets out of
 /// range.
 inline void synchronize() { Context::instance().synchronize("work on the device"); }

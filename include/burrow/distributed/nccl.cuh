@@ -121,12 +121,11 @@ class NcclWork final : public Pending::Work {
 
 /// The ranks' GPUs; a cheap handle, copies mean the same group. Sums are NCCL's: of half and bf16 they are
 /// rounded on the way, and their order is fixed by NCCL's choice of algorithm for a size and a machine, not
-/// by the ranks' numbers. A process's GPU is the first that it sees: give each its own by
-/// CUDA_VISIBLE_DEVICES.
+/// by the ranks' numbers. Each process has a GPU of its own: see `cuda::use_device`.
 class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
  public:
-  /// A group of this process's GPU alone.
-  NcclCommunicator() : NcclCommunicator{SelfCommunicator{}} {}
+  /// A group of this process's GPU alone; nothing of NCCL is used.
+  NcclCommunicator() = default;
 
   /// All ranks of `meeting`, by which they exchange NCCL's id, call it. Throws NoDeviceError where a rank has
   /// no GPU, Error where NCCL cannot connect them.
@@ -142,17 +141,18 @@ class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
     std::memcpy(&id, words.data(), sizeof(id));
     ncclComm_t communicator = nullptr;
     detail::check_nccl(ncclCommInitRank(&communicator, meeting.size(), id, meeting.rank()),
-                       "nccl: to connect the ranks", where);
+                       "nccl: to connect the ranks, each of which needs a GPU of its own", where);
     group_ = std::make_shared<detail::NcclGroup>(communicator, where);
   }
 
-  int rank() const { return group_->rank(); }
-  int size() const { return group_->size(); }
+  int rank() const { return group_ ? group_->rank() : 0; }
+  int size() const { return group_ ? group_->size() : 1; }
 
   using WaitingCalls::all_reduce;
   /// The reduction of one number of the host from each rank; the host waits for it.
   template <Reducible T>
   T all_reduce(T value, Reduction by = Reduction::sum, Location where = Location::here()) const {
+    if (!group_) return value;
     const Buffer<Cuda> number{Index{sizeof(T)}};
     detail::copy_bytes(Cpu{}, Cuda{}, number.data(), &value, Index{sizeof(T)});
     all_reduce(std::span<T>{static_cast<T*>(number.data()), 1}, by, where);
@@ -164,6 +164,7 @@ class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
   template <Reducible T>
   Pending start_all_reduce(std::span<T> values, Reduction by = Reduction::sum,
                            Location where = Location::here()) const {
+    if (!group_) return {};
     return start(Collective::all_reduce, 2 * shared(bytes_of(values)), where, [&] {
       return ncclAllReduce(values.data(), values.data(), values.size(), detail::nccl_type<T>(),
                            detail::nccl_operation(by), group_->communicator(), group_->stream());
@@ -176,6 +177,7 @@ class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
                                const Partition& partition, Reduction by = Reduction::sum,
                                Location where = Location::here()) const {
     detail::check_parts("reduce_scatter", own.size(), values.size(), partition, rank(), size(), where);
+    if (!group_) return copy(values, own);
     return start(Collective::reduce_scatter, bytes_of(values) - bytes_of(own), where, [&] {
       if (even(partition))
         return ncclReduceScatter(values.data(), own.data(), own.size(), detail::nccl_type<T>(),
@@ -192,6 +194,7 @@ class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
   Pending start_all_gather(std::type_identity_t<std::span<const T>> own, std::span<T> values,
                            const Partition& partition, Location where = Location::here()) const {
     detail::check_parts("all_gather", own.size(), values.size(), partition, rank(), size(), where);
+    if (!group_) return copy(own, values);
     return start(Collective::all_gather, bytes_of(own) * (size() - 1), where, [&] {
       if (even(partition))
         return ncclAllGather(own.data(), values.data(), own.size(), detail::nccl_type<T>(),
@@ -207,6 +210,7 @@ class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
   template <Communicable T>
   Pending start_broadcast(std::span<T> values, int root = 0, Location where = Location::here()) const {
     detail::check_rank("broadcast", root, size(), where);
+    if (!group_) return {};
     return start(Collective::broadcast, (root + size() - 1) % size() == rank() ? 0 : bytes_of(values), where,
                  [&] {
                    return ncclBroadcast(values.data(), values.data(), values.size(), detail::nccl_type<T>(),
@@ -220,6 +224,7 @@ class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
   Pending start_all_to_all(std::type_identity_t<std::span<const T>> sent, std::span<T> received,
                            Location where = Location::here()) const {
     detail::check_blocks(sent.size(), received.size(), size(), where);
+    if (!group_) return copy(sent, received);
     const auto ranks = static_cast<std::size_t>(size());
     const std::size_t block = sent.size() / ranks;
     return start(Collective::all_to_all, shared(bytes_of(sent)), where, [&] {
@@ -261,11 +266,13 @@ class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
 
   /// Returns when all ranks have called it and this one's device has done its work.
   void barrier(Location where = Location::here()) const {
+    if (!group_) return cuda::synchronize();
     all_reduce(std::int32_t{0}, Reduction::sum, where);
   }
 
   /// The group of the ranks that give the same `color`, ordered by `key` and then by rank. All ranks call it.
   NcclCommunicator split(int color, int key) const {
+    if (!group_) return *this;
     const Location where = Location::here();
     ncclComm_t part = nullptr;
     detail::check_nccl(ncclCommSplit(group_->communicator(), color, key, &part, nullptr), "nccl: to split",
@@ -274,8 +281,10 @@ class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
   }
 
   /// What this rank has sent to this group, as rings send it: the bytes of the elements, without NCCL's own.
-  Traffic traffic() const { return group_->traffic; }
-  void reset_traffic() const { group_->traffic = {}; }
+  Traffic traffic() const { return group_ ? group_->traffic : Traffic{}; }
+  void reset_traffic() const {
+    if (group_) group_->traffic = {};
+  }
 
  private:
   explicit NcclCommunicator(std::shared_ptr<detail::NcclGroup> group) : group_{std::move(group)} {}
@@ -283,6 +292,12 @@ class NcclCommunicator : public WaitingCalls<NcclCommunicator> {
   template <class T>
   static Index bytes_of(std::span<T> values) {
     return static_cast<Index>(values.size_bytes());
+  }
+  template <class T>
+  static Pending copy(std::span<const T> from, std::span<T> to) {
+    if (from.data() != to.data() && !to.empty())
+      detail::copy_bytes(Cuda{}, Cuda{}, to.data(), from.data(), bytes_of(to));
+    return {};
   }
   /// (N - 1) / N of a number of bytes.
   Index shared(Index bytes) const { return bytes - bytes / size(); }

@@ -47,6 +47,18 @@ struct ReducedGradient {
   std::span<const detail::ParameterRange> ranges = {};  ///< that have a gradient; empty: all
 };
 
+namespace detail {
+
+/// Adds values of a gradient to a sum.
+template <Real G>
+void add_values(Cpu, G* sum, const G* values, Index count) {
+  parallel_for(count, Index{1} << 15, [&](Index begin, Index end) {
+    for (Index i = begin; i < end; ++i) sum[i] += values[i];
+  });
+}
+
+}  // namespace detail
+
 /// An optimizer of burrow, divided among the ranks of `C`. The numbers are those of one rank that has the
 /// whole batch, up to the order of sums; the same bits for every stage and size of buckets. The gradients of
 /// ranks are added, not averaged: divide losses by the number of terms that all ranks have together.
@@ -58,16 +70,22 @@ class Sharded {
   using D = detail::module_device_of<Model>;
   using G = typename Gradient<Model>::element;
   using Compute = compute_type<P>;
+  using Own = Tensor<G, Shape<dyn>, D>;
 
  public:
   using model_type = Model;
 
   /// Takes the options, groups and model of an optimizer that was not used yet. All ranks call it, with equal
-  /// models. Throws ValueError for a stage other than 0 to 3 and for an optimizer that has made steps.
+  /// models. Throws ValueError for a stage other than 0 to 3, of which a GPU has 0 to 2, and for an optimizer
+  /// that has made steps.
   Sharded(const Optimizer& whole, C ranks, const ShardingOptions& options = {},
           Location where = Location::here())
-      : ranks_{std::move(ranks)}, options_{options}, layout_{whole.layout()} {
+      : ranks_{std::move(ranks)}, options_{options}, layout_{whole.layout()}, own_{Shape<dyn>{{0}}} {
     detail::require_option(options.stage >= 0 && options.stage <= 3, "Sharded: the stage is 0, 1, 2 or 3",
+                           where);
+    detail::require_option(detail::on_host<D> || options.stage < 3,
+                           "Sharded: stage 3 gives memory back by the page, which a GPU's memory cannot; "
+                           "take stage 0, 1 or 2",
                            where);
     detail::require_option(options.bucket_elements > 0, "Sharded: a bucket has one element at least", where);
     detail::require_option(!whole.used(), "Sharded: the optimizer has been used already; wrap it before",
@@ -220,7 +238,7 @@ class Sharded {
   Index gradient_bytes() const {
     const bool kept = gradient_ && options_.stage < 2;
     const auto whole = kept ? gradient_->values().size() : std::size_t{0};
-    return static_cast<Index>((whole + own_.size()) * sizeof(G));
+    return (static_cast<Index>(whole) + own_.size()) * Index{sizeof(G)};
   }
 
   const ShardingOptions& options() const { return options_; }
@@ -341,16 +359,14 @@ class Sharded {
   }
 
   void begin_own() {
-    own_.resize(at(own_size_));
-    if (!std::exchange(accumulating_, true)) std::fill(own_.begin(), own_.end(), G(0));
+    const bool first = !accumulating_;
+    each_step(D{}, [this] { accumulating_ = true; });
+    if (own_.size() != own_size_) own_ = Own{Shape<dyn>{{own_size_}}};
+    if (first && own_size_ > 0) fill_zero(D{}, own_.data(), own_size_ * Index{sizeof(G)});
   }
   /// Adds this rank's part of a bucket that was added over the ranks.
   void add_own(const Bucket& bucket, const Gradient<Model>& gradient) {
-    G* const sum = own_.data() + bucket.own_at;
-    const G* const part = gradient.values().data() + bucket.first;
-    parallel_for(bucket.own, Index{1} << 15, [&](Index begin, Index end) {
-      for (Index i = begin; i < end; ++i) sum[i] += part[i];
-    });
+    add_values(D{}, own_.data() + bucket.own_at, gradient.values().data() + bucket.first, bucket.own);
   }
 
   void refuse_after_last(Location where) const {
@@ -367,7 +383,7 @@ class Sharded {
   std::vector<Index> bounds_;  // of the buckets in the flat parameters
   Index count_ = 0, own_size_ = 0;
   std::optional<Gradient<Model>> gradient_;
-  detail::Remembered<G> own_;
+  Own own_;
   bool accumulating_ = false;
   bool reducing_ = false;  // since accumulate_last
   detail::PendingList begun_;

@@ -251,6 +251,18 @@ class ElementwiseSlice<P, Rule, Cuda> {
   Buffer<Cuda> copy_;
 };
 
+template <class G>
+struct AddEach {
+  G* sum;
+  const G* values;
+  constexpr void operator()(Index i) const { sum[i] += values[i]; }
+};
+
+template <Real G>
+void add_values(Cuda, G* sum, const G* values, Index count) {
+  for_each_index("gradient", count, AddEach<G>{sum, values});
+}
+
 template <Real G>
 DeviceNumber<double, Cuda> sum_of_squares(Cuda, std::span<const G> values) {
   using Flat = View<G, Shape<dyn>, Cuda>;

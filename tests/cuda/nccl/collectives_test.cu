@@ -6,13 +6,13 @@
 
 #include <burrow/core/for_each.cuh>
 #include <burrow/distributed/mesh.hpp>
-#include <burrow/distributed/nccl.cuh>
 
-#include "tests/mpi/world.hpp"
+#include "tests/cuda/nccl/gpus.hpp"
 
 namespace {
 
 using namespace burrow;
+using nccl_test::gpus;
 
 /// Values on the device.
 template <class T>
@@ -51,11 +51,6 @@ struct Twice {
   float* values;
   constexpr void operator()(Index i) const { values[i] *= 2; }
 };
-
-const NcclCommunicator& gpus() {
-  static const NcclCommunicator all{mpi_test::world()};
-  return all;
-}
 
 }  // namespace
 
@@ -151,6 +146,24 @@ TEST_CASE("exchanges of a captured step are made in every replay") {
   cuda::CapturedStep number{[&] { return gpus().all_reduce(1); }};
   CHECK(number() == ranks);
   CHECK_THROWS_WITH(number(), Catch::Contains("a copy to the device in a step that is captured"));
+}
+
+TEST_CASE("a GPU that is alone copies and sends nothing") {
+  const NcclCommunicator alone;
+  const Partition all{5, 1};
+  const std::vector<float> expected{1, 2, 3, 4, 5};
+  const OnDevice<float> from{expected}, to{std::vector<float>(5)};
+  alone.all_reduce(from.span());
+  alone.reduce_scatter<float>(from.span(), to.span(), all);
+  CHECK(to.values() == expected);
+  const OnDevice<float> gathered{std::vector<float>(5)}, exchanged{std::vector<float>(5)};
+  alone.all_gather<float>(from.span(), gathered.span(), all);
+  alone.all_to_all<float>(gathered.span(), exchanged.span());
+  alone.broadcast(exchanged.span(), 0);
+  CHECK(exchanged.values() == expected);
+  CHECK(alone.split(0, 0).all_reduce(7) == 7);
+  alone.barrier();
+  CHECK(alone.traffic().total().calls == 0);
 }
 
 TEST_CASE("calls that do not fit the group are refused") {

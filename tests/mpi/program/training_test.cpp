@@ -150,7 +150,12 @@ TEST_CASE("a mesh that does not fit is refused once, in a sentence") {
       "mesh tensor=2: with sequence_parallel its tensor ranks divide the context, so 15 must be a multiple "
       "of 2.");
   refused(2, "--mesh tensor=2 --device cuda",
-          "mesh tensor=2: several ranks train on the device cpu, not yet on cuda.");
+          "mesh tensor=2: on the device cuda ranks divide the batch, not the model: take --mesh data=2, or "
+          "--device cpu.");
+  refused(
+      2, "--zero 3 --device cuda",
+      "zero = 3: on the device cuda ranks divide gradients and the optimizer's state at most: take --zero 0, "
+      "1 or 2, or --device cpu.");
   refused(3, "",
           "batch_tokens must be a multiple of context x data ranks = 16 x 3 = 48, such as 288, not 256.");
   refused(2, "--data nothing", "nothing");
