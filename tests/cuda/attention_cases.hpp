@@ -122,7 +122,7 @@ void agrees_in_tiles(double allowed) {
   }
   agrees<T>({1, 65, 70, 1, 64, 1}, Bias::relative, allowed);
   agrees<T>({1, 5, 140, 2, 7, 2}, Bias::relative, allowed);
-  agrees<T>({1, 33, 40, 1, 128, 1}, Bias::relative, allowed);
+  agrees<T>({1, 33, 64, 1, 128, 1}, Bias::relative, allowed);
   agrees<T>({1, 6, 6, 1, 3, 1}, Bias::relative, allowed);
   agrees<T>({1, 66, 70, 4, 24, 2}, Bias::none, allowed);
 }

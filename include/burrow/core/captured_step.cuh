@@ -122,7 +122,9 @@ class Capture {
     for (const auto& write : writes_) write();
     for (const Chunk& chunk : chunks_)
       Staging::instance().upload(chunk.device.data(), chunk.host.get(), chunk.used);
-    check(cudaGraphLaunch(graph_, Context::instance().stream()), "a captured step");
+    auto& context = Context::instance();
+    context.check_work(cudaGraphLaunch(graph_, context.stream()), "a captured step");
+    context.begins("a captured step");
   }
 
   /// Where the value of now() will lie in each replay; it is called before each of them, in the order of

@@ -60,7 +60,28 @@ class Context {
   int capability() const { return capability_; }
   /// How many kernels were started.
   Index launches() const { return launches_; }
-  void count_launch() { ++launches_; }
+  void count_launch(const char* name) {
+    ++launches_;
+    begins(name);
+  }
+  /// What goes to the stream now; errors name the last of these. The name outlives the process's work.
+  void begins(const char* name) { started_[started_count_++ % started_.size()] = name; }
+
+  /// Throws Error for every status but success of what waits for the stream or adds to it: it may be that of
+  /// anything that was started before.
+  void check_work(cudaError_t status, const char* what) const {
+    if (status != cudaSuccess) fail(status, what);
+  }
+  [[noreturn, gnu::cold, gnu::noinline]] void fail(cudaError_t status, std::string text) const {
+    cudaGetLastError();
+    text = "cuda: " + text + ": " + cudaGetErrorString(status);
+    const std::size_t count = std::min(started_count_, started_.size());
+    for (std::size_t i = 1; i <= count; ++i)
+      text += (i == 1 ? "; started last: " : ", ") +
+              std::string{started_[(started_count_ - i) % started_.size()]};
+    if (count > 0) text += " (with CUDA_LAUNCH_BLOCKING=1 the one that failed throws)";
+    throw Error(text);
+  }
 
   /// Waits until all work has been done, and throws what kernels found wrong with their operands. Every wait
   /// is counted; a training step should need none but that for its loss.
@@ -75,15 +96,20 @@ class Context {
   void wait(const char* what) {
     refuse_in_capture(what, "the host cannot wait for the device");
     ++synchronizations_;
-    check(cudaStreamSynchronize(stream_), what);
+    check_work(cudaStreamSynchronize(stream_), what);
   }
   /// Waits for an event, which counts where it has not come yet.
   void wait(cudaEvent_t event, const char* what) {
     const cudaError_t status = cudaEventQuery(event);
     if (status == cudaSuccess) return;
-    if (status != cudaErrorNotReady) check(status, what);
+    if (status != cudaErrorNotReady) check_work(status, what);
     ++synchronizations_;
-    check(cudaEventSynchronize(event), what);
+    check_work(cudaEventSynchronize(event), what);
+  }
+  /// Waits until another stream has done its work, where nothing can be done about its errors.
+  void drain(cudaStream_t stream) noexcept {
+    ++synchronizations_;
+    cudaStreamSynchronize(stream);
   }
   Index synchronizations() const { return synchronizations_; }
 
@@ -124,6 +150,8 @@ class Context {
   }
 
   Index launches_ = 0;
+  std::array<const char*, 4> started_{};
+  std::size_t started_count_ = 0;
   cudaStream_t stream_ = nullptr;
   int device_ = 0, multiprocessors_ = 0, capability_ = 0;
   Fault* fault_ = nullptr;
@@ -165,7 +193,15 @@ inline void check_at_once(bool wanted) { Context::instance().checks_at_once = wa
               " KiB of shared memory, more than this device has");
 }
 
-/// Starts a kernel for the operation `name` on the stream. Throws Error where the launch is refused.
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_launch(cudaError_t status, const char* name,
+                                                                 const Grid& grid) {
+  Context::instance().fail(status, std::string{name} + ", " + std::to_string(grid.x) + " x " +
+                                       std::to_string(grid.y) + " blocks of " + std::to_string(grid.threads) +
+                                       " threads");
+}
+
+/// Starts a kernel for the operation `name`, a literal, on the stream. Throws Error, with the grid, where the
+/// launch is refused.
 template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid,
             const Arguments&... arguments) {
@@ -179,8 +215,9 @@ void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid,
   config.blockDim = dim3{grid.threads};
   config.dynamicSmemBytes = grid.shared_bytes;
   config.stream = Context::instance().stream();
-  check(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), name);
-  Context::instance().count_launch();
+  const cudaError_t status = cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+  if (status != cudaSuccess) refuse_launch(status, name, grid);
+  Context::instance().count_launch(name);
 }
 
 /// Copies between host and device in pieces through pinned memory, so that the host's side may be any. Many

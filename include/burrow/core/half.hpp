@@ -14,7 +14,7 @@ namespace burrow {
 class half {
  public:
   half() = default;
-  constexpr half(float value) : bits_{round(std::bit_cast<std::uint32_t>(value))} {}
+  constexpr half(float value) : bits_{round(value)} {}
   template <class N>
   requires(std::is_arithmetic_v<N> && !std::same_as<N, float>) constexpr half(N value)
       : half{static_cast<float>(value)} {}
@@ -30,7 +30,15 @@ class half {
   constexpr std::uint16_t bits() const { return bits_; }
 
  private:
-  static constexpr std::uint16_t round(std::uint32_t bits) {
+  static constexpr std::uint16_t round(float value) {
+#if defined(__CUDA_ARCH__)
+    if (!std::is_constant_evaluated()) {
+      std::uint16_t rounded;
+      asm("cvt.rn.f16.f32 %0, %1;" : "=h"(rounded) : "f"(value));
+      return rounded;
+    }
+#endif
+    const auto bits = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
     std::uint32_t result = 0x7C00;
     if (magnitude > 0x7F800000u) {
@@ -45,6 +53,13 @@ class half {
   }
 
   static constexpr float widen(std::uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+    if (!std::is_constant_evaluated()) {
+      float value;
+      asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(static_cast<std::uint16_t>(bits)));
+      return value;
+    }
+#endif
     const std::uint32_t sign = (bits & 0x8000u) << 16, magnitude = (bits & 0x7FFFu) << 13;
     std::uint32_t result = magnitude + 0x38000000u;
     if (magnitude >= 0x0F800000u)

@@ -41,6 +41,12 @@ __device__ inline std::uint32_t pair_of(float first, float second) {
   return pair;
 }
 
+/// Writes such a register to two neighbours, the first of which lies on a multiple of 4 bytes.
+template <Narrow T>
+__device__ inline void store_pair(T* to, std::uint32_t pair) {
+  *reinterpret_cast<std::uint32_t*>(to) = pair;
+}
+
 /// Four 8 x 8 matrices of 16-bit elements from shared memory: lane l gives the address of row l % 8 of matrix
 /// l / 8 (16 bytes, aligned) and receives in r[i] the elements 2t, 2t+1 of row g of matrix i.
 __device__ inline void load_matrices(std::uint32_t (&r)[4], const void* row) {

@@ -60,7 +60,7 @@ class NcclGroup {
   NcclGroup(const NcclGroup&) = delete;
   NcclGroup& operator=(const NcclGroup&) = delete;
   ~NcclGroup() {
-    cudaStreamSynchronize(stream_);
+    cuda::Context::instance().drain(stream_);
     ncclCommDestroy(communicator_);
     cudaEventDestroy(computed_);
     cudaStreamDestroy(stream_);

@@ -186,9 +186,7 @@ __global__ void __launch_bounds__(1024)
 template <class C, class... G>
 void combine_sums(const char* name, Index width, Index pieces, const C* partial,
                   const DenseTarget<G>&... targets) {
-  constexpr Index lanes = cuda::warp_size;
-  const cuda::Grid grid{static_cast<unsigned>((width + lanes - 1) / lanes), 1, 1,
-                        static_cast<unsigned>(lanes * std::min(pieces, lanes))};
+  const auto grid = cuda::combine_sums_grid(width, pieces);
   const auto combine = [&]<class T>(const DenseTarget<T>& target) {
     if (target) cuda::launch(name, combine_sums_kernel<C, T>, grid, width, pieces, partial, target);
     partial += pieces * width;
@@ -203,15 +201,11 @@ void add_column_sums(const char* name, const Rows& rows, const Terms& terms,
                      const DenseTarget<G>&... targets) {
   constexpr int sums = sizeof...(G);
   if (rows.width == 0 || !(targets || ...)) return;
-  constexpr Index rows_of_piece = 64, most_pieces = 128;
-  const Index pieces = std::clamp<Index>(rows.count / rows_of_piece, 1, most_pieces);
+  const Index pieces = cuda::column_sum_pieces(rows.count);
   const Buffer<Cuda> partial{sums * pieces * rows.width * Index{sizeof(C)}};
   auto* const arrays = static_cast<C*>(partial.data());
-  constexpr Index lanes = cuda::warp_size;
-  cuda::launch(name, column_sums_kernel<sums, C, Terms>,
-               {static_cast<unsigned>((rows.width + lanes - 1) / lanes), static_cast<unsigned>(pieces), 1,
-                sum_threads},
-               rows, terms, arrays);
+  cuda::launch(name, column_sums_kernel<sums, C, Terms>, cuda::column_sum_grid(rows.count, rows.width), rows,
+               terms, arrays);
   combine_sums<C>(name, rows.width, pieces, arrays, targets...);
 }
 
@@ -237,8 +231,7 @@ bool launch_held_rows(const char* name, const Rows& rows, bool aligned, const Bo
   constexpr int each = cuda::elements_per_access<T>, sums = sizeof...(G);
   const Index here = aligned ? each : 1;
   if (rows.size() == 0 || rows.width > cuda::most_row_threads * here) return false;
-  constexpr Index rows_of_piece = 8, most_pieces = 1024;
-  const Index pieces = std::clamp<Index>(rows.count / rows_of_piece, 1, most_pieces);
+  const Index pieces = cuda::held_row_pieces(rows.count);
   const Buffer<Cuda> partial{sums * pieces * rows.width * Index{sizeof(C)}};
   auto* const arrays = static_cast<C*>(partial.data());
   const auto grid = cuda::row_grid(pieces, rows.width, here);

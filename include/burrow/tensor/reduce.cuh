@@ -84,7 +84,8 @@ __global__ void reduce_rows_kernel(MeetingRows<Rank> rows, RowPieces pieces, Vis
   }
 }
 
-inline constexpr int column_lanes = 32, row_lanes = 8;
+inline constexpr int column_lanes = cuda::ReductionGrid::column_lanes,
+                     row_lanes = cuda::ReductionGrid::row_lanes;
 
 /// Results that keep the elements of a row. A block takes 32 pieces of one part of the rows; eight threads
 /// share the rows of a piece.
@@ -138,13 +139,6 @@ __global__ void combine_parts_kernel(const A* partial, Index parts, Index size, 
   }
 }
 
-/// Into how many parts `work` is cut, of at least `least` each, where `blocks` blocks take one part each.
-constexpr Index reduction_parts(Index work, Index least, Index blocks) {
-  constexpr Index enough_blocks = 512, most = 1024;
-  const Index wanted = (enough_blocks + blocks - 1) / std::max<Index>(blocks, 1);
-  return std::clamp<Index>(std::min(wanted, work / std::max<Index>(least, 1)), 1, most);
-}
-
 /// Reduces what a visitor finds in a nest. visitor.visit<Each>(coordinates, piece, take) calls take(k, value)
 /// for the elements of the piece; `steps` are those of the result, 0 where its elements meet; write(j, value)
 /// takes result j. `Repeats`: all of a row meets in one element.
@@ -155,39 +149,22 @@ void reduce_visited(const char* name, const LoopNest<Rank>& nest, const Visitor&
   if (size <= 0) return;
   const MeetingRows<Rank> rows{nest, steps};
   const RowPieces pieces{nest.inner, Each, aligned};
-  constexpr Index most_blocks = Index{1} << 20;
-  Index blocks, parts, part;
-  cuda::Grid grid;
-  int team = cuda::warp_size;
-  if constexpr (Repeats) {
-    const Index all = rows.meeting * pieces.per_row;
-    parts = reduction_parts(all, 1024, rows.kept);
-    part = std::max<Index>(1, (all + parts - 1) / parts);
-    const bool small = part <= 4 * cuda::warp_size;
-    team = small ? cuda::warp_size : 256;
-    const Index teams = 256 / team;
-    blocks = (rows.kept + teams - 1) / teams;
-  } else {
-    blocks = rows.kept * ((pieces.per_row + column_lanes - 1) / column_lanes);
-    parts = reduction_parts(rows.meeting, 4 * row_lanes, blocks);
-    part = std::max<Index>(1, (rows.meeting + parts - 1) / parts);
-  }
-  grid = {static_cast<unsigned>(std::clamp<Index>(blocks, 1, most_blocks)), static_cast<unsigned>(parts), 1,
-          256};
-  const Buffer<Cuda> partial{parts > 1 ? parts * size * Index{sizeof(A)} : 0};
+  const auto cut = Repeats ? cuda::ReductionGrid::of_rows(rows.kept, rows.meeting * pieces.per_row)
+                           : cuda::ReductionGrid::of_columns(rows.kept, pieces.per_row, rows.meeting);
+  const Buffer<Cuda> partial{cut.parts > 1 ? cut.parts * size * Index{sizeof(A)} : 0};
   A* const arrays = static_cast<A*>(partial.data());
   const ReductionResult<A, Write> result{arrays, size, write};
   if constexpr (Repeats)
-    cuda::launch(name, &reduce_rows_kernel<Each, Op, A, Rank, Visitor, Write>, grid, rows, pieces, visitor,
-                 steps, result, part, team);
+    cuda::launch(name, &reduce_rows_kernel<Each, Op, A, Rank, Visitor, Write>, cut.grid, rows, pieces,
+                 visitor, steps, result, cut.part, cut.team);
   else
-    cuda::launch(name, &reduce_columns_kernel<Each, Op, A, Rank, Visitor, Write>, grid, rows, pieces, visitor,
-                 steps, result, part);
-  if (parts == 1) return;
-  const int combining = parts > 8 ? cuda::warp_size : 1;
+    cuda::launch(name, &reduce_columns_kernel<Each, Op, A, Rank, Visitor, Write>, cut.grid, rows, pieces,
+                 visitor, steps, result, cut.part);
+  if (cut.parts == 1) return;
+  const int combining = cut.parts > 8 ? cuda::warp_size : 1;
   cuda::launch(name, &combine_parts_kernel<Op, A, Write>,
                cuda::striding_grid(size * combining, cuda::Context::instance().multiprocessors()),
-               static_cast<const A*>(arrays), parts, size, write, combining);
+               static_cast<const A*>(arrays), cut.parts, size, write, combining);
 }
 
 /// Visits the values of an expression.

@@ -22,7 +22,7 @@ class ColumnTile {
   static constexpr AttentionTile tile_of() { return AttentionTile::of(sizeof(T), Width); }
   using Tile = WarpTile<T, Width>;
   using F = Fragments<T>;
-  static constexpr int warps = tile_of().warps(), column_stride = tile_of().column_stride();
+  static constexpr int warps = tile_of().warps(), left_stride = tile_of().left_stride();
   static constexpr int across = warps / (Tile::columns / 16);  // warps that share 16 columns
   static constexpr int groups = Width / 8 / across;            // of eight elements that a warp adds to
 
@@ -31,12 +31,14 @@ class ColumnTile {
         out_gradient_{space_.take<T>(Tile::rows * Tile::stride)},
         straight_{space_.take<T>(Tile::columns * Tile::stride)},
         values_{space_.take<T>((Distances ? tile_of().strip() : Tile::columns) * Tile::stride)},
-        p_{space_.take<T>(Distances ? 0 : Tile::rows * column_stride)},
-        ds_{space_.take<T>(Tile::rows * column_stride)},
         column_sums_{space_.take<float>(warps * Tile::columns)},
+        scores_{space_.take<float>(relative || Narrow<T> ? Tile::rows * Tile::score_stride : 0)},
+        ds_{Narrow<T> ? reinterpret_cast<T*>(scores_) : space_.take<T>(Tile::rows * left_stride)},
+        p_{Distances   ? nullptr
+           : Narrow<T> ? ds_ + left_stride / 2
+                       : space_.take<T>(Tile::rows * left_stride)},
         position_{space_.take<T>(relative ? Tile::rows * Tile::stride : 0)},
         strip_{space_.take<T>(relative ? tile_of().strip() * Tile::stride : 0)},
-        scores_{space_.take<float>(relative ? Tile::rows * Tile::score_stride : 0)},
         relative_{relative} {}
 
   /// Reads the tile's own rows: keys and values, or positions.
@@ -51,20 +53,19 @@ class ColumnTile {
 
   /// Adds what the queries of one head of one item give.
   __device__ void add(const HeadView<T>& view, const detail::AttentionOperands<T>& in,
-                      const OutputGradient<T>& dy, Index column) {
+                      const BiasedQueries<T>& queries, const OutputGradient<T>& dy, Index column) {
     constexpr AttentionTile tile = tile_of();
     const auto& e = view.e;
-    const auto queries = view.query_rows(in.queries);
     Tile warp{e, in.slopes == nullptr ? 0.0f : in.slopes[view.head],
               scores_ + Tile::warp() * AttentionTile::warp_rows * Tile::score_stride};
     StripRing ring{tile.strip()};
     const Index first = first_tile_row(e, column, tile.rows);
     for (Index query = first; query < e.queries; query += tile.rows) {
       __syncthreads();  // all have done with the tile before
-      copy_biased_rows<Width>(queries, query, tile.rows, content_, view.bias(in.content_bias));
+      copy_rows<Width>(view.query_rows(queries.content), query, tile.rows, content_);
       copy_rows<Width>(view.query_rows(dy.values), query, tile.rows, out_gradient_);
       if (relative_) {
-        copy_biased_rows<Width>(queries, query, tile.rows, position_, view.bias(in.position_bias));
+        copy_rows<Width>(view.query_rows(queries.position), query, tile.rows, position_);
         const Index index = first_of_strip(tile, e.memory(), query, column);
         const int end = query == first ? tile.strip() : tile.rows;
         if constexpr (Distances) {
@@ -155,8 +156,9 @@ class ColumnTile {
 #pragma unroll
         for (int i = 0; i < 4; ++i) of_columns_[n][i % 2] += ds[n][i];
     }
-    if constexpr (!Distances) put_sums(p, 1.0f, 1.0f, p_ + first_row * column_stride, column_stride);
-    put_sums(ds, 1.0f, 1.0f, ds_ + first_row * column_stride, column_stride);
+    __syncwarp();  // all lanes have read their scores
+    if constexpr (!Distances) put_sums(p, 1.0f, 1.0f, p_ + first_row * left_stride, left_stride);
+    put_sums(ds, 1.0f, 1.0f, ds_ + first_row * left_stride, left_stride);
   }
 
   /// sums += s^T x for the rows s and x of the tile, as far as they are the warp's.
@@ -165,7 +167,7 @@ class ColumnTile {
     multiply_columns<T, Tile::rows>(
         sums, Tile::stride,
         [=](typename F::Left& left, int k) {
-          F::left_transposed(left, s + k * column_stride + columns, column_stride);
+          F::left_transposed(left, s + k * left_stride + columns, left_stride);
         },
         [=](int k) { return x + k * Tile::stride + elements; });
   }
@@ -180,10 +182,10 @@ class ColumnTile {
   }
 
   SharedSpace space_;
-  T *content_, *out_gradient_, *straight_, *values_, *p_, *ds_;
-  float* column_sums_;
+  T *content_, *out_gradient_, *straight_, *values_;
+  float *column_sums_, *scores_;
+  T *ds_, *p_;
   T *position_, *strip_;
-  float* scores_;
   bool relative_;
   float sums_[groups][4] = {}, value_sums_[groups][4] = {};
   float of_columns_[Tile::groups][2] = {};
@@ -194,7 +196,7 @@ __global__ void __launch_bounds__(
     AttentionTile::of(sizeof(T), Width).threads(),
     AttentionTile::resident(AttentionTile::of(sizeof(T), Width).key_gradient_bytes(true)))
     attention_key_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in, bool aligned,
-                                 OutputGradient<T> dy, ColumnSums<T> to) {
+                                 BiasedQueries<T> queries, OutputGradient<T> dy, ColumnSums<T> to) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
   const auto block = ColumnBlock::of(e, tile, e.batch, static_cast<Index>(blockIdx.x));
   const Index first_head = block.head * e.group();
@@ -202,7 +204,7 @@ __global__ void __launch_bounds__(
   const HeadView<T> view{e, block.slice, first_head, aligned};
   columns.own(view, in, block.column);
   for (Index head = first_head; head < first_head + e.group(); ++head)
-    columns.add({e, block.slice, head, aligned}, in, dy, block.column);
+    columns.add({e, block.slice, head, aligned}, in, queries, dy, block.column);
   columns.write(view, to, block.column);
   if (to.biases != nullptr)
     columns.write_bias(
@@ -216,18 +218,36 @@ __global__ void __launch_bounds__(
     AttentionTile::of(sizeof(T), Width).threads(),
     AttentionTile::resident(AttentionTile::of(sizeof(T), Width).position_gradient_bytes()))
     attention_position_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in,
-                                      bool aligned, OutputGradient<T> dy, Index parts, ColumnSums<T> to) {
+                                      bool aligned, BiasedQueries<T> queries, OutputGradient<T> dy,
+                                      Index parts, ColumnSums<T> to) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
   const auto block = ColumnBlock::of(e, tile, parts, static_cast<Index>(blockIdx.x));
   ColumnTile<T, Width, true> columns{true};
   const HeadView<T> view{e, block.slice, block.head, aligned};
   columns.own(view, in, block.column);
   for (Index item = block.slice; item < e.batch; item += parts)
-    columns.add({e, item, block.head, aligned}, in, dy, block.column);
+    columns.add({e, item, block.head, aligned}, in, queries, dy, block.column);
   columns.write_positions(view, to.positions + block.slice * e.keys * e.width(), block.column);
   columns.write_bias(
       view,
       to.biases + (block.slice * tiles(e.keys, tile.columns) + block.column / tile.columns) * e.width());
+}
+
+/// Starts the kernel that adds the biases.
+template <class T>
+BiasedQueries<T> start_biased_queries(const detail::AttentionExtents& e,
+                                      const detail::AttentionOperands<T>& in, T* content, T* position) {
+  constexpr int each = elements_per_access<T>;
+  const Index count = e.batch * e.queries * e.width();
+  const int multiprocessors = Context::instance().multiprocessors();
+  const char* const name = "the gradient of attention";
+  if (rows_are_aligned<T>(e.width(), in.queries, in.content_bias, in.position_bias))
+    launch(name, attention_biased_queries<each, T>, striding_grid(count / each, multiprocessors), count,
+           e.width(), in, content, position);
+  else
+    launch(name, attention_biased_queries<1, T>, striding_grid(count, multiprocessors), count, e.width(), in,
+           content, position);
+  return {content, position};
 }
 
 /// Starts the backward kernels for heads of at most Width elements.
@@ -238,15 +258,21 @@ void start_backward_tiles(const detail::AttentionExtents& e, const detail::Atten
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
   const char* const name = "the gradient of attention";
   const bool relative = in.positions != nullptr;
+  const Index query_elements = e.batch * e.queries * e.width(),
+              query_bytes = query_elements * Index{sizeof(T)};
+  const Buffer<Cuda> content{relative ? query_bytes : 0}, position{relative ? query_bytes : 0};
+  const BiasedQueries<T> queries = relative ? start_biased_queries(e, in, static_cast<T*>(content.data()),
+                                                                   static_cast<T*>(position.data()))
+                                            : BiasedQueries<T>{in.queries, nullptr};
   launch(name, attention_query_gradient_tiles<T, Width>,
-         QueryBlock::grid(e, tile, tile.query_gradient_bytes(relative)), e, in, aligned, dy,
+         QueryBlock::grid(e, tile, tile.query_gradient_bytes(relative)), e, in, aligned, queries, dy,
          gradients.queries);
   const Index column_tiles = tiles(e.keys, tile.columns),
               numbers = relative ? e.width() * Index{sizeof(float)} : 0;
   const Buffer<Cuda> content_parts{e.batch * column_tiles * numbers};
   auto* const content_sums = static_cast<float*>(content_parts.data());
   launch(name, attention_key_gradient_tiles<T, Width>,
-         ColumnBlock::grid(e, tile, e.batch, tile.key_gradient_bytes(relative)), e, in, aligned, dy,
+         ColumnBlock::grid(e, tile, e.batch, tile.key_gradient_bytes(relative)), e, in, aligned, queries, dy,
          ColumnSums<T>{gradients.keys, gradients.values, nullptr, content_sums});
   if (!relative) return;
   const Index parts = position_parts(e, tile);
@@ -254,8 +280,8 @@ void start_backward_tiles(const detail::AttentionExtents& e, const detail::Atten
   auto* const position_sums = static_cast<float*>(position_parts.data());
   auto* const bias_sums = static_cast<float*>(bias_parts.data());
   launch(name, attention_position_gradient_tiles<T, Width>,
-         ColumnBlock::grid(e, tile, parts, tile.position_gradient_bytes()), e, in, aligned, dy, parts,
-         ColumnSums<T>{nullptr, nullptr, position_sums, bias_sums});
+         ColumnBlock::grid(e, tile, parts, tile.position_gradient_bytes()), e, in, aligned, queries, dy,
+         parts, ColumnSums<T>{nullptr, nullptr, position_sums, bias_sums});
   start_sum_of_rows(name, position_sums, parts, e.keys * e.width(), gradients.positions);
   start_sum_of_rows(name, content_sums, e.batch * column_tiles, e.width(), gradients.content_bias);
   start_sum_of_rows(name, bias_sums, parts * column_tiles, e.width(), gradients.position_bias);

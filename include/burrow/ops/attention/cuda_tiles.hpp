@@ -59,15 +59,24 @@ struct AttentionTile {
            rows * element_bytes *
                ((element_bytes == 4 ? column_stride() : 0) + (relative ? skewed_stride() : 0));
   }
+  /// Elements from one row to the next of what the kernels of sums over queries multiply from the left:
+  /// probabilities and gradients of scores. Of narrow types both lie in the row of their scores, which nobody
+  /// needs any more.
+  constexpr int left_stride() const { return element_bytes == 2 ? 2 * score_stride() : column_stride(); }
+  /// Bytes of scores, where they are used, and of `arrays` such operands.
+  constexpr int left_bytes(bool relative, int arrays) const {
+    return element_bytes == 2
+               ? score_bytes()
+               : (relative ? score_bytes() : 0) + arrays * rows * left_stride() * element_bytes;
+  }
   /// That of the kernel of the gradients of keys and values.
   constexpr int key_gradient_bytes(bool relative) const {
-    return operand_bytes(2 * rows + 2 * columns + (relative ? rows + strip() : 0)) +
-           (relative ? score_bytes() : 0) + 2 * rows * column_stride() * element_bytes + column_sum_bytes();
+    return operand_bytes(2 * rows + 2 * columns + (relative ? rows + strip() : 0)) + left_bytes(relative, 2) +
+           column_sum_bytes();
   }
   /// That of the kernel of the positions' gradients: strips of keys and of values.
   constexpr int position_gradient_bytes() const {
-    return operand_bytes(3 * rows + columns + 2 * strip()) + score_bytes() +
-           rows * column_stride() * element_bytes + column_sum_bytes();
+    return operand_bytes(3 * rows + columns + 2 * strip()) + left_bytes(true, 1) + column_sum_bytes();
   }
   constexpr int column_sum_bytes() const { return warps() * columns * 4; }
 
@@ -195,6 +204,10 @@ struct RowPiece {
   static constexpr RowPiece of(int piece, int width, int per_piece) {
     const int per_row = width / per_piece;
     return {piece / per_row, piece % per_row * per_piece};
+  }
+  /// Rows that the threads of a block move at once, each a piece of one of them.
+  static constexpr int rows_at_once(const AttentionTile& tile, int per_piece) {
+    return static_cast<int>(tile.threads()) / (tile.width / per_piece);
   }
 };
 

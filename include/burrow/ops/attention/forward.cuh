@@ -21,12 +21,12 @@ class OnlineSoftmax {
       for (int n = 0; n < N; ++n) top = fmaxf(top, fmaxf(scores[n][2 * h], scores[n][2 * h + 1]));
       top = fmaxf(top, __shfl_xor_sync(whole_warp, top, 1));
       top = fmaxf(top, __shfl_xor_sync(whole_warp, top, 2));
-      const float shift = top == -INFINITY ? 0.0f : top, factor = exp2f(top_[h] - shift);
+      const float shift = top == -INFINITY ? 0.0f : top, factor = power_of_two(top_[h] - shift);
       float sum = 0;
 #pragma unroll
       for (int n = 0; n < N; ++n)
 #pragma unroll
-        for (int i = 2 * h; i < 2 * h + 2; ++i) sum += scores[n][i] = exp2f(scores[n][i] - shift);
+        for (int i = 2 * h; i < 2 * h + 2; ++i) sum += scores[n][i] = power_of_two(scores[n][i] - shift);
       top_[h] = top;
       sum_[h] = sum_[h] * factor + sum;
 #pragma unroll

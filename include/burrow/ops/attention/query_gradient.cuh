@@ -8,6 +8,32 @@
 
 namespace burrow::cuda {
 
+/// Queries with each bias: the left factors of the scores' content and of their position.
+template <class T>
+struct BiasedQueries {
+  const T *content, *position;
+};
+
+/// Each elements of all queries to a thread, with the biases.
+template <int Each, class T>
+__global__ void attention_biased_queries(Index count, Index width, detail::AttentionOperands<T> in,
+                                         T* content, T* position) {
+  const Index step = Index{gridDim.x} * blockDim.x;
+  for (Index i = (Index{blockIdx.x} * blockDim.x + threadIdx.x) * Each; i < count; i += step * Each) {
+    float query[Each];
+    load_elements(in.queries + i, query);
+    const auto put = [&](const T* bias, T* to) {
+      float sums[Each];
+      load_elements(bias + i % width, sums);
+#pragma unroll
+      for (int k = 0; k < Each; ++k) sums[k] += query[k];
+      store_elements(to + i, sums);
+    };
+    put(in.content_bias, content);
+    put(in.position_bias, position);
+  }
+}
+
 /// Probabilities p and products dO V^T become the gradients of scores, to be divided by the root of the
 /// head's width.
 template <int N>
@@ -63,7 +89,7 @@ __global__ void __launch_bounds__(
     AttentionTile::of(sizeof(T), Width).threads(),
     AttentionTile::resident(AttentionTile::of(sizeof(T), Width).query_gradient_bytes(true)))
     attention_query_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in, bool aligned,
-                                   OutputGradient<T> dy, T* gradient) {
+                                   BiasedQueries<T> queries, OutputGradient<T> dy, T* gradient) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
   constexpr int operand = tile.rows * tile.stride(), columns = tile.columns * tile.stride();
   using Tile = WarpTile<T, Width>;
@@ -82,11 +108,9 @@ __global__ void __launch_bounds__(
   T* const straight = shared.take<T>(Narrow<T> ? 0 : tile.rows * tile.column_stride());
   T* const skewed = shared.take<T>(0);
 
-  const auto queries = view.query_rows(in.queries);
-  copy_biased_rows<Width>(queries, block.query, tile.rows, content, view.bias(in.content_bias));
+  copy_rows<Width>(view.query_rows(queries.content), block.query, tile.rows, content);
   copy_rows<Width>(view.query_rows(dy.values), block.query, tile.rows, out_gradient);
-  if (relative)
-    copy_biased_rows<Width>(queries, block.query, tile.rows, position, view.bias(in.position_bias));
+  if (relative) copy_rows<Width>(view.query_rows(queries.position), block.query, tile.rows, position);
   float log_sums[2], of_rows[2];
   read_row_numbers(dy.log_sums + view.row_numbers(), block.query + first_row, e.queries, log_sums);
   read_row_numbers(dy.products + view.row_numbers(), block.query + first_row, e.queries, of_rows);

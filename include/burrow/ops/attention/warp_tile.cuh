@@ -78,19 +78,19 @@ struct HeadView {
 template <int Width, class T, class Slot, class RowOf>
 __device__ inline void copy_rows(const HeadRows<T>& from, int count, T* to, const Slot& slot,
                                  const RowOf& row_of) {
-  constexpr int per_piece = HeadRows<T>::per_piece, pieces = Width / per_piece;
-  constexpr int stride = AttentionTile::of(sizeof(T), Width).stride();
+  constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
+  constexpr int per_piece = HeadRows<T>::per_piece, at_once = RowPiece::rows_at_once(tile, per_piece);
+  const auto first = RowPiece::of(static_cast<int>(threadIdx.x), Width, per_piece);
 #pragma unroll 2
-  for (int p = static_cast<int>(threadIdx.x); p < count * pieces; p += static_cast<int>(blockDim.x)) {
-    const auto piece = RowPiece::of(p, Width, per_piece);
-    const Index row = row_of(piece.row);
-    T* const at = to + slot(piece.row) * stride + piece.element;
+  for (int r = first.row; r < count; r += at_once) {
+    const Index row = row_of(r);
+    T* const at = to + slot(r) * tile.stride() + first.element;
     if (from.aligned) {
-      const bool inside = from.has(row, piece.element);
-      copy_async(at, inside ? from.at(row, piece.element) : from.data, inside);
+      const bool inside = from.has(row, first.element);
+      copy_async(at, inside ? from.at(row, first.element) : from.data, inside);
     } else {
       T values[per_piece];
-      from.read(row, piece.element, values);
+      from.read(row, first.element, values);
       store_elements<per_piece>(at, values);
     }
   }
@@ -130,15 +130,23 @@ __device__ inline void copy_strip(const HeadRows<T>& from, Index index, int begi
       [index, begin](int r) { return index - begin - r; });
 }
 
-/// Puts sums of a warp, multiplied by a number for each half of its rows, to 16 rows of shared memory.
+/// Puts sums of a warp, multiplied by a number for each half of its rows, to 16 rows of shared memory, two
+/// neighbours at once. The stride is even.
 template <class T, int N>
 __device__ inline void put_sums(const float (&sums)[N][4], float first_half, float second_half, T* to,
                                 int stride) {
 #pragma unroll
   for (int n = 0; n < N; ++n)
 #pragma unroll
-    for (int i = 0; i < 4; ++i)
-      to[sum_row(i) * stride + sum_column(n, i)] = T(sums[n][i] * (i < 2 ? first_half : second_half));
+    for (int i = 0; i < 4; i += 2) {
+      const float factor = i < 2 ? first_half : second_half;
+      T* const at = to + sum_row(i) * stride + sum_column(n, 0);
+      const float pair[2] = {sums[n][i] * factor, sums[n][i + 1] * factor};
+      if constexpr (Narrow<T>)
+        store_pair(at, pair_of<T>(pair[0], pair[1]));
+      else
+        store_elements<2>(at, pair);
+    }
 }
 /// Writes rows of shared memory as rows `first` and further of a head, as far as there are any; `thread` of
 /// `threads` take part.
@@ -160,6 +168,17 @@ __device__ inline void write_rows(const T* from, const HeadRows<T>& to, Index fi
       for (int i = 0; i < per_piece && piece.element + i < to.width; ++i) at[i] = values[i];
     }
   }
+}
+
+/// 2^x; what is smaller than any normal number becomes 0.
+__device__ inline float power_of_two(float x) {
+#if defined(__CUDA_ARCH__)
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
+#else
+  return exp2f(x);
+#endif
 }
 
 /// A warp's 16 rows of a tile, which begins at query `query` and column `column`.
@@ -190,8 +209,9 @@ class WarpTile {
     for (int h = 0; h < 2; ++h) {
       const Index row = first + sum_row(2 * h), seen = row + e_.memory() + 1 - column;
       seen_[h] = row >= e_.queries || seen < 0 ? 0 : static_cast<int>(seen < columns ? seen : columns);
-      distance_[h] = static_cast<float>(seen - 1);
+      bias_[h] = -slope_ * static_cast<float>(seen - 1 - sum_column(0, 0));
     }
+    all_seen_ = first + AttentionTile::warp_rows <= e_.queries && first + e_.memory() + 1 >= column + columns;
     return first < e_.queries && first + AttentionTile::warp_rows + e_.memory() > column;
   }
 
@@ -228,34 +248,46 @@ class WarpTile {
       }
   }
 
-  __device__ bool seen(int n, int i) const { return sum_column(n, i) < seen_[i / 2]; }
   /// Products become scores to base 2, -infinity where the mask is.
   __device__ void score(Sums& sums) const {
-#pragma unroll
-    for (int n = 0; n < groups; ++n)
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const float distance = distance_[i / 2] - static_cast<float>(sum_column(n, i));
-        sums[n][i] = seen(n, i) ? sums[n][i] * scale_ - slope_ * distance : -INFINITY;
-      }
+    if (all_seen_)
+      each_score<false>(
+          sums, [](float score, int) { return score; }, -INFINITY);
+    else
+      each_score<true>(
+          sums, [](float score, int) { return score; }, -INFINITY);
   }
   /// Products become probabilities, 2^(score - log_sums) of each half of the rows.
   __device__ void probabilities(Sums& sums, const float (&log_sums)[2]) const {
-    score(sums);
-#pragma unroll
-    for (int n = 0; n < groups; ++n)
-#pragma unroll
-      for (int i = 0; i < 4; ++i) sums[n][i] = seen(n, i) ? exp2f(sums[n][i] - log_sums[i / 2]) : 0.0f;
+    const auto probability = [&](float score, int h) { return power_of_two(score - log_sums[h]); };
+    if (all_seen_)
+      each_score<false>(sums, probability, 0.0f);
+    else
+      each_score<true>(sums, probability, 0.0f);
   }
 
   __device__ float* scores() { return scores_; }
 
  private:
+  /// Products become to(score, half of the rows), or `otherwise` where the mask is.
+  template <bool Masked, class To>
+  __device__ void each_score(Sums& sums, const To& to, float otherwise) const {
+#pragma unroll
+    for (int n = 0; n < groups; ++n)
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float value =
+            to(sums[n][i] * scale_ + (bias_[i / 2] + slope_ * static_cast<float>(8 * n + i % 2)), i / 2);
+        sums[n][i] = !Masked || sum_column(n, i) < seen_[i / 2] ? value : otherwise;
+      }
+  }
+
   const detail::AttentionExtents& e_;
   float scale_, slope_;
   float* scores_;
   int seen_[2] = {};
-  float distance_[2] = {};
+  float bias_[2] = {};  // of the lane's first column
+  bool all_seen_ = false;
 };
 
 /// The number `numbers` has for each half of the rows of a warp that begins at query `first`; 0 beyond the

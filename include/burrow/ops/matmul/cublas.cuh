@@ -68,6 +68,20 @@ struct Epilogue {
   bool may_be_missing() const { return kind != CUBLASLT_EPILOGUE_DEFAULT && kind != CUBLASLT_EPILOGUE_BIAS; }
 };
 
+/// "matmul of Shape<8, 4, 3> x Shape<8, 3, 2>, bf16".
+inline std::string product_name(cudaDataType_t type, Index batch, Index m, Index n, Index k) {
+  const std::array<Index, 3> left{batch, m, k}, right{batch, k, n};
+  const std::size_t unused = batch == 1 ? 1 : 0;
+  const auto shape = [unused](const std::array<Index, 3>& extents) {
+    return burrow::detail::shape_text(extents.data() + unused, extents.size() - unused);
+  };
+  const char* const name = type == CUDA_R_16BF  ? "bf16"
+                           : type == CUDA_R_16F ? "half"
+                           : type == CUDA_R_64F ? "double"
+                                                : "float";
+  return "matmul of " + shape(left) + " x " + shape(right) + ", " + name;
+}
+
 /// A product as cuBLASLt carries it out: the arrangement, and the algorithm that its heuristic chose for it.
 class ProductPlan {
  public:
@@ -79,7 +93,8 @@ class ProductPlan {
 
   ProductPlan(cublasLtHandle_t handle, const Types& types, Index batch, Index m, Index n, Index k,
               const ProductMatrix& a, const ProductMatrix& b, const ProductMatrix& c,
-              const Epilogue& epilogue) {
+              const Epilogue& epilogue)
+      : name_{product_name(types.factor, batch, m, n, k)} {
     check(cublasLtMatmulDescCreate(&operation_, types.compute, types.scale), "matmul");
     const cublasOperation_t transpose = CUBLAS_OP_T;
     if (b.transposed) set(CUBLASLT_MATMUL_DESC_TRANSA, transpose);
@@ -106,9 +121,11 @@ class ProductPlan {
     set_pointers(epilogue);
     const Scale one(1), beta(accumulate ? 1 : 0);
     const Buffer<Cuda> workspace{static_cast<Index>(workspace_bytes_)};
+    auto& context = Context::instance();
     check(cublasLtMatmul(handle, operation_, &one, b, left_, a, right_, &beta, c, result_, c, result_,
-                         &algorithm_, workspace.data(), workspace_bytes_, Context::instance().stream()),
-          "matmul");
+                         &algorithm_, workspace.data(), workspace_bytes_, context.stream()),
+          name_.c_str());
+    context.begins("matmul");
   }
 
  private:
@@ -165,11 +182,12 @@ class ProductPlan {
     const bool may_be_impossible = epilogue.may_be_missing() && status != CUBLAS_STATUS_INVALID_VALUE;
     if (!possible_ && !may_be_impossible)
       check(status == CUBLAS_STATUS_SUCCESS ? CUBLAS_STATUS_NOT_SUPPORTED : status,
-            "matmul: the choice of an algorithm");
+            (name_ + ": the choice of an algorithm").c_str());
     algorithm_ = choice.algo;
     workspace_bytes_ = choice.workspaceSize;
   }
 
+  std::string name_;  // what errors say
   cublasLtMatmulDesc_t operation_ = nullptr;
   cublasLtMatrixLayout_t left_ = nullptr, right_ = nullptr, result_ = nullptr;
   cublasLtMatmulAlgo_t algorithm_{};

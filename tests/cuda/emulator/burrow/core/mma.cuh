@@ -51,6 +51,11 @@ std::uint32_t pair_of(float first, float second) {
   return T(first).bits() | static_cast<std::uint32_t>(T(second).bits()) << 16;
 }
 
+template <Narrow T>
+void store_pair(T* to, std::uint32_t pair) {
+  std::memcpy(static_cast<void*>(to), &pair, sizeof(pair));
+}
+
 namespace emulated {
 /// Element (row, column) of the 8 x 8 matrix whose rows the lanes from `first` on point to.
 template <class Show>
