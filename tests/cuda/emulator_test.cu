@@ -110,9 +110,9 @@ TEST_CASE("device memory comes from a pool, and launches that cannot be are refu
   const auto before = memory_statistics<Cuda>().system_allocations;
   { const Buffer<Cuda> again{1 << 20}; }
   CHECK(memory_statistics<Cuda>().system_allocations == before);
-  CHECK_THROWS_AS(cuda::launch("too many threads", warp_sums, {1, 1, 1, 2048},
-                               static_cast<const float*>(nullptr), static_cast<float*>(nullptr)),
-                  Error);
+  CHECK_THROWS_WITH(cuda::launch("too many", warp_sums, {7, 1, 1, 2048}, static_cast<const float*>(nullptr),
+                                 static_cast<float*>(nullptr)),
+                    Catch::StartsWith("cuda: too many, 7 x 1 blocks of 2048 threads: "));
 }
 
 TEST_CASE("a launch that asks for more shared memory than there is says how much", "[cuda]") {
@@ -122,6 +122,20 @@ TEST_CASE("a launch that asks for more shared memory than there is says how much
 }
 
 #if defined(BURROW_CUDA_EMULATED)
+TEST_CASE("a wait that finds that something failed says what was started last") {
+  const auto from = uploaded(std::vector<float>(32, 1.0f));
+  const Buffer<Cuda> to{4};
+  const auto start = [&](const char* name) {
+    cuda::launch(name, warp_sums, {1, 1, 1, 32}, static_cast<const float*>(from.data()),
+                 static_cast<float*>(to.data()));
+  };
+  for (const char* const name : {"first", "second", "third", "fourth", "fifth"}) start(name);
+  emulator::failed_work = cudaErrorInvalidValue;
+  CHECK_THROWS_WITH(cuda::synchronize(), Catch::StartsWith("cuda: work on the device: invalid argument; "
+                                                           "started last: fifth, fourth, third, second ("));
+  CHECK_NOTHROW(cuda::synchronize());
+}
+
 TEST_CASE("the emulator finds threads that wait for each other for ever") {
   CHECK_THROWS_AS(cuda::launch("half of a barrier", half_of_a_barrier, {1, 1, 1, 32}), std::logic_error);
 }

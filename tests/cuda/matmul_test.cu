@@ -181,6 +181,15 @@ TEST_CASE(
   CHECK(memory_statistics<Cuda>().system_allocations == allocations);
 }
 
+TEST_CASE("a product that the library refuses is named with its extents and type") {
+  CHECK(cuda::product_name(CUDA_R_16BF, 8, 4, 2, 3) == "matmul of Shape<8, 4, 3> x Shape<8, 3, 2>, bf16");
+  const DeviceArray<float> x{64};
+  const cuda::ProductMatrix overlapping{x.read(), 1};
+  CHECK_THROWS_WITH(
+      (cuda::multiply<float, float>(1, 4, 2, 3, overlapping, overlapping, false, {x.data(), 2}, {})),
+      Catch::StartsWith("cuda: matmul of Shape<4, 3> x Shape<3, 2>, float: "));
+}
+
 TEST_CASE("fp32 is rounded to tf32 on request only") {
   const std::vector<float> one{1.0f}, fine{1.0f + 0x1p-14f};
   const DeviceArray<float> left{one}, right{fine}, result{1};

@@ -196,7 +196,14 @@ inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 }
 inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
+
+namespace emulator {
+/// What the next wait for the stream reports of earlier work.
+inline cudaError_t failed_work = cudaSuccess;
+}  // namespace emulator
+
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  if (emulator::failed_work != cudaSuccess) return std::exchange(emulator::failed_work, cudaSuccess);
   return emulator::StreamCapture::instance().refuse();
 }
 inline cudaError_t cudaDeviceSynchronize() { return emulator::StreamCapture::instance().refuse(); }

@@ -194,7 +194,7 @@ class ColumnTile {
 template <class T, int Width>
 __global__ void __launch_bounds__(
     AttentionTile::of(sizeof(T), Width).threads(),
-    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).key_gradient_bytes(true)))
+    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).key_gradient_bytes(true), 2))
     attention_key_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in, bool aligned,
                                  BiasedQueries<T> queries, OutputGradient<T> dy, ColumnSums<T> to) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
@@ -216,7 +216,7 @@ __global__ void __launch_bounds__(
 template <class T, int Width>
 __global__ void __launch_bounds__(
     AttentionTile::of(sizeof(T), Width).threads(),
-    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).position_gradient_bytes()))
+    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).position_gradient_bytes(), 3))
     attention_position_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in,
                                       bool aligned, BiasedQueries<T> queries, OutputGradient<T> dy,
                                       Index parts, ColumnSums<T> to) {

@@ -80,9 +80,13 @@ struct AttentionTile {
   }
   constexpr int column_sum_bytes() const { return warps() * columns * 4; }
 
-  /// Blocks that a multiprocessor is to hold at once: as many as shared memory allows, but no more than leave
-  /// every thread of a block of 128 its 255 registers.
-  static constexpr int resident(int shared_bytes) { return 2 * (shared_bytes + 1024) <= 228 << 10 ? 2 : 1; }
+  /// Blocks that a multiprocessor is to hold at once: as many as shared memory allows (228 KiB on compute
+  /// capability 9.0, 1 KiB of each block the system's), and no more than `most`: of blocks of 128 threads,
+  /// two leave every thread 255 registers, three 168.
+  static constexpr int resident(int shared_bytes, int most) {
+    const int fitting = (228 << 10) / (shared_bytes + 1024);
+    return fitting < 1 ? 1 : fitting < most ? fitting : most;
+  }
 };
 
 /// The skew. Query i is i + memory - j behind key j, and at distance x it meets key i + memory - x: the same

@@ -75,7 +75,7 @@ __device__ inline void multiply_scores(float (&outputs)[M][4], const typename Wa
 template <class T, int Width>
 __global__ void __launch_bounds__(
     AttentionTile::of(sizeof(T), Width).threads(),
-    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).forward_bytes(true)))
+    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).forward_bytes(true), 3))
     attention_forward_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in, bool aligned, T* out,
                             float* log_sums) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);

@@ -87,7 +87,7 @@ class SkewedGradients {
 template <class T, int Width>
 __global__ void __launch_bounds__(
     AttentionTile::of(sizeof(T), Width).threads(),
-    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).query_gradient_bytes(true)))
+    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).query_gradient_bytes(true), 3))
     attention_query_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in, bool aligned,
                                    BiasedQueries<T> queries, OutputGradient<T> dy, T* gradient) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
