@@ -48,7 +48,9 @@ template <int Each, class P, class G, class Numbers, std::size_t Count>
 __global__ void update_kernel(RangeUpdate<P, G, Numbers, Count> update, Index begin, Index end) {
   using C = compute_type<P>;
   using V = Packet<C, 1>;
-  const StepNumbers<C, Numbers> now = update.step.get();
+  // Two copies: for a choice of addresses nvcc would lay out all arguments in local memory.
+  StepNumbers<C, Numbers> now = update.step.value;
+  if (update.step.changing != nullptr) now = *update.step.changing;
   const C factor = update.factor == nullptr ? now.factor : static_cast<C>(*update.factor);
   if (update.factor != nullptr && factor != factor) return;  // the gradient is not finite
   const Index step = Index{gridDim.x} * blockDim.x, last = (end + Each - 1) / Each;
