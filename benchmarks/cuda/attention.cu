@@ -9,6 +9,7 @@
 #include <burrow/ops/attention/cuda.cuh>
 
 #include "benchmarks/cuda/peak.cuh"
+#include "benchmarks/cuda/program.cuh"
 #include "benchmarks/cuda/time.cuh"
 
 namespace {
@@ -168,7 +169,7 @@ bool decoding(Index batch, Index keys, Index heads, Index head_width) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
+  return benchmarks::exit_code("cuda_attention", [&] {
     const Index batch = argc > 1 ? std::atol(argv[1]) : 4, length = argc > 2 ? std::atol(argv[2]) : 2048;
     cuda::Context::instance();
     std::printf("pass      version   width queries  keys\n");
@@ -178,8 +179,5 @@ int main(int argc, char** argv) {
       right &= decoding(batch, length, heads, head_width);
     }
     return right ? 0 : 1;
-  } catch (const NoDeviceError& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 2;
-  }
+  });
 }

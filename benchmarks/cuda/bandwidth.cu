@@ -11,6 +11,7 @@
 #include <burrow/optim/cuda.cuh>
 #include <burrow/tensor/activations.hpp>
 
+#include "benchmarks/cuda/program.cuh"
 #include "benchmarks/cuda/time.cuh"
 
 namespace {
@@ -40,13 +41,13 @@ void run(Index mebibytes) {
   using Matrix = Tensor<T, Shape<dyn, width>, Cuda>;
   using Row = Tensor<float, Shape<width>, Cuda>;
   const detail::Rows rows{(mebibytes << 20) / (width * Index{sizeof(T)}), width};
-  const Shape<dyn, width> shape{{rows.count}};
+  const Shape<dyn, width> shape{{rows.count, width}};
   const auto x = full<Shape<dyn, width>, T, Cuda>(T(0.5f), shape),
              y = full<Shape<dyn, width>, T, Cuda>(T(0.25f), shape);
   const auto gain = full<Shape<width>, float, Cuda>(1.0f), bias = full<Shape<width>, float, Cuda>(0.0f);
   Matrix z{shape};
   Row dgain, dbias;
-  Tensor<float, Shape<dyn, 2>, Cuda> numbers{Shape<dyn, 2>{{rows.count}}};
+  Tensor<float, Shape<dyn, 2>, Cuda> numbers{Shape<dyn, 2>{{rows.count, 2}}};
   T* const to = z.data();
   const Index bytes = rows.size() * Index{sizeof(T)};
   Table table{bytes};
@@ -83,11 +84,9 @@ void run(Index mebibytes) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
+  return benchmarks::exit_code("cuda_bandwidth", [&] {
+    cuda::Context::instance();
     run(argc > 1 ? std::atol(argv[1]) : 256);
     return 0;
-  } catch (const NoDeviceError& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 2;
-  }
+  });
 }

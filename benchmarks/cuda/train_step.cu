@@ -17,6 +17,7 @@
 #include <burrow/optim/cuda.cuh>
 
 #include "benchmarks/cuda/peak.cuh"
+#include "benchmarks/cuda/program.cuh"
 #include "benchmarks/side_by_side.hpp"
 #include "benchmarks/train_step/gopher.hpp"
 #include "benchmarks/train_step/options.hpp"
@@ -108,13 +109,6 @@ int run(const benchmarks::Options& asked) {
 int main(int count, char** arguments) {
   benchmarks::Options defaults;
   defaults.bf16 = true;
-  try {
-    return run(benchmarks::parse(count, arguments, defaults));
-  } catch (const NoDeviceError& error) {
-    std::cerr << "cuda_train_step: " << error.what() << '\n';
-    return 2;
-  } catch (const Error& error) {
-    std::cerr << "cuda_train_step: " << error.what() << '\n';
-    return 1;
-  }
+  return benchmarks::exit_code("cuda_train_step",
+                               [&] { return run(benchmarks::parse(count, arguments, defaults)); });
 }
