@@ -28,6 +28,19 @@ TEST_CASE("attention of nothing is nothing, and its gradients are zero", "[atten
   agrees<float>({2, 0, 5, 1, 8, 1}, Bias::none, 0);
 }
 
+TEST_CASE("memory of attention and its gradients grows with the keys, not with their square", "[attention]") {
+  const auto peak = [](Index length) {
+    const auto x = operands<float>({1, length, length, 1, 16, 1});
+    const auto on_device = x.on<Cuda>();
+    const auto dy = to<Cuda>(random<float>(7, x.q.shape()));
+    reset_peak_memory<Cuda>();
+    const Index before = memory_statistics<Cuda>().bytes_in_use;
+    (void)result(on_device, dy, 1, Bias::relative);
+    return static_cast<double>(memory_statistics<Cuda>().peak_bytes_in_use - before);
+  };
+  CHECK(peak(128) < 2.3 * peak(64));  // 64 KiB of scores would be half of it
+}
+
 TEST_CASE("operands that begin within 16 bytes are read element by element", "[attention]") {
   const detail::AttentionExtents e{1, 40, 50, 1, 32, 1};
   const auto x = operands<float>({1, 40, 50, 1, 32, 1});

@@ -136,6 +136,21 @@ TEST_CASE("a wait that finds that something failed says what was started last") 
   CHECK_NOTHROW(cuda::synchronize());
 }
 
+TEST_CASE("where no GPU can be used, the reason is said") {
+  CHECK(cuda::why_no_device(cudaSuccess) == "none was found");
+  emulator::driver_version = 0;
+  CHECK(cuda::why_no_device(cudaErrorInsufficientDriver) == "there is no driver for one");
+  emulator::driver_version = 12040;
+  CHECK(cuda::why_no_device(cudaErrorInsufficientDriver) ==
+        "its driver is one of CUDA 12.4, and this program needs 13.0");
+  emulator::driver_version = 13000;
+  CHECK(cuda::why_no_device(cudaErrorInvalidValue) == "invalid argument");
+  emulator::refused_launch = cudaErrorNoKernelImageForDevice;
+  CHECK_THROWS_AS(cuda::launch("sums", warp_sums, {1, 1, 1, 32}, static_cast<const float*>(nullptr),
+                               static_cast<float*>(nullptr)),
+                  NoDeviceError);
+}
+
 TEST_CASE("the emulator finds threads that wait for each other for ever") {
   CHECK_THROWS_AS(cuda::launch("half of a barrier", half_of_a_barrier, {1, 1, 1, 32}), std::logic_error);
 }

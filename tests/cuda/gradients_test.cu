@@ -20,6 +20,22 @@ TEST_CASE("gradients of elementwise expressions", "[cuda]") {
   CHECK(gradient_distance(f, random<0, 5>(1), random<0, 5>(2)) == 0);
 }
 
+TEST_CASE("a fused expression is one kernel forward, and one backward", "[cuda]") {
+  const auto launched = [](const auto& f) {
+    const Index before = cuda::launches();
+    f();
+    return cuda::launches() - before;
+  };
+  const auto f = [](const auto& a, const auto& b) { return gelu(a * 0.5f + b) * tanh(a) - b * b; };
+  const auto a = to<Cuda>(random<4, 64>(1)), b = to<Cuda>(random<4, 64>(2)),
+             seed = to<Cuda>(random<4, 64>(3));
+  CHECK(launched([&] { (void)materialize(f(a, b)); }) == 1);
+  Tape tape;
+  const auto y = materialize(f(tape.watch(a), tape.watch(b)));
+  CHECK(launched([&] { tape.backward(y, seed); }) ==
+        2);  // the seed's copy to the gradient of y, and the sweep
+}
+
 TEST_CASE("operands that repeat get sums", "[cuda]") {
   const auto f = [](const auto& a, const auto& b) { return gelu(a * b + b); };
   CHECK(gradient_distance(f, random<33, 24>(1), random<24>(2)) < 1e-5);     // along columns

@@ -15,6 +15,7 @@ std::vector<AttentionTile> all_tiles() {
   std::vector<AttentionTile> all;
   for (const int bytes : {2, 4})
     for (const int width : {32, 64, 128}) all.push_back(AttentionTile::of(bytes, width));
+  all.push_back(AttentionTile::of_positions(2, 128));
   return all;
 }
 
@@ -58,8 +59,31 @@ TEST_CASE("shared memory suffices on devices with 163 KiB for a block", "[attent
         CHECK(bytes <= 163 << 10);
         CHECK(bytes % 16 == 0);
       }
-    if (tile.element_bytes == 2 && tile.width <= 64) CHECK(2 * tile.forward_bytes(true) <= 227 << 10);
+    CHECK(tile.forward_bytes(true) <= 99 << 10);  // what GeForce cards have
+    if (tile.width <= (tile.element_bytes == 2 ? 64 : 32))
+      for (const int bytes :
+           {tile.query_gradient_bytes(true), tile.key_gradient_bytes(true), tile.position_gradient_bytes()})
+        CHECK(bytes <= 99 << 10);
   }
+}
+
+TEST_CASE("two blocks of every kernel of narrow types fit a multiprocessor of compute capability 9.0",
+          "[attention]") {
+  for (const int width : {32, 64, 128}) {
+    const auto tile = AttentionTile::of(2, width), position_tile = AttentionTile::of_positions(2, width);
+    CAPTURE(width);
+    CHECK(position_tile.columns == tile.columns);
+    for (const int bytes : {tile.forward_bytes(true), tile.query_gradient_bytes(true),
+                            tile.key_gradient_bytes(true), position_tile.position_gradient_bytes()}) {
+      CHECK(AttentionTile::resident(bytes, 2) == 2);
+      CHECK(2 * (bytes + 1024) <= 228 << 10);
+    }
+    CHECK(tile.left_stride() >= 2 * tile.columns + tile.padding());  // one row holds both left factors
+    CHECK(tile.left_stride() * tile.element_bytes % 16 == 0);
+    CHECK(tile.left_stride() / 2 * tile.element_bytes % 16 == 0);
+  }
+  CHECK(AttentionTile::resident(AttentionTile::of_positions(2, 128).position_gradient_bytes(), 3) == 3);
+  CHECK(AttentionTile::resident(300 << 10, 3) == 1);
 }
 
 TEST_CASE("a skewed product lies under its key, and under its distance", "[attention]") {
@@ -74,7 +98,7 @@ TEST_CASE("a skewed product lies under its key, and under its distance", "[atten
               REQUIRE(c < tile.strip());
               const Index other = first_of_strip(tile, memory, query, column) - c;
               REQUIRE(other == query + a + memory - (column + b));
-              const int warp = a / 16, within = c - warp_strip(tile, warp);
+              const int warp = a / 16, within = c - warp_strip(tile.rows, warp);
               REQUIRE(within >= 0);
               REQUIRE(within < tile.skewed_columns());
               REQUIRE(column_of_skewed(a % 16, within) == b);

@@ -42,6 +42,20 @@ struct Fault {
   }
 };
 
+/// Why no device can be used, for a status of cudaGetDeviceCount.
+[[gnu::cold]] inline std::string why_no_device(cudaError_t status) {
+  if (status == cudaSuccess) return "none was found";
+  int driver = 0, runtime = 0;
+  if (status != cudaErrorInsufficientDriver || cudaDriverGetVersion(&driver) != cudaSuccess ||
+      cudaRuntimeGetVersion(&runtime) != cudaSuccess)
+    return cudaGetErrorString(status);
+  if (driver == 0) return "there is no driver for one";
+  const auto version = [](int number) {  // 1000 major + 10 minor
+    return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+  };
+  return "its driver is one of CUDA " + version(driver) + ", and this program needs " + version(runtime);
+}
+
 class Capture;
 
 /// The device of this process and the stream that all its work goes to.
@@ -133,8 +147,7 @@ class Context {
     const cudaError_t status = cudaGetDeviceCount(&count);
     if (status != cudaSuccess || count == 0) {
       cudaGetLastError();
-      throw NoDeviceError(std::string{"cuda: no GPU can be used here ("} +
-                          (status == cudaSuccess ? "none was found" : cudaGetErrorString(status)) +
+      throw NoDeviceError("cuda: no GPU can be used here (" + why_no_device(status) +
                           "); run on the CPU instead, with device Cpu or --device cpu");
     }
     check(cudaGetDevice(&device_), "the current device");
@@ -195,9 +208,15 @@ inline void check_at_once(bool wanted) { Context::instance().checks_at_once = wa
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void refuse_launch(cudaError_t status, const char* name,
                                                                  const Grid& grid) {
-  Context::instance().fail(status, std::string{name} + ", " + std::to_string(grid.x) + " x " +
-                                       std::to_string(grid.y) + " blocks of " + std::to_string(grid.threads) +
-                                       " threads");
+  const Context& context = Context::instance();
+  if (status == cudaErrorNoKernelImageForDevice)
+    throw NoDeviceError(
+        "cuda: this program has no code for a GPU of compute capability " +
+        std::to_string(context.capability() / 10) + "." + std::to_string(context.capability() % 10) +
+        " (8.0 is the oldest; CMAKE_CUDA_ARCHITECTURES says for which it is compiled); run on "
+        "the CPU instead, with device Cpu or --device cpu");
+  context.fail(status, std::string{name} + ", " + std::to_string(grid.x) + " x " + std::to_string(grid.y) +
+                           " blocks of " + std::to_string(grid.threads) + " threads");
 }
 
 /// Starts a kernel for the operation `name`, a literal, on the stream. Throws Error, with the grid, where the
@@ -206,10 +225,13 @@ template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), const Grid& grid,
             const Arguments&... arguments) {
   constexpr unsigned usual_shared_bytes = 48 << 10;
-  if (grid.shared_bytes > usual_shared_bytes &&
-      cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                           static_cast<int>(grid.shared_bytes)) != cudaSuccess)
-    refuse_shared_memory(name, grid.shared_bytes);
+  if (grid.shared_bytes > usual_shared_bytes) {
+    const cudaError_t allowed = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                                     cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                     static_cast<int>(grid.shared_bytes));
+    if (allowed == cudaErrorInvalidValue) refuse_shared_memory(name, grid.shared_bytes);
+    if (allowed != cudaSuccess) refuse_launch(allowed, name, grid);
+  }
   cudaLaunchConfig_t config{};
   config.gridDim = dim3{grid.x, grid.y, grid.z};
   config.blockDim = dim3{grid.threads};

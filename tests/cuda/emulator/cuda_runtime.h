@@ -123,6 +123,11 @@ class Memory {
 
 alignas(128) inline std::byte shared_memory[227 << 10];
 
+/// What the next launch, and the next wait for the stream, report in place of what they do.
+inline cudaError_t refused_launch = cudaSuccess, failed_work = cudaSuccess;
+/// 1000 major + 10 minor, 0 where there is none.
+inline int driver_version = 13000;
+
 /// Blocks one after the other; shared memory starts as NaN in each.
 template <class Kernel, class... P>
 void run_grid(dim3 blocks, dim3 threads, std::size_t shared_bytes, Kernel kernel,
@@ -154,6 +159,7 @@ struct cudaLaunchConfig_t {
 
 template <class... P, class... A>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(P...), A&&... arguments) {
+  if (emulator::refused_launch != cudaSuccess) return std::exchange(emulator::refused_launch, cudaSuccess);
   const dim3 threads = config->blockDim, blocks = config->gridDim;
   if (threads.x * threads.y * threads.z > 1024 || threads.x == 0 || blocks.x == 0 || blocks.y == 0 ||
       blocks.z == 0 || blocks.y > 65535 || blocks.z > 65535 ||
@@ -177,6 +183,14 @@ inline cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
   return cudaSuccess;
 }
+inline cudaError_t cudaDriverGetVersion(int* version) {
+  *version = emulator::driver_version;
+  return cudaSuccess;
+}
+inline cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
 inline cudaError_t cudaGetDevice(int* device) {
   *device = 0;
   return cudaSuccess;
@@ -196,11 +210,6 @@ inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
 }
 inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
-
-namespace emulator {
-/// What the next wait for the stream reports of earlier work.
-inline cudaError_t failed_work = cudaSuccess;
-}  // namespace emulator
 
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) {
   if (emulator::failed_work != cudaSuccess) return std::exchange(emulator::failed_work, cudaSuccess);

@@ -15,12 +15,17 @@ struct ColumnSums {
   float *positions = nullptr, *biases = nullptr;
 };
 
+constexpr AttentionTile column_tile(int element_bytes, int width, bool distances) {
+  return distances ? AttentionTile::of_positions(element_bytes, width)
+                   : AttentionTile::of(element_bytes, width);
+}
+
 /// A block's shared memory and what its warps add to.
 template <class T, int Width, bool Distances>
 class ColumnTile {
  public:
-  static constexpr AttentionTile tile_of() { return AttentionTile::of(sizeof(T), Width); }
-  using Tile = WarpTile<T, Width>;
+  static constexpr AttentionTile tile_of() { return column_tile(sizeof(T), Width, Distances); }
+  using Tile = WarpTile<T, Width, column_tile(sizeof(T), Width, Distances).rows>;
   using F = Fragments<T>;
   static constexpr int warps = tile_of().warps(), left_stride = tile_of().left_stride();
   static constexpr int across = warps / (Tile::columns / 16);  // warps that share 16 columns
@@ -215,12 +220,12 @@ __global__ void __launch_bounds__(
 /// Part p of `parts` takes items p, p + parts, ...
 template <class T, int Width>
 __global__ void __launch_bounds__(
-    AttentionTile::of(sizeof(T), Width).threads(),
-    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).position_gradient_bytes(), 3))
+    AttentionTile::of_positions(sizeof(T), Width).threads(),
+    AttentionTile::resident(AttentionTile::of_positions(sizeof(T), Width).position_gradient_bytes(), 2))
     attention_position_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in,
                                       bool aligned, BiasedQueries<T> queries, OutputGradient<T> dy,
                                       Index parts, ColumnSums<T> to) {
-  constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
+  constexpr AttentionTile tile = AttentionTile::of_positions(sizeof(T), Width);
   const auto block = ColumnBlock::of(e, tile, parts, static_cast<Index>(blockIdx.x));
   ColumnTile<T, Width, true> columns{true};
   const HeadView<T> view{e, block.slice, block.head, aligned};
@@ -275,13 +280,14 @@ void start_backward_tiles(const detail::AttentionExtents& e, const detail::Atten
          ColumnBlock::grid(e, tile, e.batch, tile.key_gradient_bytes(relative)), e, in, aligned, queries, dy,
          ColumnSums<T>{gradients.keys, gradients.values, nullptr, content_sums});
   if (!relative) return;
-  const Index parts = position_parts(e, tile);
+  constexpr AttentionTile position_tile = AttentionTile::of_positions(sizeof(T), Width);
+  const Index parts = position_parts(e, position_tile);
   const Buffer<Cuda> position_parts{parts * e.keys * numbers}, bias_parts{parts * column_tiles * numbers};
   auto* const position_sums = static_cast<float*>(position_parts.data());
   auto* const bias_sums = static_cast<float*>(bias_parts.data());
   launch(name, attention_position_gradient_tiles<T, Width>,
-         ColumnBlock::grid(e, tile, parts, tile.position_gradient_bytes()), e, in, aligned, queries, dy,
-         parts, ColumnSums<T>{nullptr, nullptr, position_sums, bias_sums});
+         ColumnBlock::grid(e, position_tile, parts, position_tile.position_gradient_bytes()), e, in, aligned,
+         queries, dy, parts, ColumnSums<T>{nullptr, nullptr, position_sums, bias_sums});
   start_sum_of_rows(name, position_sums, parts, e.keys * e.width(), gradients.positions);
   start_sum_of_rows(name, content_sums, e.batch * column_tiles, e.width(), gradients.content_bias);
   start_sum_of_rows(name, bias_sums, parts * column_tiles, e.width(), gradients.position_bias);

@@ -28,6 +28,13 @@ struct AttentionTile {
     if (!narrow && width > 64) return {element_bytes, width, 32, 16};
     return {element_bytes, width, 64, narrow && width <= 64 ? 64 : 32};
   }
+  /// That of the kernel of the positions' gradients: with fewer rows for the widest narrow heads, of which
+  /// three blocks fit a multiprocessor then, instead of one.
+  static constexpr AttentionTile of_positions(int element_bytes, int width) {
+    AttentionTile tile = of(element_bytes, width);
+    if (element_bytes == 2 && width > 64) tile.rows = 32;
+    return tile;
+  }
   constexpr int warps() const { return rows / warp_rows; }
   constexpr unsigned threads() const { return 32 * static_cast<unsigned>(warps()); }
   constexpr int padding() const { return 16 / element_bytes; }
@@ -98,11 +105,8 @@ constexpr Index first_of_strip(const AttentionTile& tile, Index memory, Index qu
 }
 /// Where row a and column b of a tile meet in its strip.
 constexpr int strip_row(const AttentionTile& tile, int a, int b) { return tile.rows - 1 - a + b; }
-/// The first strip row of the 16 rows of a warp, and what column strip row `first + c` is of their row a, and
-/// the reverse.
-constexpr int warp_strip(const AttentionTile& tile, int warp) {
-  return tile.rows - AttentionTile::warp_rows * (warp + 1);
-}
+/// The first strip row of the 16 rows of a warp, in a tile of `rows`.
+constexpr int warp_strip(int rows, int warp) { return rows - AttentionTile::warp_rows * (warp + 1); }
 /// The column at which strip row `first + c` is for row a of a warp.
 constexpr int column_of_skewed(int a, int c) { return c - (AttentionTile::warp_rows - 1) + a; }
 /// The strip row, from `first` on, that column b is for row a of a warp.
@@ -208,10 +212,6 @@ struct RowPiece {
   static constexpr RowPiece of(int piece, int width, int per_piece) {
     const int per_row = width / per_piece;
     return {piece / per_row, piece % per_row * per_piece};
-  }
-  /// Rows that the threads of a block move at once, each a piece of one of them.
-  static constexpr int rows_at_once(const AttentionTile& tile, int per_piece) {
-    return static_cast<int>(tile.threads()) / (tile.width / per_piece);
   }
 };
 

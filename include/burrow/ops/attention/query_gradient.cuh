@@ -65,7 +65,6 @@ class SkewedGradients {
   template <int M>
   __device__ void multiply(float (&sums)[M][4], const typename Tile::Sums& gradients, const T* strip,
                            const StripRing& ring) {
-    constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
     __syncwarp();
 #pragma unroll
     for (int n = 0; n < Tile::groups; ++n)
@@ -73,7 +72,7 @@ class SkewedGradients {
       for (int i = 0; i < 4; ++i)
         room_[sum_row(i) * stride + skewed_of_column(sum_row(i), sum_column(n, i))] = T(gradients[n][i]);
     __syncwarp();
-    const int first = warp_strip(tile, Tile::warp());
+    const int first = warp_strip(Tile::rows, Tile::warp());
     multiply_columns<T, skewed_columns>(
         sums, Tile::stride,
         [this](typename Fragments<T>::Left& left, int k) { Fragments<T>::left(left, room_ + k, stride); },
@@ -87,7 +86,7 @@ class SkewedGradients {
 template <class T, int Width>
 __global__ void __launch_bounds__(
     AttentionTile::of(sizeof(T), Width).threads(),
-    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).query_gradient_bytes(true), 3))
+    AttentionTile::resident(AttentionTile::of(sizeof(T), Width).query_gradient_bytes(true), 2))
     attention_query_gradient_tiles(detail::AttentionExtents e, detail::AttentionOperands<T> in, bool aligned,
                                    BiasedQueries<T> queries, OutputGradient<T> dy, T* gradient) {
   constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);

@@ -78,13 +78,14 @@ struct HeadView {
 template <int Width, class T, class Slot, class RowOf>
 __device__ inline void copy_rows(const HeadRows<T>& from, int count, T* to, const Slot& slot,
                                  const RowOf& row_of) {
-  constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
-  constexpr int per_piece = HeadRows<T>::per_piece, at_once = RowPiece::rows_at_once(tile, per_piece);
+  constexpr int per_piece = HeadRows<T>::per_piece;
+  constexpr int stride = AttentionTile::of(sizeof(T), Width).stride();
+  const int at_once = static_cast<int>(blockDim.x) / (Width / per_piece);
   const auto first = RowPiece::of(static_cast<int>(threadIdx.x), Width, per_piece);
 #pragma unroll 2
   for (int r = first.row; r < count; r += at_once) {
     const Index row = row_of(r);
-    T* const at = to + slot(r) * tile.stride() + first.element;
+    T* const at = to + slot(r) * stride + first.element;
     if (from.aligned) {
       const bool inside = from.has(row, first.element);
       copy_async(at, inside ? from.at(row, first.element) : from.data, inside);
@@ -181,12 +182,12 @@ __device__ inline float power_of_two(float x) {
 #endif
 }
 
-/// A warp's 16 rows of a tile, which begins at query `query` and column `column`.
-template <class T, int Width>
+/// A warp's 16 rows of a tile of `Rows`, which begins at query `query` and column `column`.
+template <class T, int Width, int Rows = AttentionTile::of(sizeof(T), Width).rows>
 class WarpTile {
  public:
   static constexpr int columns = AttentionTile::of(sizeof(T), Width).columns;
-  static constexpr int rows = AttentionTile::of(sizeof(T), Width).rows;
+  static constexpr int rows = Rows;
   static constexpr int stride = AttentionTile::of(sizeof(T), Width).stride();
   static constexpr int score_stride = AttentionTile::of(sizeof(T), Width).score_stride();
   static constexpr int groups = columns / 8;
@@ -223,9 +224,8 @@ class WarpTile {
   /// The same with the rows of a strip, each product added where it belongs. It takes the most registers, so
   /// it comes before other products.
   __device__ void skewed(Sums& sums, const T* left, const T* strip, const StripRing& ring) {
-    constexpr AttentionTile tile = AttentionTile::of(sizeof(T), Width);
     float products[skewed_groups][4] = {};
-    const int first = warp_strip(tile, warp());
+    const int first = warp_strip(rows, warp());
     multiply_rows(products, left + warp() * AttentionTile::warp_rows * stride, stride, Width,
                   [&](int m) { return strip + ring.slot(first + 16 * m) * stride; });
     __syncwarp();
