@@ -168,6 +168,43 @@ TEST_CASE("several exchanges go on at once", "[mpi]") {
       REQUIRE(b[i] == reduced<float>(Reduction::sum, w.size(), static_cast<Index>(i)));
 }
 
+namespace {
+
+/// The scratch memory that reductions of so many elements take while they are under way: what plans count for
+/// them, and records of their messages.
+template <class T>
+void check_scratch(Index count) {
+  const auto& w = world();
+  const auto scratch = [] {
+    const auto memory = memory_statistics();
+    return memory.bytes_in_use - memory.value_bytes_in_use;
+  };
+  const Partition parts{count, w.size()};
+  const detail::ReductionSegments planned{parts.size(0), sizeof(T), w.size(),
+                                          detail::Group::usual_segment_bytes};
+  const Index expected = w.size() == 1 ? 0 : detail::HostPool::bytes_of_block(planned.scratch_bytes);
+  auto x = values<T>(w.rank(), count);
+  const Index before = scratch();
+  const auto check = [&](const Pending&) {
+    const Index taken = scratch() - before;
+    CHECK(taken >= expected);
+    CHECK(taken <= expected + 4096);
+  };
+  check(w.start_all_reduce(std::span{x}));
+  check(w.start_reduce_scatter(x, parts.part(std::span{x}, w.rank()), parts));
+  CHECK(scratch() == before);
+}
+
+}  // namespace
+
+TEST_CASE("a reduction under way takes the scratch memory that plans count, and few records", "[mpi]") {
+  for (const Index count : {Index{5}, Index{70'001}, Index{1} << 20}) {
+    INFO(count);
+    check_scratch<float>(count);
+    check_scratch<bf16>(count);
+  }
+}
+
 TEST_CASE("messages between two ranks keep their order", "[mpi]") {
   const auto& w = world();
   const int next = (w.rank() + 1) % w.size(), before = (w.rank() + w.size() - 1) % w.size();
@@ -206,6 +243,7 @@ TEST_CASE("a split gives the ranks of one colour, ordered by key", "[mpi]") {
   int sum = 0;
   for (int r = w.rank() % 2; r < w.size(); r += 2) sum += r;
   CHECK(part.all_reduce(w.rank()) == sum);
+  CHECK(w.traffic()[Collective::split].calls == 0);
   CHECK(w.all_reduce(1) == w.size());
 }
 
@@ -282,6 +320,7 @@ TEST_CASE("where calls are compared, all ranks name the one that differs, and go
       },
       [&] { scatter(Partition{bounds}); }, "reduce_scatter (sum) of 8 float");
 
+  CHECK(sizeof(detail::CallRecord) == 120);  // what a rank sends for it to each other one
   const Traffic before = w.traffic();
   CHECK(w.all_reduce(1) == w.size());
   const Traffic compared = w.traffic() - before;

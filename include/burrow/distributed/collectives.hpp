@@ -278,7 +278,9 @@ class PairOperation final : public Operation {
 class BarrierOperation final : public Operation {
  public:
   BarrierOperation(std::shared_ptr<Group> group, Collective kind, Location where)
-      : Operation{std::move(group), kind, where, 1} {}
+      : Operation{std::move(group), kind, where, 1} {
+    if (kind == Collective::split) not_counted();  // groups are made once, not for each step
+  }
 
  private:
   bool post(Index round) override {

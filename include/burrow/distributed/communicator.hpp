@@ -72,7 +72,7 @@ class Partition {
   std::vector<Index, PoolAllocator<Index>> bounds_;
 };
 
-/// The kinds of exchange that are counted apart.
+/// The kinds of exchange that are counted apart; splits have a name here, and are not counted.
 enum class Collective {
   all_reduce,
   reduce_scatter,
