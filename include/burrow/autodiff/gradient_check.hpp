@@ -3,7 +3,7 @@
 
 #include <cmath>
 #include <string>
-#include <tuple>
+#include <vector>
 
 #include <burrow/autodiff/trace.hpp>
 #include <burrow/core/key.hpp>
@@ -30,59 +30,85 @@ inline double output_weight(Index i) {
   return static_cast<double>(Key{0x67726164}.normal(static_cast<std::uint64_t>(i)));
 }
 
-/// Derivative of the weighted outputs along element `i` of argument I: the five-point central difference,
-/// whose error is of fourth order in the step. The step balances that error against rounding.
-template <std::size_t I, class F, class... X>
-double difference_quotient(const F& f, std::tuple<X...> x, Index i) {
-  auto& argument = std::get<I>(x);
-  const double center = argument.data()[i];
+template <class X>
+std::vector<double> numbers_of(const X& x) {
+  std::vector<double> numbers(static_cast<std::size_t>(x.size()));
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<double>(x.data()[i]);
+  return numbers;
+}
+
+/// The outputs of a function without its types; it outlives this.
+class OutputNumbers {
+ public:
+  template <class F>
+  explicit OutputNumbers(const F& f)
+      : function_{&f}, call_{[](const void* function) { return (*static_cast<const F*>(function))(); }} {}
+  std::vector<double> operator()() const { return call_(function_); }
+
+ private:
+  const void* function_;
+  std::vector<double> (*call_)(const void*);
+};
+
+/// Derivative of the weighted outputs along x, which they depend on: the five-point central difference, whose
+/// error is of fourth order in the step. The step balances that error against rounding.
+inline double difference_quotient(const OutputNumbers& outputs, double& x) {
+  const double center = x;
   const double step = 1e-4 * std::max(1.0, std::abs(center));
-  const auto outputs = [&](double offset) {
-    argument.data()[i] = center + offset;
-    return materialize(std::apply(f, std::as_const(x)));
+  const auto outputs_at = [&](double offset) {
+    x = center + offset;
+    return outputs();
   };
-  const auto above = outputs(step), below = outputs(-step);
-  const auto far_above = outputs(2 * step), far_below = outputs(-2 * step);
-  const auto difference = [](const auto& a, const auto& b, Index j) {
-    return static_cast<double>(a.data()[j]) - static_cast<double>(b.data()[j]);
-  };
+  const auto above = outputs_at(step), below = outputs_at(-step);
+  const auto far_above = outputs_at(2 * step), far_below = outputs_at(-2 * step);
+  x = center;
   double sum = 0;
-  for (Index j = 0; j < above.size(); ++j)
-    sum += output_weight(j) * (8 * difference(above, below, j) - difference(far_above, far_below, j));
+  for (std::size_t j = 0; j < above.size(); ++j)
+    sum += output_weight(static_cast<Index>(j)) * (8 * (above[j] - below[j]) - (far_above[j] - far_below[j]));
   return sum / (12 * step);
 }
 
-template <std::size_t I, class F, class G, class... X>
-GradientMismatch worst_of_argument(const F& f, const G& gradient, const std::tuple<X...>& x) {
+inline GradientMismatch worst_of_argument(const OutputNumbers& outputs, std::size_t argument, double* x,
+                                          const std::vector<double>& gradient) {
   GradientMismatch worst;
-  for (Index i = 0; i < gradient.size(); ++i) {
-    const double reverse = gradient.data()[i];
-    const double differences = difference_quotient<I>(f, x, i);
-    worst.meet({std::abs(reverse - differences) / (1 + std::abs(differences)), I, i, reverse, differences});
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
+    const double reverse = gradient[i];
+    const double differences = difference_quotient(outputs, x[i]);
+    worst.meet({std::abs(reverse - differences) / (1 + std::abs(differences)), argument,
+                static_cast<Index>(i), reverse, differences});
   }
   return worst;
+}
+
+/// Sweeps from y, with fixed weights times `factor` as its gradient, rounded to what T holds.
+template <class T = double, class Y>
+void sweep_weighted(Tape& tape, const Y& y, double factor = 1) {
+  Tensor<element_of<Y>, shape_of<Y>> seed{y.shape()};
+  for (Index i = 0; i < seed.size(); ++i)
+    seed.data()[i] = static_cast<element_of<Y>>(static_cast<T>(factor * output_weight(i)));
+  tape.backward(y, seed);
 }
 
 template <class F, class... X>
 GradientMismatch worst_gradient(const F& f, const X&... x) {
   static_assert((std::same_as<element_of<X>, double> || ...),
                 "gradient_error: no argument has elements of type double");
-  const std::tuple arguments{x...};
   Tape tape;
-  const std::tuple watched{tape.watch(x)...};
-  const auto result = std::apply(f, watched);
+  const Tuple<decltype(tape.watch(x))...> watched{tape.watch(x)...};
+  const auto result = detail::apply(f, watched);
   static_assert(Traced<decltype(result)>, "gradient_error: the result does not depend on the arguments");
-  const auto y = materialize(result);
-  Tensor<element_of<decltype(y)>, shape_of<decltype(y)>> seed{y.shape()};
-  for (Index i = 0; i < seed.size(); ++i)
-    seed.data()[i] = static_cast<element_of<decltype(y)>>(output_weight(i));
-  tape.backward(y, seed);
+  sweep_weighted(tape, materialize(result));
+  Tuple<X...> moved{x...};
+  const auto compute = [&] { return numbers_of(materialize(detail::apply(f, std::as_const(moved)))); };
   GradientMismatch worst;
-  const auto check = [&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
-    if constexpr (std::same_as<element_of<decltype(std::get<I>(watched))>, double>)
-      worst.meet(worst_of_argument<I>(f, tape.gradient(std::get<I>(watched)), arguments));
+  const auto check = [&](std::size_t argument, const auto& variable, auto& values) {
+    if constexpr (std::same_as<element_of<decltype(variable)>, double>)
+      worst.meet(worst_of_argument(OutputNumbers{compute}, argument, values.data(),
+                                   numbers_of(tape.gradient(variable))));
   };
-  [&]<std::size_t... I>(std::index_sequence<I...>) { (check(std::integral_constant<std::size_t, I>{}), ...); }
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    (check(I, detail::get<I>(watched), detail::get<I>(moved)), ...);
+  }
   (std::index_sequence_for<X...>{});
   return worst;
 }

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include <burrow/autodiff/gradient_check.hpp>
@@ -28,13 +27,6 @@ struct OperationResult {
   std::vector<double> value;
   std::vector<std::vector<double>> gradients;
 };
-
-template <class X>
-std::vector<double> numbers_of(const X& x) {
-  std::vector<double> numbers(static_cast<std::size_t>(x.size()));
-  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<double>(x.data()[i]);
-  return numbers;
-}
 
 inline void compare_numbers(const std::string& way, const std::string& what, const std::vector<double>& found,
                             const std::vector<double>& expected, double tolerance) {
@@ -64,20 +56,16 @@ inline void compare_results(const std::string& way, const OperationResult& found
 template <class Op, class... X>
 OperationResult run_weighted(double factor, const Op& op, const X&... x) {
   Tape tape;
-  const std::tuple watched{tape.watch(x)...};
-  const auto result = std::apply(op, watched);
+  const Tuple<decltype(tape.watch(x))...> watched{tape.watch(x)...};
+  const auto result = detail::apply(op, watched);
   static_assert(Traced<decltype(result)>, "check_operation: the result does not depend on the arguments");
   const auto y = materialize(result);
-  Tensor<element_of<decltype(y)>, shape_of<decltype(y)>> seed{y.shape()};
-  for (Index i = 0; i < seed.size(); ++i)
-    seed.data()[i] =
-        static_cast<element_of<decltype(y)>>(bf16(static_cast<float>(factor * output_weight(i))));
-  tape.backward(y, seed);
+  sweep_weighted<bf16>(tape, y, factor);
   OperationResult found{numbers_of(y.value()), {}};
   const auto add = [&](const auto& w) {
     if constexpr (Real<element_of<decltype(w)>>) found.gradients.push_back(numbers_of(tape.gradient(w)));
   };
-  std::apply([&](const auto&... w) { (add(w), ...); }, watched);
+  detail::apply([&](const auto&... w) { (add(w), ...); }, watched);
   return found;
 }
 
@@ -257,8 +245,9 @@ void check_observed(const Op& op, const OperationResult& expected, const X&... x
 template <class Op, class... X>
 void check_operation(const OperationTolerances& tolerances, const Op& op, const X&... x) {
   static_assert((shape_of<X>::is_static && ...), "check_operation: the arguments have static extents");
-  const std::tuple arguments{detail::with_elements<double>(x)...};
-  std::apply(
+  const detail::Tuple<decltype(detail::with_elements<double>(x))...> arguments{
+      detail::with_elements<double>(x)...};
+  detail::apply(
       [&](const auto&... a) {
         const auto expected = detail::run_traced(op, a...);
         const auto plain = materialize(op(a...));

@@ -180,23 +180,23 @@ requires differentiable<Map<F, Args...>>
 class NodeGradient<Map<F, Args...>, Out, Inner, N> {
  public:
   NodeGradient(const Map<F, Args...>& node, Tape& tape, Index chunks)
-      : arguments_{MadeBy{}, [&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
-                     const auto& argument = detail::get<I>(node.arguments());
-                     return NodeGradient<std::remove_cvref_t<decltype(argument)>, Out, Inner, N>{
-                         argument, tape, chunks};
-                   }} {}
+      : NodeGradient(node, tape, chunks, std::index_sequence_for<Args...>{}) {}
 
-  auto sink(Index chunk) {
-    using Sinks = SinkList<decltype(std::declval<NodeGradient<Args, Out, Inner, N>&>().sink(chunk))...>;
-    return Sinks{{MadeBy{}, [&]<std::size_t I>(std::integral_constant<std::size_t, I>) {
-                    return detail::get<I>(arguments_).sink(chunk);
-                  }}};
-  }
+  auto sink(Index chunk) { return sinks(chunk, std::index_sequence_for<Args...>{}); }
   void finish() {
     detail::apply([](auto&... a) { (a.finish(), ...); }, arguments_);
   }
 
  private:
+  template <std::size_t... I>
+  NodeGradient(const Map<F, Args...>& node, Tape& tape, Index chunks, std::index_sequence<I...>)
+      : arguments_{NodeGradient<Args, Out, Inner, N>{detail::get<I>(node.arguments()), tape, chunks}...} {}
+  template <std::size_t... I>
+  auto sinks(Index chunk, std::index_sequence<I...>) {
+    using Sinks = SinkList<decltype(detail::get<I>(arguments_).sink(chunk))...>;
+    return Sinks{{detail::get<I>(arguments_).sink(chunk)...}};
+  }
+
   Tuple<NodeGradient<Args, Out, Inner, N>...> arguments_;
 };
 

@@ -115,6 +115,20 @@ constexpr auto shape_of_node(const N& node) {
 }  // namespace detail
 
 namespace detail {
+/// The node that stands for a value in an expression: leaves by handle, expressions by value.
+template <Expression E>
+auto to_node(const E& e) {
+  if constexpr (requires { e.leaf(); })
+    return e.leaf();
+  else
+    return e;
+}
+
+template <class T>
+Scalar<T> to_node(const Scalar<T>& number) {
+  return number;
+}
+
 template <class... Args>
 using BroadcastOf = typename broadcast_all<typename Args::shape_type...>::type;
 }  // namespace detail
@@ -131,12 +145,17 @@ class Map : public detail::OperatorsOf<Map<F, Args...>, detail::BroadcastOf<Args
   static constexpr bool is_leaf = false;
   static constexpr bool traced = (Args::traced || ...);
 
-  explicit Map(F f, Args... args) : Map(Location{}, std::move(f), std::move(args)...) {}
-  /// Throws ShapeError, which names the location, where extents differ at run time.
-  Map(Location where, F f, Args... args)
+  explicit Map(F f, Args... args)
       : function_{std::move(f)},
-        shape_{detail::broadcast_values(F::name, where, detail::shape_of_node(args)...)},
+        shape_{detail::broadcast_values(F::name, Location{}, detail::shape_of_node(args)...)},
         arguments_{std::move(args)...} {}
+  /// Of expressions and Scalars whose nodes are the arguments. Throws ShapeError, which names the location,
+  /// where extents differ at run time.
+  template <class... E>
+  Map(Location where, F f, const E&... operands)
+      : function_{std::move(f)},
+        shape_{detail::broadcast_values(F::name, where, detail::shape_of_node(operands)...)},
+        arguments_{detail::to_node(operands)...} {}
 
   const shape_type& shape() const { return shape_; }
   const F& function() const { return function_; }
@@ -153,15 +172,6 @@ class Map : public detail::OperatorsOf<Map<F, Args...>, detail::BroadcastOf<Args
 };
 
 namespace detail {
-
-/// The node that stands for a value in an expression: leaves by handle, expressions by value.
-template <Expression E>
-auto to_node(const E& e) {
-  if constexpr (requires { e.leaf(); })
-    return e.leaf();
-  else
-    return e;
-}
 
 /// As `to_node`, without a copy of what is a node already.
 template <Expression E>
@@ -274,20 +284,19 @@ using Mapped = typename mapped<F, node_of<E>...>::type;
 /// F mapped over expressions, as an expression. Throws ShapeError where run-time extents do not broadcast.
 template <class F, Expression X>
 detail::Mapped<F, X> map(F f, const X& x) {
-  return detail::Mapped<F, X>{std::move(f), detail::to_node(x)};
+  return detail::Mapped<F, X>{Location{}, std::move(f), x};
 }
 template <class F, Expression A, Expression B>
 detail::Mapped<F, A, B> map(F f, const A& a, const B& b, Location where = Location::here()) {
-  return detail::Mapped<F, A, B>{where, std::move(f), detail::to_node(a), detail::to_node(b)};
+  return detail::Mapped<F, A, B>{where, std::move(f), a, b};
 }
 template <class F, Expression A, Expression B, Expression C>
 detail::Mapped<F, A, B, C> map(F f, const A& a, const B& b, const C& c, Location where = Location::here()) {
-  return detail::Mapped<F, A, B, C>{where, std::move(f), detail::to_node(a), detail::to_node(b),
-                                    detail::to_node(c)};
+  return detail::Mapped<F, A, B, C>{where, std::move(f), a, b, c};
 }
 template <class F, Expression... E>
 requires(sizeof...(E) > 3) detail::Mapped<F, E...> map(F f, const E&... e) {
-  return detail::Mapped<F, E...>{std::move(f), detail::to_node(e)...};
+  return detail::Mapped<F, E...>{Location{}, std::move(f), e...};
 }
 
 /// True where an expression and another, or a number, can meet in an elementwise function.
@@ -296,21 +305,31 @@ concept Elementwise = (Expression<A> && Expression<B>) || (Expression<A> && Numb
                       (Number<A> && Expression<B>);
 
 namespace detail {
-/// An operand of a pair as a node; a number takes its type from the operand beside it.
+/// An operand of a pair: a number takes its type from the operand beside it.
 template <class F, class Beside, Expression X>
-auto pair_node(const X& x) {
-  return to_node(x);
+const X& pair_operand(const X& x) {
+  return x;
 }
 template <class F, Expression Beside, class X>
 requires Number<X>
-auto pair_node(X x) {
+auto pair_operand(X x) {
   if constexpr (requires { typename F::compares; })
     return compared_node<element_of<Beside>>(x);
   else
     return scalar_node<element_of<Beside>>(x);
 }
 template <class F, class Beside, class X>
-using pair_node_of = decltype(pair_node<F, Beside>(std::declval<const X&>()));
+struct pair_node {};
+template <class F, Expression Beside, Number X>
+struct pair_node<F, Beside, X> {
+  using type = decltype(pair_operand<F, Beside>(std::declval<X>()));
+};
+template <class F, class Beside, Expression X>
+struct pair_node<F, Beside, X> {
+  using type = node_of<X>;
+};
+template <class F, class Beside, class X>
+using pair_node_of = typename pair_node<F, Beside, X>::type;
 
 /// F of two operands, of which one may be a number, or what is wrong with them.
 template <class F, class A, class B>
@@ -318,7 +337,10 @@ using Pair = typename mapped<F, pair_node_of<F, B, A>, pair_node_of<F, A, B>>::t
 
 template <class F, class A, class B>
 Pair<F, A, B> map_pair(F f, const A& a, const B& b, Location where = {}) {
-  return Pair<F, A, B>{where, f, pair_node<F, B>(a), pair_node<F, A>(b)};
+  if constexpr (Expression<A> && Expression<B>)
+    return Pair<F, A, B>{where, f, a, b};
+  else
+    return Pair<F, A, B>{where, f, pair_operand<F, B>(a), pair_operand<F, A>(b)};
 }
 
 }  // namespace detail

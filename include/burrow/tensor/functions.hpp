@@ -276,9 +276,9 @@ template <Expression Condition, class A, class B>
 requires Elementwise<A, B> detail::Selected<Condition, A, B> where(const Condition& condition, const A& a,
                                                                    const B& b,
                                                                    Location call = Location::here()) {
-  return detail::Selected<Condition, A, B>{call, functors::Where{}, detail::to_node(condition),
-                                           detail::pair_node<functors::Where, B>(a),
-                                           detail::pair_node<functors::Where, A>(b)};
+  return detail::Selected<Condition, A, B>{call, functors::Where{}, condition,
+                                           detail::pair_operand<functors::Where, B>(a),
+                                           detail::pair_operand<functors::Where, A>(b)};
 }
 
 namespace functors {
