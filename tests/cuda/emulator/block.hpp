@@ -3,6 +3,7 @@
 // for ever are an error, not a hang.
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <array>
@@ -28,6 +29,35 @@ inline thread_local uint3 threadIdx, blockIdx;
 inline thread_local dim3 blockDim, gridDim;
 
 namespace emulator {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+inline constexpr bool sanitized = false;
+#endif
+
+/// Where a fiber goes on.
+struct Place {
+  ucontext_t context;
+  jmp_buf jump;
+  bool left = false;  ///< by a jump
+};
+
+/// Leaves one place for another. A swap of contexts asks the system for the signal mask, which takes longer
+/// than most kernels between two barriers; so all changes but the first are jumps, which sanitizers do not
+/// allow between stacks.
+inline void change(Place& from, Place& to) {
+  if constexpr (sanitized) {
+    swapcontext(&from.context, &to.context);
+  } else {
+    from.left = true;
+    if (_setjmp(from.jump) != 0) return;
+    if (to.left) _longjmp(to.jump, 1);
+    setcontext(&to.context);
+  }
+}
 
 /// A point that `expected` threads reach before any goes on.
 struct Barrier {
@@ -72,8 +102,9 @@ class Block {
   }
 
  private:
+  /// Runs one body after the other.
   struct Fiber {
-    ucontext_t context;
+    Place place;
     std::unique_ptr<std::byte[]> stack;
     bool done = true;
   };
@@ -94,7 +125,9 @@ class Block {
     if (fibers_.size() < threads) fibers_.resize(threads);
     for (unsigned t = 0; t < threads; ++t) {
       live_lanes_[t / 32] |= 1u << (t % 32);
-      prepare(fibers_[t]);
+      if (!fibers_[t].stack || !fibers_[t].done)
+        prepare(fibers_[t]);  // new, or left at a barrier by an error
+      fibers_[t].done = false;
     }
     while (live_ > 0) {
       const unsigned before = progress_;
@@ -105,31 +138,35 @@ class Block {
     }
   }
 
-  void prepare(Fiber& fiber) {
+  static void prepare(Fiber& fiber) {
     if (!fiber.stack) fiber.stack.reset(new std::byte[stack_bytes]);
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = stack_bytes;
-    fiber.context.uc_link = &scheduler_;
-    fiber.done = false;
-    makecontext(&fiber.context, reinterpret_cast<void (*)()>(&Block::enter), 0);
+    fiber.place = {};
+    ucontext_t& context = fiber.place.context;
+    getcontext(&context);
+    context.uc_stack.ss_sp = fiber.stack.get();
+    context.uc_stack.ss_size = stack_bytes;
+    context.uc_link = nullptr;
+    makecontext(&context, reinterpret_cast<void (*)()>(&Block::enter), 0);
   }
 
   static void enter() {
-    Block& block = current();
-    (*block.body_)();
-    block.fibers_[block.thread_].done = true;
-    --block.live_;
-    block.live_lanes_[block.thread_ / 32] &= ~(1u << (block.thread_ % 32));
-    ++block.progress_;
+    for (;;) {
+      Block& block = current();
+      (*block.body_)();
+      block.fibers_[block.thread_].done = true;
+      --block.live_;
+      block.live_lanes_[block.thread_ / 32] &= ~(1u << (block.thread_ % 32));
+      ++block.progress_;
+      block.yield();
+    }
   }
 
   void resume(unsigned thread) {
     thread_ = thread;
     threadIdx = {thread % blockDim.x, thread / blockDim.x % blockDim.y, thread / (blockDim.x * blockDim.y)};
-    swapcontext(&scheduler_, &fibers_[thread].context);
+    change(scheduler_, fibers_[thread].place);
   }
-  void yield() { swapcontext(&fibers_[thread_].context, &scheduler_); }
+  void yield() { change(fibers_[thread_].place, scheduler_); }
 
   template <class Expected>
   void wait(Barrier& barrier, const Expected& expected) {
@@ -147,7 +184,7 @@ class Block {
     }
   }
 
-  ucontext_t scheduler_;
+  Place scheduler_;
   std::vector<Fiber> fibers_;
   std::vector<Barrier> warp_barriers_;
   std::vector<unsigned> live_lanes_;

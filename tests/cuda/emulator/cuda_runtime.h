@@ -6,9 +6,11 @@
 #include <sys/mman.h>
 
 #include <cstddef>
-#include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
+
+#include <burrow/core/tuple.hpp>
 
 #include "device_functions.hpp"
 #include "graph.hpp"
@@ -128,24 +130,40 @@ inline cudaError_t refused_launch = cudaSuccess, failed_work = cudaSuccess;
 /// 1000 major + 10 minor, 0 where there is none.
 inline int driver_version = 13000;
 
-/// Blocks one after the other; shared memory starts as NaN in each.
-template <class Kernel, class... P>
-void run_grid(dim3 blocks, dim3 threads, std::size_t shared_bytes, Kernel kernel,
-              std::tuple<P...> parameters) {
-  const Memory::Opened opened;
-  gridDim = blocks;
-  blockDim = threads;
-  for (unsigned z = 0; z < blocks.z; ++z)
-    for (unsigned y = 0; y < blocks.y; ++y)
-      for (unsigned x = 0; x < blocks.x; ++x) {
-        blockIdx = {x, y, z};
-        std::memset(shared_memory, 0xff, shared_bytes);
-        Block::run(threads.x * threads.y * threads.z, [&] {
-          std::tuple<P...> own = parameters;
-          std::apply(kernel, own);
-        });
-      }
-}
+/// A kernel to be started, without its types: `call` calls it with a copy of `arguments`.
+struct Launch {
+  dim3 blocks, threads;
+  std::size_t shared_bytes;
+  void (*call)(const void* arguments);
+  std::vector<std::byte> arguments;
+
+  /// Blocks one after the other; shared memory starts as NaN in each.
+  void operator()() const {
+    const Memory::Opened opened;
+    gridDim = blocks;
+    blockDim = threads;
+    for (unsigned z = 0; z < blocks.z; ++z)
+      for (unsigned y = 0; y < blocks.y; ++y)
+        for (unsigned x = 0; x < blocks.x; ++x) {
+          blockIdx = {x, y, z};
+          std::memset(shared_memory, 0xff, shared_bytes);
+          Block::run(threads.x * threads.y * threads.z, [this] { call(arguments.data()); });
+        }
+  }
+};
+
+/// A kernel and its arguments, which a launch copies byte by byte.
+template <class... P>
+struct KernelCall {
+  using Arguments = burrow::detail::Tuple<std::remove_cv_t<P>...>;
+  void (*kernel)(P...);
+  Arguments arguments;
+
+  static void call(const void* data) {
+    const KernelCall own = *static_cast<const KernelCall*>(data);
+    burrow::detail::apply(own.kernel, own.arguments);
+  }
+};
 
 }  // namespace emulator
 
@@ -165,11 +183,12 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
       blocks.z == 0 || blocks.y > 65535 || blocks.z > 65535 ||
       config->dynamicSmemBytes > sizeof(emulator::shared_memory))
     return cudaErrorInvalidValue;
+  using Call = emulator::KernelCall<P...>;
+  static_assert(std::is_trivially_copyable_v<Call> && alignof(Call) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+  const Call call{kernel, typename Call::Arguments{static_cast<P>(arguments)...}};
+  const auto* const bytes = reinterpret_cast<const std::byte*>(&call);
   return emulator::StreamCapture::instance().give(
-      [blocks, threads, shared_bytes = config->dynamicSmemBytes, kernel,
-       parameters = std::tuple<std::remove_cv_t<P>...>{static_cast<P>(arguments)...}] {
-        emulator::run_grid(blocks, threads, shared_bytes, kernel, parameters);
-      });
+      emulator::Launch{blocks, threads, config->dynamicSmemBytes, &Call::call, {bytes, bytes + sizeof call}});
 }
 
 inline const char* cudaGetErrorString(cudaError_t error) {
