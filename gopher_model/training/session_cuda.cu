@@ -19,8 +19,7 @@ void take_gpu(int number, int ranks) {
   if (ranks > 1)
     throw ConfigError(
         "several ranks exchange through NCCL on the device cuda, but this gopher was built without it: "
-        "install "
-        "it and build again, or run with --device cpu.");
+        "install it and build again, or run with --device cpu.");
 #endif
   if (ranks > 1) burrow::cuda::use_device(number);
   require_cuda();

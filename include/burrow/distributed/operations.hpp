@@ -150,7 +150,7 @@ auto summing_at(const C& ranks, int root, Location where) {
   return [ranks, root, where]<class X>(const X& x) {
     using T = element_of<X>;
     Tensor<T, shape_of<X>, device_of<X>> y{x.shape()};
-    std::vector<Index> bounds(static_cast<std::size_t>(ranks.size()) + 1, y.size());
+    std::vector<Index, PoolAllocator<Index>> bounds(static_cast<std::size_t>(ranks.size()) + 1, y.size());
     std::fill_n(bounds.begin(), root + 1, 0);
     const Partition parts{std::span<const Index>{bounds}};
     if (ranks.rank() != root) fill_zero(device_of<X>{}, y.data(), y.size() * Index{sizeof(T)});
